@@ -1,0 +1,38 @@
+# A target with a ## text is one that `make` lists.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## the product's binaries, into build/
+	@mkdir -p build
+	go build -ldflags "-s -w" -o build/ $(patsubst %/main.go,./%,$(wildcard cmd/rollpatch*/main.go))
+
+.PHONY: demo
+demo: build ## patch a lab while traffic flows over it (LAB=real|sim, DEMO_KEEP=0)
+	@go run ./cmd/lab demo
+
+.PHONY: test
+test: ## lint and every test, end to end on a lab too (LAB=real|sim, ONLY="unit ...")
+	@go run ./testenv/testrun/cmd $(ONLY)
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck, workflowcheck, shellcheck, govulncheck, go.mod
+	@go run ./testenv/testrun/cmd lint
+
+.PHONY: lab-up
+lab-up: ## bring up the lab and leave it running
+	@go run ./cmd/lab up
+
+.PHONY: lab-down
+lab-down: ## take the lab down
+	@go run ./cmd/lab down
+
+.PHONY: clean
+clean: ## take the lab down and remove build/
+	@if [ -d build/lab ]; then go run ./cmd/lab down; fi
+	rm -rf build

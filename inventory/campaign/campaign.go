@@ -1,0 +1,143 @@
+// Package campaign knows what a campaign file says: which clusters, in which stages, by which policy, and who is told.
+// It must not know how any of it is carried out, what a host looks like today, or where the file lies.
+package campaign
+
+import (
+	"path"
+	"slices"
+
+	"github.com/rollpatch/rollpatch/inventory"
+)
+
+// Campaign is one file: what is patched, in which order, how carefully, and why.
+type Campaign struct {
+	// Name of the campaign; each run of it is an instance named after it.
+	Name string `json:"name" yaml:"name" jsonschema:"required"`
+	// Reason is why this is done, for those who approve it and those who ask later.
+	Reason string `json:"reason" yaml:"reason" jsonschema:"required"`
+	// Ticket is the change request that this belongs to.
+	Ticket string `json:"ticket,omitempty" yaml:"ticket,omitempty"`
+	// Unattended ends soaks by policy and halts on a failure, instead of holding for a person.
+	Unattended bool `json:"unattended,omitempty" yaml:"unattended,omitempty"`
+	// Stages are worked through one after the other.
+	Stages []Stage `json:"stages" yaml:"stages" jsonschema:"required"`
+	// Packages narrows down what is patched; default everything pending.
+	Packages Packages `json:"packages,omitzero" yaml:"packages,omitempty"`
+	// Policy overrides the defaults for every cluster.
+	Policy Override `json:"policy,omitzero" yaml:"policy,omitempty"`
+	// Clusters overrides the policy for single clusters.
+	Clusters map[string]Override `json:"clusters,omitempty" yaml:"clusters,omitempty"`
+	// AcceptImpact gives, per cluster that cannot lose a member without an outage, the reason why that is accepted.
+	AcceptImpact map[string]string `json:"accept_impact,omitempty" yaml:"accept_impact,omitempty"`
+	// Notify says who is told, and of what.
+	Notify []Notify `json:"notify,omitempty" yaml:"notify,omitempty"`
+}
+
+// Stage is a set of clusters that may go at the same time.
+type Stage struct {
+	// Name of the stage.
+	Name string `json:"name" yaml:"name" jsonschema:"required"`
+	// Clusters are names of clusters.
+	Clusters []string `json:"clusters,omitempty" yaml:"clusters,omitempty"`
+	// Selector adds every cluster that it matches.
+	Selector *Selector `json:"selector,omitempty" yaml:"selector,omitempty"`
+}
+
+// Selector matches clusters.
+type Selector struct {
+	// Labels that a cluster must have, all of them.
+	Labels inventory.Labels `json:"labels" yaml:"labels" jsonschema:"required"`
+}
+
+// Packages are globs over names of packages.
+type Packages struct {
+	// Include names what is patched; default everything pending.
+	Include []string `json:"include,omitempty" yaml:"include,omitempty"`
+	// Exclude names what is left alone, whatever include says.
+	Exclude []string `json:"exclude,omitempty" yaml:"exclude,omitempty"`
+}
+
+// Notify is somebody who is told, by exactly one of Command and Webhook.
+type Notify struct {
+	// Name of the notice's receiver.
+	Name string `json:"name" yaml:"name" jsonschema:"required"`
+	// Command is a program and its arguments, run by the worker.
+	Command []string `json:"command,omitempty" yaml:"command,omitempty"`
+	// Webhook is posted to.
+	Webhook *Webhook `json:"webhook,omitempty" yaml:"webhook,omitempty"`
+	// Events narrows down what is told; default all.
+	Events []Event `json:"events,omitempty" yaml:"events,omitempty"`
+}
+
+// Webhook is an address that notices are posted to.
+type Webhook struct {
+	// URL is a reference, because such addresses often hold a secret.
+	URL inventory.Secret `json:"url" yaml:"url" jsonschema:"required"`
+}
+
+// Event is what somebody is told of.
+type Event string
+
+// The events.
+const (
+	EventHold       Event = "hold"
+	EventFail       Event = "fail"
+	EventBackout    Event = "backout"
+	EventQuarantine Event = "quarantine"
+	EventGate       Event = "gate"
+	EventHalted     Event = "halted"
+	EventDone       Event = "done"
+)
+
+// Values lists what may be written.
+func (Event) Values() []string {
+	return []string{string(EventHold), string(EventFail), string(EventBackout), string(EventQuarantine), string(EventGate), string(EventHalted), string(EventDone)}
+}
+
+// Wants reports whether the receiver is told of e.
+func (n Notify) Wants(e Event) bool { return len(n.Events) == 0 || slices.Contains(n.Events, e) }
+
+// Match reports whether a package of that name is patched.
+func (p Packages) Match(name string) bool {
+	return (len(p.Include) == 0 || anyGlob(p.Include, name)) && !anyGlob(p.Exclude, name)
+}
+
+func anyGlob(globs []string, name string) bool {
+	return slices.ContainsFunc(globs, func(glob string) bool {
+		ok, err := path.Match(glob, name)
+		return ok && err == nil
+	})
+}
+
+// In lists the names of the stage's clusters in inv, each once: first those it names, in its order, then those its selector matches, in the
+// inventory's order. A name that inv does not know is left out.
+func (s Stage) In(inv inventory.Inventory) []string {
+	known, matched := map[string]bool{}, []string(nil)
+	for _, c := range inv.Clusters {
+		known[c.Name] = true
+		if s.Selector != nil && c.Labels.Match(s.Selector.Labels) {
+			matched = append(matched, c.Name)
+		}
+	}
+	var names []string
+	taken := map[string]bool{}
+	for _, name := range append(slices.Clone(s.Clusters), matched...) {
+		if known[name] && !taken[name] {
+			taken[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// WithPaths returns a copy in which every path of a file is absolute: ~ is home, and a relative path starts at dir, the folder of the
+// campaign file.
+func (c Campaign) WithPaths(dir, home string) Campaign {
+	c.Notify = slices.Clone(c.Notify)
+	for i, n := range c.Notify {
+		if n.Webhook != nil {
+			c.Notify[i].Webhook = &Webhook{URL: *n.Webhook.URL.WithPaths(dir, home)}
+		}
+	}
+	return c
+}

@@ -1,0 +1,178 @@
+package campaign
+
+import (
+	"time"
+
+	"github.com/rollpatch/rollpatch/inventory"
+)
+
+// Policy is how carefully a cluster is worked on, with every value given.
+type Policy struct {
+	Soak         inventory.Duration `json:"soak"`
+	SoakInterval inventory.Duration `json:"soak_interval"`
+	SoakPasses   int                `json:"soak_passes"`
+	SoakApproval bool               `json:"soak_approval"`
+	Settle       inventory.Duration `json:"settle"`
+	Parallel     int                `json:"parallel"`
+	Reboot       Reboot             `json:"reboot"`
+	Drain        Drain              `json:"drain"`
+	Checks       Checks             `json:"checks"`
+	WaitMax      inventory.Duration `json:"wait_max"`
+	Timeouts     Timeouts           `json:"timeouts"`
+}
+
+// Drain is when a member counts as drained, and what to do when it does not get there.
+type Drain struct {
+	Timeout     inventory.Duration `json:"timeout"`
+	Connections int                `json:"connections"`
+	Leftover    Leftover           `json:"leftover"`
+}
+
+// Checks is when a member counts as healthy.
+type Checks struct {
+	Passes   int                `json:"passes"`
+	Interval inventory.Duration `json:"interval"`
+	Timeout  inventory.Duration `json:"timeout"`
+}
+
+// Timeouts are how long single steps may take.
+type Timeouts struct {
+	Patch  inventory.Duration `json:"patch"`
+	Reboot inventory.Duration `json:"reboot"`
+	Fetch  inventory.Duration `json:"fetch"`
+}
+
+// Override is a policy as a file gives it: what is absent is left as it was.
+type Override struct {
+	// Soak is how long a wave is watched before its peers are touched; default 24h.
+	Soak *inventory.Duration `json:"soak,omitempty" yaml:"soak,omitempty"`
+	// SoakInterval is how often it is looked at in the soak; default 5m.
+	SoakInterval *inventory.Duration `json:"soak_interval,omitempty" yaml:"soak_interval,omitempty"`
+	// SoakPasses is how many looks in a row must pass at the soak's end; default 3.
+	SoakPasses *int `json:"soak_passes,omitempty" yaml:"soak_passes,omitempty" jsonschema:"minimum=1"`
+	// SoakApproval asks a person to approve the soak's end; default true, or false when unattended.
+	SoakApproval *bool `json:"soak_approval,omitempty" yaml:"soak_approval,omitempty"`
+	// Settle is how long checks must pass between two members of a wave; default 10m.
+	Settle *inventory.Duration `json:"settle,omitempty" yaml:"settle,omitempty"`
+	// Parallel is how many clusters of a stage go at the same time; default 5. It is the whole campaign's and cannot be given per cluster.
+	Parallel *int `json:"parallel,omitempty" yaml:"parallel,omitempty" jsonschema:"minimum=1"`
+	// Reboot is always (default), if-needed or never.
+	Reboot *Reboot `json:"reboot,omitempty" yaml:"reboot,omitempty"`
+	// Drain overrides when a member counts as drained.
+	Drain DrainOverride `json:"drain,omitzero" yaml:"drain,omitempty"`
+	// Checks overrides when a member counts as healthy.
+	Checks ChecksOverride `json:"checks,omitzero" yaml:"checks,omitempty"`
+	// WaitMax is how long a cause that can clear itself is waited for before a person is asked; default 30m.
+	WaitMax *inventory.Duration `json:"wait_max,omitempty" yaml:"wait_max,omitempty"`
+	// Timeouts overrides how long single steps may take.
+	Timeouts TimeoutsOverride `json:"timeouts,omitzero" yaml:"timeouts,omitempty"`
+}
+
+// DrainOverride is a Drain as a file gives it.
+type DrainOverride struct {
+	// Timeout is how long a member may take to drain; default 15m.
+	Timeout *inventory.Duration `json:"timeout,omitempty" yaml:"timeout,omitempty"`
+	// Connections is how many established connections count as drained; default 0.
+	Connections *int `json:"connections,omitempty" yaml:"connections,omitempty" jsonschema:"minimum=0"`
+	// Leftover says what happens when more are left at the timeout: hold (default), undrain or proceed.
+	Leftover *Leftover `json:"leftover,omitempty" yaml:"leftover,omitempty"`
+}
+
+// ChecksOverride is a Checks as a file gives it.
+type ChecksOverride struct {
+	// Passes is how many times in a row all checks must pass; default 3.
+	Passes *int `json:"passes,omitempty" yaml:"passes,omitempty" jsonschema:"minimum=1"`
+	// Interval between two rounds; default 5s.
+	Interval *inventory.Duration `json:"interval,omitempty" yaml:"interval,omitempty"`
+	// Timeout is how long the passes may take to come about; default 5m.
+	Timeout *inventory.Duration `json:"timeout,omitempty" yaml:"timeout,omitempty"`
+}
+
+// TimeoutsOverride is a Timeouts as a file gives it.
+type TimeoutsOverride struct {
+	// Patch is how long the package transaction may take; default 1h.
+	Patch *inventory.Duration `json:"patch,omitempty" yaml:"patch,omitempty"`
+	// Reboot is how long a reboot may take before a person is told; default 15m.
+	Reboot *inventory.Duration `json:"reboot,omitempty" yaml:"reboot,omitempty"`
+	// Fetch is how long the download may take; default 30m.
+	Fetch *inventory.Duration `json:"fetch,omitempty" yaml:"fetch,omitempty"`
+}
+
+// Reboot is when a patched member is rebooted.
+type Reboot string
+
+// When to reboot.
+const (
+	RebootAlways   Reboot = "always"
+	RebootIfNeeded Reboot = "if-needed"
+	RebootNever    Reboot = "never"
+)
+
+// Values lists what may be written.
+func (Reboot) Values() []string {
+	return []string{string(RebootAlways), string(RebootIfNeeded), string(RebootNever)}
+}
+
+// Leftover is what happens to a member that still has connections when its drain times out.
+type Leftover string
+
+// What to do with leftover connections.
+const (
+	LeftoverHold    Leftover = "hold"
+	LeftoverUndrain Leftover = "undrain"
+	LeftoverProceed Leftover = "proceed"
+)
+
+// Values lists what may be written.
+func (Leftover) Values() []string {
+	return []string{string(LeftoverHold), string(LeftoverUndrain), string(LeftoverProceed)}
+}
+
+// Default is the policy of a campaign that gives none.
+func Default(unattended bool) Policy {
+	of := func(d time.Duration) inventory.Duration { return inventory.Duration(d) }
+	return Policy{
+		Soak: of(24 * time.Hour), SoakInterval: of(5 * time.Minute), SoakPasses: 3, SoakApproval: !unattended,
+		Settle:   of(10 * time.Minute),
+		Parallel: 5,
+		Reboot:   RebootAlways,
+		Drain:    Drain{Timeout: of(15 * time.Minute), Connections: 0, Leftover: LeftoverHold},
+		Checks:   Checks{Passes: 3, Interval: of(5 * time.Second), Timeout: of(5 * time.Minute)},
+		WaitMax:  of(30 * time.Minute),
+		Timeouts: Timeouts{Patch: of(time.Hour), Reboot: of(15 * time.Minute), Fetch: of(30 * time.Minute)},
+	}
+}
+
+// Apply returns p with what o gives in place of what p had.
+func (p Policy) Apply(o Override) Policy {
+	set(&p.Soak, o.Soak)
+	set(&p.SoakInterval, o.SoakInterval)
+	set(&p.SoakPasses, o.SoakPasses)
+	set(&p.SoakApproval, o.SoakApproval)
+	set(&p.Settle, o.Settle)
+	set(&p.Parallel, o.Parallel)
+	set(&p.Reboot, o.Reboot)
+	set(&p.Drain.Timeout, o.Drain.Timeout)
+	set(&p.Drain.Connections, o.Drain.Connections)
+	set(&p.Drain.Leftover, o.Drain.Leftover)
+	set(&p.Checks.Passes, o.Checks.Passes)
+	set(&p.Checks.Interval, o.Checks.Interval)
+	set(&p.Checks.Timeout, o.Checks.Timeout)
+	set(&p.WaitMax, o.WaitMax)
+	set(&p.Timeouts.Patch, o.Timeouts.Patch)
+	set(&p.Timeouts.Reboot, o.Timeouts.Reboot)
+	set(&p.Timeouts.Fetch, o.Timeouts.Fetch)
+	return p
+}
+
+func set[T any](value *T, given *T) {
+	if given != nil {
+		*value = *given
+	}
+}
+
+// Base is the policy of every cluster that the campaign overrides nothing for, and where the campaign's Parallel is.
+func (c Campaign) Base() Policy { return Default(c.Unattended).Apply(c.Policy) }
+
+// PolicyOf is the policy of one cluster: the defaults, overridden by the campaign's policy, overridden by the cluster's own.
+func (c Campaign) PolicyOf(cluster string) Policy { return c.Base().Apply(c.Clusters[cluster]) }

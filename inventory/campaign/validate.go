@@ -1,0 +1,185 @@
+package campaign
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollpatch/rollpatch/inventory"
+)
+
+// Validate names every rule that the campaign breaks by itself, whatever the inventory, in no special order.
+func (c Campaign) Validate() []inventory.Problem {
+	var p inventory.Problems
+	p.Name("name", c.Name, "monthly")
+	if strings.TrimSpace(c.Reason) == "" {
+		p.Add("reason", "is missing: say why this is done, for those who approve it and those who ask later")
+	}
+	c.validateStages(&p)
+	for _, list := range []struct {
+		path  string
+		globs []string
+	}{{"packages.include", c.Packages.Include}, {"packages.exclude", c.Packages.Exclude}} {
+		for i, glob := range list.globs {
+			if _, err := path.Match(glob, ""); err != nil {
+				p.Add(fmt.Sprintf("%s[%d]", list.path, i), "%q is no glob: write * for any letters, ? for one and [a-z] for one of several", glob)
+			}
+		}
+	}
+	validateOverride(&p, "policy", c.Policy, Default(c.Unattended))
+	for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
+		at := "clusters" + inventory.Key(name)
+		if c.Clusters[name].Parallel != nil {
+			p.Add(at+".parallel", "is the whole campaign's: give it under policy")
+		}
+		validateOverride(&p, at, c.Clusters[name], c.Base())
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.AcceptImpact)) {
+		if strings.TrimSpace(c.AcceptImpact[name]) == "" {
+			p.Add("accept_impact"+inventory.Key(name), "needs a reason: who accepted the outage, and why")
+		}
+	}
+	c.validateNotify(&p)
+	return p
+}
+
+func (c Campaign) validateStages(p *inventory.Problems) {
+	if len(c.Stages) == 0 {
+		p.Add("stages", "is missing or empty: list at least one stage, such as {name: production, clusters: [web]}")
+	}
+	names, clusters := map[string]string{}, map[string]string{}
+	for i, s := range c.Stages {
+		at := fmt.Sprintf("stages[%d]", i)
+		p.Name(at+".name", s.Name, "production")
+		p.Once(names, s.Name, at+".name", "%q is already used", s.Name)
+		if len(s.Clusters) == 0 && s.Selector == nil {
+			p.Add(at, "has no clusters: name them under clusters, or match them with selector: {labels: {env: production}}")
+		}
+		if s.Selector != nil && len(s.Selector.Labels) == 0 {
+			p.Add(at+".selector.labels", "is missing or empty: give at least one label, such as {env: production}")
+		}
+		for j, name := range s.Clusters {
+			p.Once(clusters, name, fmt.Sprintf("%s.clusters[%d]", at, j), "%q is already in a stage", name)
+		}
+	}
+}
+
+// validateOverride checks what o gives. What it leaves as it was is judged together with it, and only with it: a wrong value is named where
+// it is written, not in every cluster that inherits it.
+func validateOverride(p *inventory.Problems, at string, o Override, under Policy) {
+	for _, wait := range []struct {
+		key   string
+		given *inventory.Duration
+	}{
+		{"soak", o.Soak}, {"soak_interval", o.SoakInterval}, {"settle", o.Settle}, {"wait_max", o.WaitMax},
+		{"drain.timeout", o.Drain.Timeout}, {"checks.interval", o.Checks.Interval}, {"checks.timeout", o.Checks.Timeout},
+		{"timeouts.patch", o.Timeouts.Patch}, {"timeouts.reboot", o.Timeouts.Reboot}, {"timeouts.fetch", o.Timeouts.Fetch},
+	} {
+		if wait.given != nil && *wait.given < inventory.Duration(time.Second) {
+			p.Add(at+"."+wait.key, "%s is too short: a wait is at least 1s", wait.given)
+		}
+	}
+	for _, count := range []struct {
+		key   string
+		given *int
+		least int
+	}{
+		{"soak_passes", o.SoakPasses, 1}, {"parallel", o.Parallel, 1}, {"checks.passes", o.Checks.Passes, 1}, {"drain.connections", o.Drain.Connections, 0},
+	} {
+		if count.given != nil && *count.given < count.least {
+			p.Add(at+"."+count.key, "%d is too few: write a number from %d", *count.given, count.least)
+		}
+	}
+	if o.Reboot != nil {
+		inventory.OneOf(p, at+".reboot", *o.Reboot)
+	}
+	if o.Drain.Leftover != nil {
+		inventory.OneOf(p, at+".drain.leftover", *o.Drain.Leftover)
+	}
+	if checks := under.Apply(o).Checks; o.Checks != (ChecksOverride{}) && !checks.fit() {
+		p.Add(at+".checks", "%d passes %s apart never fit into a timeout of %s", checks.Passes, checks.Interval, checks.Timeout)
+	}
+}
+
+// fit reports whether the passes can come about within the timeout; float64, because the product of two large values that a file may give
+// overflows.
+func (c Checks) fit() bool {
+	return c.Passes <= 1 || float64(c.Passes-1)*float64(c.Interval) < float64(c.Timeout)
+}
+
+func (c Campaign) validateNotify(p *inventory.Problems) {
+	names := map[string]string{}
+	for i, n := range c.Notify {
+		at := fmt.Sprintf("notify[%d]", i)
+		p.Name(at+".name", n.Name, "pager")
+		p.Once(names, n.Name, at+".name", "%q is already used", n.Name)
+		if (len(n.Command) > 0) == (n.Webhook != nil) {
+			p.Add(at, "needs exactly one of command and webhook")
+		}
+		p.Argv(at+".command", n.Command)
+		if n.Webhook != nil {
+			p.Secret(at+".webhook.url", &n.Webhook.URL)
+		}
+		seen := map[string]string{}
+		for j, e := range n.Events {
+			path := fmt.Sprintf("%s.events[%d]", at, j)
+			inventory.OneOf(p, path, e)
+			p.Once(seen, string(e), path, "%q is already listed", e)
+		}
+	}
+}
+
+// Check names every rule that the campaign breaks with that inventory: clusters that are not there, selectors that match nothing, clusters
+// that two stages claim, and words about clusters that no stage works on.
+func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
+	var p inventory.Problems
+	known := make([]string, len(inv.Clusters))
+	for i, cluster := range inv.Clusters {
+		known[i] = cluster.Name
+	}
+	unknown := func(path, name string) bool {
+		if name == "" || slices.Contains(known, name) {
+			return false
+		}
+		p.Add(path, "%q is no cluster of the inventory%s", name, inventory.DidYouMean(name, known))
+		return true
+	}
+
+	staged := map[string]string{}
+	for i, s := range c.Stages {
+		at := fmt.Sprintf("stages[%d]", i)
+		for j, name := range s.Clusters {
+			unknown(fmt.Sprintf("%s.clusters[%d]", at, j), name)
+		}
+		if s.Selector != nil && len(s.Selector.Labels) > 0 && len(Stage{Selector: s.Selector}.In(inv)) == 0 {
+			p.Add(at+".selector", "matches no cluster of the inventory: all of its labels must be among a cluster's own labels")
+		}
+		for _, name := range s.In(inv) {
+			here := at + ".selector"
+			if j := slices.Index(s.Clusters, name); j >= 0 {
+				here = fmt.Sprintf("%s.clusters[%d]", at, j)
+			}
+			if before, ok := staged[name]; !ok {
+				staged[name] = here
+			} else if here == at+".selector" || strings.HasSuffix(before, ".selector") {
+				// Two stages that both name the cluster are told of by Validate already.
+				p.Clash(here, before, "cluster %q is already in a stage", name)
+			}
+		}
+	}
+	about := func(path, name string) {
+		if !unknown(path, name) && staged[name] == "" && len(c.Stages) > 0 {
+			p = append(p, inventory.Problem{Path: path, Msg: fmt.Sprintf("cluster %q is in no stage of this campaign", name), Unless: "stages"})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
+		about("clusters"+inventory.Key(name), name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.AcceptImpact)) {
+		about("accept_impact"+inventory.Key(name), name)
+	}
+	return p
+}
