@@ -1,0 +1,108 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// Check asks the member's checks until they passed often enough in a row, or the time for that is over.
+func (a *Activities) Check(ctx context.Context, in StepInput) (StepResult, error) {
+	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
+		return a.checkHost(ctx, s, in.Peers, r)
+	})
+}
+
+func (a *Activities) checkHost(ctx context.Context, s scene, peers []string, r *StepResult) error {
+	pol := s.part.Policy.Checks
+	deadline := a.Now().Add(time.Duration(pol.Timeout))
+	for passes := 0; ; {
+		round := a.probeAll(ctx, s)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if round.good() {
+			passes++
+		} else {
+			passes = 0
+		}
+		if passes >= pol.Passes {
+			r.pass(fmt.Sprintf("%d checks passed %d times in a row", len(s.part.Cluster.Checks), passes))
+			return nil
+		}
+		if a.Now().After(deadline) {
+			r.Verdict, r.Reason = a.judge(ctx, s.part.Cluster.Name, round, a.probePeers(ctx, s, peers, round.failed))
+			return nil
+		}
+		if err := wait(ctx, time.Duration(pol.Interval)); err != nil {
+			return err
+		}
+	}
+}
+
+// round is one look at all checks of one host.
+type round struct {
+	host    string
+	failed  []inventory.Check
+	reasons []string
+	unknown error
+}
+
+func (r round) good() bool { return len(r.failed) == 0 && r.unknown == nil }
+
+func (r round) String() string {
+	if len(r.failed) == 0 && r.unknown != nil {
+		return r.unknown.Error()
+	}
+	return strings.Join(r.reasons, "; ")
+}
+
+func (a *Activities) probeAll(ctx context.Context, s scene) round {
+	return a.probe(ctx, s.target, s.part.Cluster.Checks)
+}
+
+func (a *Activities) probe(ctx context.Context, t Target, checks []inventory.Check) round {
+	r := round{host: t.Host}
+	for _, c := range checks {
+		ok, reason, err := a.Prober.Probe(ctx, t, c)
+		switch {
+		case err != nil:
+			r.unknown = errors.Join(r.unknown, fmt.Errorf("check %q on %s: %w", c.Name, t.Host, err))
+		case !ok:
+			r.failed = append(r.failed, c)
+			r.reasons = append(r.reasons, fmt.Sprintf("check %q on %s: %s", c.Name, t.Host, reason))
+		}
+	}
+	return r
+}
+
+// probePeers asks the failed checks on members that were not patched.
+func (a *Activities) probePeers(ctx context.Context, s scene, peers []string, failed []inventory.Check) []round {
+	var out []round
+	for _, name := range peers {
+		h, ok := s.part.Host(name)
+		if !ok || name == s.host.Name || len(failed) == 0 {
+			continue
+		}
+		out = append(out, a.probe(ctx, targetOf(h), failed))
+	}
+	return out
+}
+
+// judge tells the patch's fault from a shared one: what unpatched peers fail too says nothing about the patch (P10).
+func (a *Activities) judge(_ context.Context, cluster string, mine round, peers []round) (rollout.Verdict, string) {
+	if len(mine.failed) == 0 {
+		return rollout.Inconclusive, mine.String()
+	}
+	for _, p := range peers {
+		if len(p.failed) == len(mine.failed) {
+			return rollout.Inconclusive, fmt.Sprintf("%s; but its unpatched peer %s fails the same", mine, p.host)
+		}
+	}
+	return rollout.Fail, mine.String()
+}

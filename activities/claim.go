@@ -1,0 +1,73 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/rollpatch/rollpatch/workflows/plan"
+)
+
+func clusterKey(name string) string    { return "cluster/" + name }
+func drainKey(host string) string      { return "drain/" + host }
+func quarantineKey(host string) string { return "quarantine/" + host }
+
+func ownerOf(list []Claim, key string) string {
+	for _, c := range list {
+		if c.Key == key {
+			return c.Owner
+		}
+	}
+	return ""
+}
+
+// Claim locks the cluster, and every cluster that shares a host with it, for the instance: all or none.
+func (a *Activities) Claim(ctx context.Context, in ClaimInput) (ClaimResult, error) {
+	return a.claims(ctx, in, func(ctx context.Context, p plan.Part, r *ClaimResult) error {
+		var want []Claim
+		for _, name := range p.Claims() {
+			want = append(want, Claim{Key: clusterKey(name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Reason})
+		}
+		held, err := a.Claims.Take(ctx, consulOf(p, p.Cluster.Consul, ""), want)
+		if err != nil {
+			return err
+		}
+		r.OK = len(held) == 0
+		var who []string
+		for _, h := range held {
+			who = append(who, fmt.Sprintf("%s is claimed by %s since %s (%s)", h.Key, h.Owner, h.Since.UTC().Format("2006-01-02 15:04"), h.Reason))
+		}
+		r.Reason = strings.Join(who, "; ")
+		return nil
+	})
+}
+
+// Release gives the cluster's claims back; those of quarantined members stay.
+func (a *Activities) Release(ctx context.Context, in ClaimInput) (ClaimResult, error) {
+	return a.claims(ctx, in, func(ctx context.Context, p plan.Part, r *ClaimResult) error {
+		var keys []string
+		for _, name := range p.Claims() {
+			keys = append(keys, clusterKey(name))
+		}
+		r.OK = true
+		return a.Claims.Release(ctx, consulOf(p, p.Cluster.Consul, ""), in.Instance, keys)
+	})
+}
+
+func (a *Activities) claims(ctx context.Context, in ClaimInput, work func(context.Context, plan.Part, *ClaimResult) error) (ClaimResult, error) {
+	var r ClaimResult
+	p, err := a.part(ctx, in.Part)
+	if err != nil {
+		return r, err
+	}
+	r.Audit, err = a.audited(ctx, in.Intent, func(ctx context.Context) (string, string, error) {
+		if err := work(ctx, p, &r); err != nil {
+			if ctx.Err() != nil {
+				return "", "", ctx.Err()
+			}
+			r.OK, r.Reason = false, fmt.Sprintf("cluster %q: %s: %v", p.Cluster.Name, in.Intent.Action, err)
+		}
+		return fmt.Sprintf("%t: %s", r.OK, r.Reason), "", nil
+	})
+	return r, err
+}

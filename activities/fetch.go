@@ -1,0 +1,146 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Fetch works out the transaction, downloads it while the member still serves, and secures every old package. The canary takes
+// what is pending and wanted; a peer takes the intersection of the manifest with what it has, plus the manifest's new
+// dependencies (P4).
+func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error) {
+	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
+		f, osID, err := a.facts(ctx, s)
+		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		var manifest *Manifest
+		want, left, err := "", "", error(nil)
+		if in.Manifest == "" {
+			want, left, err = a.pending(ctx, s, osID)
+		} else {
+			manifest = &Manifest{}
+			if err := a.load(ctx, in.Manifest, manifest); err != nil {
+				return err
+			}
+			if manifest.OS != f.OS || manifest.Release != f.Release || manifest.Arch != f.Arch {
+				r.fail(fmt.Sprintf("its platform %s %s %s is not the canary's %s %s %s: nothing soaked for it", f.OS, f.Release, f.Arch, manifest.OS, manifest.Release, manifest.Arch))
+				return nil
+			}
+			want = wanted(*manifest, f.Versions)
+		}
+		if err != nil {
+			return r.orFail(ctx, err)
+		}
+		if want == "" {
+			r.pass("nothing to do" + left)
+			r.Nothing = true
+			return nil
+		}
+		script, err := s.script(a, osID, "fetch")
+		if err != nil {
+			return err
+		}
+		out, err := a.run(ctx, s, in, script, map[string]string{"ROLLPATCH_WANT": want, "ROLLPATCH_LEDGER": in.Instance}, time.Duration(s.part.Policy.Timeouts.Fetch), r)
+		if err != nil || r.Verdict != "" {
+			return err
+		}
+		changes := parseChanges(out.Stdout, "change")
+		switch problem := refuse(changes, manifest, out.Stdout); {
+		case problem != "":
+			r.fail(problem)
+			return nil
+		case len(changes) == 0:
+			r.pass("nothing to do" + left)
+			r.Nothing = true
+			return nil
+		}
+		sort.Slice(changes, func(i, j int) bool { return changes[i].Name < changes[j].Name })
+		if r.Changes, err = a.save(ctx, changes); err != nil {
+			return err
+		}
+		if manifest == nil {
+			if r.Manifest, err = a.save(ctx, Manifest{OS: f.OS, Release: f.Release, Arch: f.Arch, Changes: changes}); err != nil {
+				return err
+			}
+		}
+		r.MemberResult.Changes = len(changes)
+		r.pass(fmt.Sprintf("%d packages fetched, every former version secured%s", len(changes), left))
+		return nil
+	})
+}
+
+// pending asks what the host would upgrade and keeps what the campaign wants of it; left tells what it does not touch.
+func (a *Activities) pending(ctx context.Context, s scene, osID string) (want, left string, err error) {
+	script, err := s.script(a, osID, "pending")
+	if err != nil {
+		return "", "", err
+	}
+	out, err := a.Runner.Query(ctx, s.target, script, nil)
+	if err != nil {
+		return "", "", err
+	}
+	var b strings.Builder
+	skipped, held := 0, 0
+	for _, r := range rows(out) {
+		switch {
+		case r[0] == "upgrade" && len(r) >= 4 && s.part.Packages.Match(r[1]):
+			fmt.Fprintf(&b, "%s\t%s\n", r[1], r[3])
+		case r[0] == "upgrade":
+			skipped++
+		case r[0] == "held":
+			held++
+		}
+	}
+	if skipped > 0 {
+		left += fmt.Sprintf(", %d pending ones left alone by the campaign's packages", skipped)
+	}
+	if held > 0 {
+		left += fmt.Sprintf(", %d held on the host", held)
+	}
+	return b.String(), left, nil
+}
+
+// wanted is the manifest as one peer gets it: what it has and does not have in that version, and new dependencies marked +.
+func wanted(m Manifest, has map[string]string) string {
+	var b strings.Builder
+	for _, c := range m.Changes {
+		now, here := has[c.Name]
+		switch {
+		case c.New == "" || now == c.New:
+		case here:
+			fmt.Fprintf(&b, "%s\t%s\n", c.Name, c.New)
+		case c.Old == "":
+			fmt.Fprintf(&b, "+%s\t%s\n", c.Name, c.New)
+		}
+	}
+	return b.String()
+}
+
+// refuse says why a simulated transaction must not happen, or "".
+func refuse(changes []Change, m *Manifest, out []byte) string {
+	for _, c := range changes {
+		if c.New == "" {
+			return fmt.Sprintf("the transaction would remove %s %s, which the plan does not list", c.Name, c.Old)
+		}
+		if m == nil {
+			continue
+		}
+		soaked := false
+		for _, k := range m.Changes {
+			soaked = soaked || k.Name == c.Name && k.New == c.New
+		}
+		if !soaked {
+			return fmt.Sprintf("the transaction would bring %s %s, which did not soak on the canary", c.Name, c.New)
+		}
+	}
+	for _, r := range rows(out) {
+		if r[0] == "back" && len(r) >= 4 && r[3] == "missing" {
+			return fmt.Sprintf("no way back: %s %s is neither in a repository nor in a cache", r[1], r[2])
+		}
+	}
+	return ""
+}

@@ -1,0 +1,97 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// Gate asks the servers how many peers of each of the host's clusters are in service, and whether the claim is still ours. The
+// rules decide what follows from it.
+func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error) {
+	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
+		for _, name := range s.part.Claims() {
+			held, err := a.Claims.List(ctx, s.consul(), clusterKey(name))
+			if err != nil {
+				return r.orUnknown(ctx, err)
+			}
+			if owner := ownerOf(held, clusterKey(name)); owner != in.Instance {
+				r.unknown(fmt.Sprintf("the claim of cluster %q is not ours but %q's", name, owner))
+				return nil
+			}
+		}
+		clusters := append([]plan.Other{{Cluster: s.part.Cluster, Accepted: s.part.Accepted}}, s.part.Others...)
+		for _, c := range clusters {
+			if !c.Cluster.Has(s.host.Name) {
+				continue
+			}
+			list, err := a.Catalog.Instances(ctx, consulOf(s.part, c.Cluster.Consul, s.host.Name), serviceNames(c.Cluster))
+			if err != nil {
+				return r.orUnknown(ctx, err)
+			}
+			r.Peers = append(r.Peers, redundancy(c, s, list))
+		}
+		r.pass(peersInWords(r.Peers))
+		return nil
+	})
+}
+
+// redundancy counts the peers that are in service: each service listed the way its consumers ask.
+func redundancy(c plan.Other, s scene, list []Instance) rollout.Redundancy {
+	size := len(c.Cluster.Members)
+	red := rollout.Redundancy{
+		Cluster: c.Cluster.Name, Size: size, MaxOut: c.Cluster.MaxUnavailable.Of(size), MinHealthy: c.Cluster.MinHealthy, Accepted: c.Accepted != "",
+	}
+	var out []string
+	for _, name := range c.Cluster.Members {
+		if name == s.host.Name {
+			continue
+		}
+		if inService(c.Cluster, name, s.address(name), list) {
+			red.PeersIn++
+		} else {
+			out = append(out, name)
+		}
+	}
+	red.PeersOut = strings.Join(out, ", ")
+	return red
+}
+
+// address of a member; hosts of other clusters are known to Consul by their name.
+func (s scene) address(name string) string {
+	if h, ok := s.part.Host(name); ok {
+		return h.Address
+	}
+	return ""
+}
+
+// inService says whether every service of the cluster lists the member the way its consumers ask. A cluster without services
+// cannot tell, and counts as in service only by its checks.
+func inService(c inventory.Cluster, name, address string, list []Instance) bool {
+	for _, svc := range c.Services {
+		listed := false
+		for _, i := range list {
+			if i.Service != svc.Name || i.Node != name && (address == "" || i.Address != address) {
+				continue
+			}
+			ok := i.Status == "passing" || svc.PassingMeans == inventory.NotCritical && i.Status == "warning"
+			listed = listed || ok && len(i.Maintenance) == 0 && i.NodeMaint == ""
+		}
+		if !listed {
+			return false
+		}
+	}
+	return len(c.Services) > 0
+}
+
+func peersInWords(rs []rollout.Redundancy) string {
+	var parts []string
+	for _, r := range rs {
+		parts = append(parts, fmt.Sprintf("%s: %d of %d peers in service", r.Cluster, r.PeersIn, r.Size-1))
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,99 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Inspect reads the host's facts and packages, its boot id and number, and whether somebody else took it out of service. It
+// changes nothing.
+func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, error) {
+	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
+		f, _, err := a.facts(ctx, s)
+		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		r.Boot, r.Seq = f.Boot, f.Seq
+		if f.Dirty {
+			r.fail("its package database is not clean: run dpkg --configure -a there, or apt-get --fix-broken install")
+			return nil
+		}
+		held, err := a.Claims.List(ctx, s.consul(), quarantineKey(s.host.Name))
+		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		for _, q := range held {
+			if q.Key == quarantineKey(s.host.Name) {
+				r.fail(fmt.Sprintf("in quarantine since %s by %s: %s", q.Since.UTC().Format("2006-01-02 15:04"), q.Owner, q.Reason))
+				r.Foreign = true
+				return nil
+			}
+		}
+		foreign, err := a.foreign(ctx, s, in.Instance)
+		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		if foreign != "" {
+			r.fail(foreign)
+			r.Foreign = true
+			return nil
+		}
+		r.pass(fmt.Sprintf("%s %s, kernel %s, %d packages", f.OS, f.Release, f.Kernel, len(f.Versions)))
+		return nil
+	})
+}
+
+// facts asks the host for its facts; osID is remembered by the playbook's choice, which needs it first.
+func (a *Activities) facts(ctx context.Context, s scene) (facts, string, error) {
+	osID, err := a.osID(ctx, s)
+	if err != nil {
+		return facts{}, "", err
+	}
+	script, err := s.script(a, osID, "facts")
+	if err != nil {
+		return facts{}, osID, err
+	}
+	out, err := a.Runner.Query(ctx, s.target, script, nil)
+	if err != nil {
+		return facts{}, osID, err
+	}
+	f, err := parseFacts(out)
+	return f, osID, err
+}
+
+// osRelease prints the id that chooses a playbook.
+const osRelease = `. "${ROLLPATCH_ROOT:-}/etc/os-release" && printf '%s\n' "$ID"`
+
+func (a *Activities) osID(ctx context.Context, s scene) (string, error) {
+	if s.host.Playbook != "" {
+		return "", nil
+	}
+	out, err := a.Runner.Query(ctx, s.target, []byte(osRelease), nil)
+	return strings.TrimSpace(string(out)), err
+}
+
+// foreign says which maintenance of somebody else keeps this host out of service, or "".
+func (a *Activities) foreign(ctx context.Context, s scene, instance string) (string, error) {
+	list, err := a.Catalog.Instances(ctx, s.consul(), serviceNames(s.part.Cluster))
+	if err != nil {
+		return "", err
+	}
+	for _, i := range list {
+		if !s.is(i) {
+			continue
+		}
+		if i.NodeMaint != "" {
+			return fmt.Sprintf("node %s is in maintenance by somebody else: %q", i.Node, i.NodeMaint), nil
+		}
+		for _, reason := range i.Maintenance {
+			if reason != Reason(instance, s.host.Name) {
+				return fmt.Sprintf("service %s on %s is in maintenance by somebody else: %q", i.Service, i.Node, reason), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// is says whether a catalog entry is this host's.
+func (s scene) is(i Instance) bool { return i.Node == s.host.Name || i.Address == s.host.Address }

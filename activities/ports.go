@@ -1,0 +1,171 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/audit"
+)
+
+// Target is how one host is reached. Keys are references: the file's content never leaves the worker.
+type Target struct {
+	Host   string           `json:"host"`
+	Addr   string           `json:"addr"` // address:port
+	Access inventory.Access `json:"access"`
+}
+
+// Run is one step on one host that must happen once. See sshrun for how the host keeps that promise.
+type Run struct {
+	ID       string            // <instance>.<host>.<step>.<attempt>
+	Seq      int64             // the host's next number; lower ones are refused
+	Step     string            // operator word, for messages
+	Script   []byte            // POSIX sh
+	Env      map[string]string // the script's arguments; never secrets
+	Deadline time.Duration     // after which the host itself ends the script
+}
+
+// RunState says how far a run came, as the host tells it.
+type RunState string
+
+// The states of a run. Anything that cannot be told is an error, never one of these.
+const (
+	RunRunning     RunState = "running"
+	RunExited      RunState = "exited"      // Exit holds the status
+	RunInterrupted RunState = "interrupted" // the host went down, or the unit died, before it wrote a status
+	RunAbsent      RunState = "absent"      // the host has never heard of it
+	RunStale       RunState = "stale"       // refused: the host has seen a higher number, or the id with another script
+)
+
+// RunOutcome is what the host recorded of a run.
+type RunOutcome struct {
+	State   RunState
+	Exit    int
+	Reason  string // why it was refused or interrupted
+	BootID  string // of the boot it was started in
+	Stdout  []byte // whole, for the worker only: never put it into a result
+	Stderr  []byte
+	Kept    string // where the whole output is kept on the host
+	Started time.Time
+	Ended   time.Time
+}
+
+// Runner starts and follows runs on hosts.
+type Runner interface {
+	// Run starts the run, or attaches to it when the host already knows its id, and follows it to its end. An error
+	// means that nothing is known (connection, host key, authentication): ask again. seen is called whenever something was
+	// heard of the run, at least every few seconds.
+	Run(ctx context.Context, t Target, r Run, seen func(RunOutcome)) (RunOutcome, error)
+	// Status reads what the host recorded of a run, starting nothing.
+	Status(ctx context.Context, t Target, id string) (RunOutcome, error)
+	// BootID reads the host's boot id over a new connection; anything but a valid one is an error. A changed host key is an error
+	// with a method HostKeyChanged() bool.
+	BootID(ctx context.Context, t Target) (string, error)
+	// Query runs a read-only script to its end and returns its output; a status other than 0 is an *ExitError.
+	Query(ctx context.Context, t Target, script []byte, env map[string]string) ([]byte, error)
+}
+
+// Dialer opens a connection to an address as seen from a host, through the SSH connection.
+type Dialer interface {
+	Dial(ctx context.Context, t Target, network, addr string) (net.Conn, error)
+}
+
+// Instance is one service instance as the Consul servers list it.
+type Instance struct {
+	Node        string   `json:"node"`
+	Address     string   `json:"address"`
+	Service     string   `json:"service"`
+	ServiceID   string   `json:"service_id"`
+	Status      string   `json:"status"`                // passing, warning, critical: the worst of node and service checks
+	Maintenance []string `json:"maintenance,omitempty"` // reasons of service maintenance on it
+	NodeMaint   string   `json:"node_maint,omitempty"`  // reason of node maintenance, always somebody else's
+}
+
+// Catalog reads the servers (consistent, never stale) and sets service maintenance through a member's own agent.
+type Catalog interface {
+	// Instances lists every instance of the services, read with ?consistent from another host's agent.
+	Instances(ctx context.Context, c ConsulAccess, services []string) ([]Instance, error)
+	// Enter puts each of the member's services into maintenance with the reason, through the member's own agent. Existing
+	// maintenance is read first and is never overwritten: it is returned as *ForeignError.
+	Enter(ctx context.Context, c ConsulAccess, member Target, services []string, reason string) error
+	// Leave removes maintenance whose reason is exactly ours, and nothing else.
+	Leave(ctx context.Context, c ConsulAccess, member Target, services []string, reason string) error
+}
+
+// ConsulAccess is how a cluster's Consul is reached: through hosts in order, or directly.
+type ConsulAccess struct {
+	Consul inventory.Consul `json:"consul"`
+	Via    []Target         `json:"via,omitempty"` // never the member being worked on
+}
+
+// Claim is the record that locks a cluster for an instance, and the record of a drained or quarantined member.
+type Claim struct {
+	Key    string    `json:"key"`   // "cluster/web", "host/web-1", "quarantine/web-1"
+	Owner  string    `json:"owner"` // the instance
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"`
+}
+
+// Claims keeps records in Consul KV by check-and-set. They never expire.
+type Claims interface {
+	// Take claims all keys or none. Taking what the owner already has is success. held names who has one of them.
+	Take(ctx context.Context, c ConsulAccess, claims []Claim) (held []Claim, err error)
+	// Release removes records of this owner; others' stay.
+	Release(ctx context.Context, c ConsulAccess, owner string, keys []string) error
+	// List returns all records under a prefix ("cluster/", "").
+	List(ctx context.Context, c ConsulAccess, prefix string) ([]Claim, error)
+}
+
+// Prober runs one check once, against a host, through its SSH connection.
+type Prober interface {
+	// Probe returns ok and a short reason; an error means that the check could not be asked (unknown, not failed).
+	Probe(ctx context.Context, t Target, c inventory.Check) (ok bool, reason string, err error)
+	// Connections counts the established connections to these ports of the host.
+	Connections(ctx context.Context, t Target, ports []int) (int, error)
+}
+
+// Notice is what a person is told.
+type Notice struct {
+	Event    string `json:"event"` // hold fail backout quarantine gate halted done
+	Instance string `json:"instance"`
+	Cluster  string `json:"cluster,omitempty"`
+	Host     string `json:"host,omitempty"`
+	Text     string `json:"text"`
+	Next     string `json:"next,omitempty"` // the command to type
+	Time     string `json:"time"`
+}
+
+// Notifier delivers a notice to one channel; an error is retried.
+type Notifier interface {
+	Notify(ctx context.Context, ch campaign.Notify, n Notice) error
+}
+
+// Store keeps content-addressed bodies: plans, ledgers, manifests, whole outputs.
+type Store interface {
+	// Put keeps body under its own digest ("sha256:<hex>") and returns that.
+	Put(ctx context.Context, body []byte) (digest string, err error)
+	// Get returns the body; a body that does not match its digest is an error.
+	Get(ctx context.Context, digest string) ([]byte, error)
+}
+
+// AuditSink writes entries so that they are on disk before it returns.
+type AuditSink interface {
+	Append(ctx context.Context, e audit.Entry) error
+}
+
+// ForeignError is maintenance that somebody else set. It is never overwritten and never removed.
+type ForeignError struct {
+	Node    string
+	Service string // empty for node maintenance
+	Reason  string
+}
+
+func (e *ForeignError) Error() string {
+	if e.Service == "" {
+		return fmt.Sprintf("node %s is in maintenance by somebody else: %q", e.Node, e.Reason)
+	}
+	return fmt.Sprintf("service %s on %s is in maintenance by somebody else: %q", e.Service, e.Node, e.Reason)
+}

@@ -1,0 +1,70 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// rebootPoll is how often a rebooting host is asked for its boot id. Each ask is a real handshake: a bare connect would be
+// punished by sshd.
+const rebootPoll = time.Second
+
+// Reboot reboots the host once and proves it by another boot id over a new connection. Late is not failed: after the policy's
+// time-out it is unknown, and the next call goes on asking.
+func (a *Activities) Reboot(ctx context.Context, in StepInput) (StepResult, error) {
+	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
+		deadline := a.Now().Add(time.Duration(s.part.Policy.Timeouts.Reboot))
+		began := a.Now()
+		now, err := a.Runner.BootID(ctx, s.target)
+		if err == nil && now == in.Boot {
+			osID, err := a.osID(ctx, s)
+			if err != nil {
+				return r.orUnknown(ctx, err)
+			}
+			script, err := s.script(a, osID, "reboot")
+			if err != nil {
+				return err
+			}
+			// The connection dies with the host: whatever Run says, the boot id decides.
+			started, stop := context.WithTimeout(ctx, 30*time.Second)
+			out, err := a.Runner.Run(started, s.target, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Deadline: time.Minute}, func(RunOutcome) {})
+			stop()
+			switch {
+			case err == nil && out.State == RunStale:
+				r.unknown("refused by the host: " + out.Reason)
+				return nil
+			case err == nil && out.State == RunExited && out.Exit != 0:
+				r.unknown("the reboot was refused: " + exitReason(out))
+				return nil
+			}
+		}
+		for {
+			now, err = a.Runner.BootID(ctx, s.target)
+			if err == nil && now != in.Boot {
+				r.Boot = now
+				r.pass(fmt.Sprintf("back with boot id %s after %s", now, a.Now().Sub(began).Round(100*time.Millisecond)))
+				return nil
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			var key interface{ HostKeyChanged() bool }
+			if errors.As(err, &key) && key.HostKeyChanged() {
+				r.unknown("it came back with another host key, which is never accepted: " + err.Error())
+				return nil
+			}
+			if a.Now().After(deadline) {
+				if err == nil {
+					err = errors.New("it is up and has not rebooted")
+				}
+				r.unknown(fmt.Sprintf("not back %s after the reboot: %v", s.part.Policy.Timeouts.Reboot, err))
+				return nil
+			}
+			if err := wait(ctx, rebootPoll); err != nil {
+				return err
+			}
+		}
+	})
+}

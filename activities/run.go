@@ -1,0 +1,90 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// The exit statuses of playbook scripts.
+const (
+	exitOther     = 10 // the transaction would touch something that is not listed
+	exitLock      = 11
+	exitVersion   = 12
+	exitSpace     = 13
+	exitSource    = 14
+	exitManager   = 20
+	exitNotClean  = 21
+	exitUntouched = exitManager // every status below it, but 0, left the packages as they were
+)
+
+// unreachableFor is how long an activity tries by itself before it reports that a host cannot be reached, so that people see
+// what is waited for. The run on the host does not care.
+const unreachableFor = 2 * time.Minute
+
+// run starts or attaches to the step's run and follows it. When the outcome decides the step, r has a verdict; otherwise the
+// run exited 0 and its output is returned.
+func (a *Activities) run(ctx context.Context, s scene, in StepInput, script []byte, env map[string]string, deadline time.Duration, r *StepResult) (RunOutcome, error) {
+	ctx2, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	quiet := time.AfterFunc(unreachableFor, func() { cancel(errUnreachable) })
+	defer quiet.Stop()
+	out, err := a.Runner.Run(ctx2, s.target, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Env: env, Deadline: deadline},
+		func(RunOutcome) { quiet.Reset(unreachableFor) })
+	if err != nil {
+		if errors.Is(context.Cause(ctx2), errUnreachable) && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", errUnreachable, err)
+		}
+		return out, r.orUnknown(ctx, err)
+	}
+	r.Tail, r.Kept = tail(append(append([]byte(nil), out.Stderr...), out.Stdout...)), out.Kept
+	switch {
+	case out.State == RunInterrupted:
+		r.fail("cut short: " + out.Reason)
+		r.Interrupted = true
+	case out.State == RunStale:
+		r.unknown("refused by the host: " + out.Reason)
+	case out.State != RunExited:
+		r.unknown("the host says its run is " + string(out.State))
+	case out.Exit != 0:
+		r.fail(exitReason(out))
+		r.Nothing = out.Exit < exitUntouched
+	}
+	return out, nil
+}
+
+var errUnreachable = errors.New("nothing heard of the host for " + unreachableFor.String())
+
+// exitReason puts a script's status and its last words together.
+func exitReason(out RunOutcome) string {
+	why := map[int]string{
+		exitOther: "the transaction would touch packages that are not listed", exitLock: "the package lock did not become free in time",
+		exitVersion: "a version is not to be had", exitSpace: "not enough space", exitSource: "the repository cannot be reached or its signature is not valid",
+		exitManager: "the package manager failed", exitNotClean: "the package database is not clean afterwards",
+	}[out.Exit]
+	if why == "" {
+		why = fmt.Sprintf("the script ended with status %d", out.Exit)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out.Stderr)), "\n")
+	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
+		why += ": " + last
+	}
+	if len(why) > 500 {
+		why = why[:500]
+	}
+	return why
+}
+
+// orFail is for read-only scripts: a status of their own is a fail, everything else is unknown.
+func (r *StepResult) orFail(ctx context.Context, err error) error {
+	var exit interface{ ExitStatus() int }
+	if errors.As(err, &exit) {
+		r.Verdict, r.Reason = rollout.Fail, err.Error()
+		return nil
+	}
+	return r.orUnknown(ctx, err)
+}

@@ -1,0 +1,63 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// Tell delivers one notice to every receiver of the plan that wants it; an undelivered one is an error, and is retried.
+func (a *Activities) Tell(ctx context.Context, in TellInput) error {
+	var p plan.Plan
+	if err := a.load(ctx, in.Plan, &p); err != nil {
+		return err
+	}
+	var all error
+	for _, n := range p.Notify {
+		if !n.Wants(campaign.Event(in.Notice.Event)) {
+			continue
+		}
+		if err := a.Notifier.Notify(ctx, n, in.Notice); err != nil {
+			all = errors.Join(all, fmt.Errorf("notify %q: %w", n.Name, err))
+		}
+	}
+	return all
+}
+
+// Ask says what became of a workflow whose report may be lost.
+func (a *Activities) Ask(ctx context.Context, in AskInput) (AskResult, error) {
+	return a.Workflows.Ask(ctx, in)
+}
+
+// Record appends an entry that is not an action on a host: a person's message, a child's last digest.
+func (a *Activities) Record(ctx context.Context, in RecordInput) error {
+	for _, e := range in.Entries {
+		if err := a.Audit.Append(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Begin works out the state in which a cluster's workflow begins, from its part of the plan.
+func (a *Activities) Begin(ctx context.Context, in BeginInput) (BeginResult, error) {
+	p, err := a.part(ctx, in.Part)
+	if err != nil {
+		return BeginResult{}, err
+	}
+	r := BeginResult{Cluster: p.State(in.Instance, in.Unattended), Member: p.MemberPolicy(in.Unattended), Segments: map[string]string{}}
+	for _, h := range p.Hosts {
+		r.Segments[h.Name] = h.Segment
+	}
+	t, c := p.Policy.Timeouts, time.Duration(p.Policy.Checks.Timeout)
+	r.Limits = map[rollout.Step]time.Duration{
+		rollout.StepFetch: time.Duration(t.Fetch), rollout.StepDrain: time.Duration(p.Policy.Drain.Timeout), rollout.StepPatch: time.Duration(t.Patch),
+		rollout.StepBackout: time.Duration(t.Patch), rollout.StepReboot: time.Duration(t.Reboot), rollout.StepCheck: c, rollout.StepUndrain: 2 * c,
+	}
+	return r, nil
+}

@@ -1,0 +1,129 @@
+package activities
+
+import (
+	"time"
+
+	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// StepInput is what every step of a member is given. Bodies are digests of the store.
+type StepInput struct {
+	Instance string `json:"instance"`
+	Part     string `json:"part"`
+	Host     string `json:"host"`
+	// Run and Seq name the run on the host, for steps that start one.
+	Run    string `json:"run,omitempty"`
+	Seq    int64  `json:"seq,omitempty"`
+	Repair bool   `json:"repair,omitempty"` // an earlier attempt was cut short
+	// Manifest is what the canary got; empty for the canary itself.
+	Manifest string `json:"manifest,omitempty"`
+	// Changes is the transaction, once fetch has worked it out.
+	Changes string `json:"changes,omitempty"`
+	// Boot is the boot id before the reboot.
+	Boot string `json:"boot,omitempty"`
+	// Peers are members that were not patched, for comparison.
+	Peers []string `json:"peers,omitempty"`
+	// Why is told with a quarantine.
+	Why    string      `json:"why,omitempty"`
+	Intent audit.Entry `json:"intent"`
+}
+
+// StepResult is what a step of a member came to.
+type StepResult struct {
+	rollout.MemberResult
+	Boot     string     `json:"boot,omitempty"`     // boot id seen (inspect, reboot)
+	Seq      int64      `json:"seq,omitempty"`      // the host's number (inspect)
+	Changes  string     `json:"changes,omitempty"`  // digest (fetch)
+	Manifest string     `json:"manifest,omitempty"` // digest (fetch of a canary)
+	Tail     string     `json:"tail,omitempty"`     // of the output, at most 4 KiB
+	Kept     string     `json:"kept,omitempty"`     // where the whole output is
+	Audit    audit.Head `json:"audit"`
+}
+
+// Change is one package of a transaction. An empty Old means that it was not installed, an empty New that it goes.
+type Change struct {
+	Name string `json:"name"`
+	Old  string `json:"old,omitempty"`
+	New  string `json:"new,omitempty"`
+}
+
+// Manifest is the names and exact versions that a cluster's canary got, dependencies included.
+type Manifest struct {
+	OS      string   `json:"os"`
+	Release string   `json:"release"`
+	Arch    string   `json:"arch"`
+	Changes []Change `json:"changes"` // Old is the canary's
+}
+
+// BeginInput asks for the state in which a cluster begins.
+type BeginInput struct {
+	Instance   string `json:"instance"`
+	Part       string `json:"part"`
+	Unattended bool   `json:"unattended,omitempty"`
+}
+
+// BeginResult is that state, the rules of its members, and where and how long their activities run.
+type BeginResult struct {
+	Cluster  rollout.Cluster                `json:"cluster"`
+	Member   rollout.MemberPolicy           `json:"member"`
+	Segments map[string]string              `json:"segments"` // by host
+	Limits   map[rollout.Step]time.Duration `json:"limits"`
+}
+
+// ClaimInput claims or releases a cluster, with every cluster that shares a host with it.
+type ClaimInput struct {
+	Instance string      `json:"instance"`
+	Part     string      `json:"part"`
+	Reason   string      `json:"reason,omitempty"`
+	Intent   audit.Entry `json:"intent"`
+}
+
+// ClaimResult says whether it is ours, and if not, who has it.
+type ClaimResult struct {
+	OK     bool       `json:"ok"`
+	Reason string     `json:"reason,omitempty"`
+	Audit  audit.Head `json:"audit"`
+}
+
+// WatchInput samples the checks of patched members until the verdict or what it rests on changes, or an hour has gone.
+type WatchInput struct {
+	Instance string          `json:"instance"`
+	Part     string          `json:"part"`
+	Patched  []string        `json:"patched"`
+	Peers    []string        `json:"peers,omitempty"`
+	Verdict  rollout.Verdict `json:"verdict,omitempty"` // as it was last told
+	Reason   string          `json:"reason,omitempty"`
+	Passes   int             `json:"passes"` // in a row so far
+	Intent   audit.Entry     `json:"intent"`
+}
+
+// WatchResult is what the samples came to.
+type WatchResult struct {
+	rollout.WatchResult
+	Audit audit.Head `json:"audit"`
+}
+
+// TellInput is one notice for the people that the plan names.
+type TellInput struct {
+	Plan   string `json:"plan"`
+	Notice Notice `json:"notice"`
+}
+
+// AskInput asks what became of a workflow whose report may be lost.
+type AskInput struct {
+	WorkflowID string `json:"workflow_id"`
+	RunID      string `json:"run_id,omitempty"`
+}
+
+// AskResult says whether the workflow still runs, and what it returned if it ended by itself.
+type AskResult struct {
+	Running bool   `json:"running"`
+	Status  string `json:"status"`
+	Result  []byte `json:"result,omitempty"` // JSON, of a completed workflow
+}
+
+// RecordInput is entries for the audit chain that no activity of their own writes.
+type RecordInput struct {
+	Entries []audit.Entry `json:"entries"`
+}

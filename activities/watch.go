@@ -1,0 +1,81 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// watchFor is how long one watch lasts at most when nothing changes.
+const watchFor = time.Hour
+
+// Watch samples the checks of the patched members at the policy's interval. It returns when the verdict changes, when the
+// passes that a soak needs are reached, and after an hour. A fail is asked again, quickly, as often as a pass is needed in a
+// row, and compared with the unpatched peers.
+func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, error) {
+	var r WatchResult
+	p, err := a.part(ctx, in.Part)
+	if err != nil {
+		return r, err
+	}
+	r.Audit, err = a.audited(ctx, in.Intent, func(ctx context.Context) (string, string, error) {
+		r.Passes = in.Passes
+		until := a.Now().Add(watchFor)
+		for {
+			verdict, reason, err := a.sample(ctx, p, in)
+			if err != nil {
+				return "", "", err
+			}
+			r.Samples++
+			r.Verdict, r.Reason = verdict, reason
+			if verdict == rollout.Pass {
+				r.Passes++
+			} else {
+				r.Passes = 0
+			}
+			need := p.Policy.SoakPasses
+			if verdict != in.Verdict || reason != in.Reason || r.Passes >= need && in.Passes < need || a.Now().After(until) {
+				return fmt.Sprintf("%s: %s (%d samples)", r.Verdict, r.Reason, r.Samples), "", nil
+			}
+			if err := wait(ctx, time.Duration(p.Policy.SoakInterval)); err != nil {
+				return "", "", err
+			}
+		}
+	})
+	return r, err
+}
+
+// sample is one look at all patched members.
+func (a *Activities) sample(ctx context.Context, p plan.Part, in WatchInput) (rollout.Verdict, string, error) {
+	verdict, reasons := rollout.Pass, []string(nil)
+	for _, name := range in.Patched {
+		h, ok := p.Host(name)
+		if !ok {
+			continue
+		}
+		s := scene{part: p, host: h, target: targetOf(h)}
+		bad := a.probeAll(ctx, s)
+		for again := 1; !bad.good() && again < p.Policy.Checks.Passes; again++ {
+			if err := wait(ctx, time.Duration(p.Policy.Checks.Interval)); err != nil {
+				return "", "", err
+			}
+			bad = a.probeAll(ctx, s)
+		}
+		if ctx.Err() != nil {
+			return "", "", ctx.Err()
+		}
+		if bad.good() {
+			continue
+		}
+		v, why := a.judge(ctx, p.Cluster.Name, bad, a.probePeers(ctx, s, in.Peers, bad.failed))
+		reasons = append(reasons, why)
+		if v == rollout.Fail || verdict == rollout.Pass {
+			verdict = v
+		}
+	}
+	return verdict, strings.Join(reasons, "; "), nil
+}

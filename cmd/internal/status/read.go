@@ -1,0 +1,254 @@
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// Hold is the state of an instance, or a cluster, that goes on only by a person's word.
+const Hold = string(rollout.PhaseHold)
+
+// Reader reads an instance, again and again: what has ended is asked for once.
+type Reader struct {
+	Source Source
+	Bodies Bodies // nil: package lists and owners are left out
+	Now    func() time.Time
+	Only   string // a cluster: the others are told as their campaign keeps them
+
+	ended map[string]Cluster
+	parts map[string]plan.Part
+}
+
+// Read asks every workflow of the instance that may have changed, each once.
+func (r *Reader) Read(ctx context.Context, instance string) (Status, error) {
+	if r.ended == nil {
+		r.ended, r.parts = map[string]Cluster{}, map[string]plan.Part{}
+	}
+	var c workflows.CampaignState
+	id := workflows.CampaignID(instance)
+	if err := r.Source.State(ctx, id, &c); err != nil {
+		return Status{}, fmt.Errorf("instance %q: %w", instance, err)
+	}
+	now := r.Now()
+	s := Status{
+		Instance: c.Instance, Campaign: c.Name, State: Running, Reason: c.Next(now).Reason, Why: c.Why, Ticket: c.Ticket, Requester: c.Requester,
+		Plan: c.Plan, Started: c.StartedAt, Ended: c.EndedAt,
+	}
+	if c.Outcome != "" {
+		s.State = string(c.Outcome)
+	} else {
+		run, err := r.Source.Describe(ctx, id)
+		if err != nil {
+			return Status{}, fmt.Errorf("instance %q: %w", instance, err)
+		}
+		if run.Status != Running {
+			s.State, s.Ended = run.Status, run.Closed
+			s.Reason = "its workflow was ended from outside; members on their way bring their hosts to a safe end"
+		}
+	}
+	for _, name := range c.Stages {
+		s.Stages = append(s.Stages, Stage{Name: name})
+	}
+	held := c.Held()
+	for _, ref := range c.Clusters {
+		cl, err := r.cluster(ctx, c.Instance, ref, now)
+		if err != nil {
+			return Status{}, err
+		}
+		// The cluster's own word is newer than what its campaign has heard.
+		if ref.Running && cl.State != Hold && ref.Name != "" && (r.Only == "" || r.Only == ref.Name) {
+			held = false
+		}
+		s.Stages[ref.Stage].Clusters = append(s.Stages[ref.Stage].Clusters, cl)
+	}
+	if held && s.State == Running {
+		s.State = Hold
+	}
+	s.Awaits = awaits(s, c.Campaign)
+	return s, nil
+}
+
+func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, now time.Time) (Cluster, error) {
+	if done, ok := r.ended[ref.Name]; ok {
+		return done, nil
+	}
+	out := Cluster{Name: ref.Name, State: NotBegun, Reason: ref.Reason, Done: ref.Done, Total: ref.Total}
+	switch {
+	case ref.Outcome != "":
+		out.State, out.ended = string(ref.Outcome), true
+	case ref.Phase != "":
+		out.State = string(ref.Phase)
+	}
+	if r.Only != "" && r.Only != ref.Name {
+		return out, nil
+	}
+	p, known := r.part(ctx, ref.Part)
+	if known {
+		out.Owner, out.Contact = p.Cluster.Owner, p.Cluster.Contact
+	}
+	var c workflows.ClusterState
+	err := ErrNotFound
+	if out.State != NotBegun {
+		err = r.Source.State(ctx, workflows.ClusterID(instance, ref.Name), &c)
+	}
+	switch {
+	case errors.Is(err, ErrNotFound): // it has not begun, or is so old that the server dropped it
+		for _, m := range p.Cluster.Members {
+			out.Members = append(out.Members, Member{Host: m, State: Waiting})
+		}
+		return out, nil
+	case err != nil:
+		return Cluster{}, fmt.Errorf("cluster %q: %w", ref.Name, err)
+	}
+	report := c.Report()
+	out.Since, out.Done, out.Total = c.Since, report.Done, max(report.Total, ref.Total)
+	switch {
+	case c.Outcome != "":
+		out.State, out.Reason, out.ended = string(c.Outcome), c.Cluster.Reason, true
+	case ref.Outcome != "": // its workflow ended without a word of its own: the campaign knows better
+	default:
+		out.State, out.Reason = string(report.Phase), c.Next(now).Reason
+		if report.Phase == "" {
+			out.State = string(rollout.PhaseClaim)
+		}
+	}
+	if c.SoakNo > 0 {
+		out.Soak = &Soak{Number: c.SoakNo, Ends: c.SoakEnds, Verdict: string(c.Verdict), Passes: c.Passes, Watched: c.Watched}
+	}
+	for _, slot := range c.Members {
+		m, err := r.member(ctx, instance, slot, now)
+		if err != nil {
+			return Cluster{}, err
+		}
+		out.Members = append(out.Members, m)
+	}
+	if out.ended {
+		r.ended[ref.Name] = out
+		return out, nil
+	}
+	reason, _, err := r.pending(ctx, workflows.ClusterID(instance, ref.Name), now)
+	if err != nil {
+		return Cluster{}, fmt.Errorf("cluster %q: %w", ref.Name, err)
+	}
+	out.Reason += reason
+	return out, nil
+}
+
+func (r *Reader) member(ctx context.Context, instance string, slot rollout.Slot, now time.Time) (Member, error) {
+	m := Member{
+		Host: slot.Host, State: Waiting, Outcome: string(slot.Outcome), Canary: slot.Canary, Count: slot.Count, Changes: slot.Changes,
+		BootOld: slot.BootOld, BootNew: slot.BootNew, OutSeconds: float64(slot.OutMilli) / 1000, Reason: slot.Reason,
+	}
+	switch {
+	case slot.Running:
+		m.State, m.Mode = OnItsWay, string(slot.Mode)
+		if err := r.onItsWay(ctx, instance, &m, now); err != nil {
+			return m, err
+		}
+	case slot.Outcome != "":
+		m.State, m.Mode = string(slot.Outcome), string(slot.Mode)
+	}
+	m.Rebooted = m.BootOld != "" && m.BootNew != "" && m.BootOld != m.BootNew
+	m.Packages = r.packages(ctx, m.Changes)
+	return m, nil
+}
+
+// onItsWay adds what the member's own workflow says. One that is not there yet, or works for another instance, says nothing.
+func (r *Reader) onItsWay(ctx context.Context, instance string, m *Member, now time.Time) error {
+	id := workflows.MemberID(m.Host)
+	var st workflows.MemberState
+	err := r.Source.State(ctx, id, &st)
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && st.Instance != instance:
+		return nil
+	case err != nil:
+		return fmt.Errorf("host %q: %w", m.Host, err)
+	}
+	d := st.Next(now)
+	m.Step, m.Reason, m.Held, m.Since = string(st.Step), d.Reason, st.Held, st.WaitSince
+	if st.Outcome != "" { // ended, and its cluster has not heard yet
+		m.Step = string(st.Outcome)
+	}
+	if st.Changed != "" {
+		m.Changes, m.Count = st.Changed, st.Changes
+	}
+	if m.BootOld == "" {
+		m.BootOld = st.BootOld
+	}
+	if st.BootNew != "" {
+		m.BootNew = st.BootNew
+	}
+	m.OutSeconds += float64(st.OutMilli) / 1000
+	if st.OutAt > 0 {
+		m.OutSeconds += now.Sub(time.UnixMilli(st.OutAt)).Round(time.Millisecond).Seconds()
+	}
+	reason, since, err := r.pending(ctx, id, now)
+	if err != nil {
+		return fmt.Errorf("host %q: %w", m.Host, err)
+	}
+	m.Reason += reason
+	if m.Since.IsZero() {
+		m.Since = since
+	}
+	return nil
+}
+
+// untaken is how long an activity may lie before people are told that no worker has taken it.
+const untaken = 10 * time.Second
+
+// pending says what the State cannot: an attempt that failed and is made again, or that nobody takes.
+func (r *Reader) pending(ctx context.Context, id string, now time.Time) (reason string, since time.Time, err error) {
+	run, err := r.Source.Describe(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return "", since, nil
+	}
+	for _, a := range run.Pending {
+		if since.IsZero() {
+			since = a.Since
+		}
+		switch {
+		case a.Failure != "":
+			reason += "; " + a.Name + " is tried again: " + a.Failure
+		case !a.Taken && now.Sub(a.Since) > untaken:
+			reason += "; no worker has taken " + a.Name + " yet"
+		}
+	}
+	return reason, since, err
+}
+
+func (r *Reader) part(ctx context.Context, digest string) (plan.Part, bool) {
+	if p, ok := r.parts[digest]; ok {
+		return p, true
+	}
+	var p plan.Part
+	if !r.body(ctx, digest, &p) {
+		return p, false
+	}
+	r.parts[digest] = p
+	return p, true
+}
+
+func (r *Reader) packages(ctx context.Context, digest string) []activities.Change {
+	var changes []activities.Change
+	if digest == "" || !r.body(ctx, digest, &changes) {
+		return nil
+	}
+	return changes
+}
+
+// body reads a body where there is one. The store may be on another machine: then what it would add is left out.
+func (r *Reader) body(ctx context.Context, digest string, into any) bool {
+	if r.Bodies == nil {
+		return false
+	}
+	raw, err := r.Bodies.Get(ctx, digest)
+	return err == nil && json.Unmarshal(raw, into) == nil
+}

@@ -1,0 +1,178 @@
+// Package wiring puts a worker together: which implementation stands behind which interface, and which queues it serves. It knows
+// every part and decides nothing.
+package wiring
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/activities/auditlog"
+	"github.com/rollpatch/rollpatch/activities/consul"
+	"github.com/rollpatch/rollpatch/activities/health"
+	"github.com/rollpatch/rollpatch/activities/notify"
+	"github.com/rollpatch/rollpatch/activities/secret"
+	"github.com/rollpatch/rollpatch/activities/sshrun"
+	"github.com/rollpatch/rollpatch/activities/store"
+	"github.com/rollpatch/rollpatch/playbooks"
+	"github.com/rollpatch/rollpatch/workflows"
+)
+
+// Options are what a worker needs to know.
+type Options struct {
+	Address   string // of the Temporal server; "" follows Temporal's own environment configuration
+	Namespace string
+	Store     string   // folder of plan and ledger bodies, shared with the CLI
+	Audit     string   // file of the audit chain
+	Playbooks string   // folder that overrides or adds families; may be empty
+	Segments  []string // the networks this worker reaches
+	Log       *zap.Logger
+}
+
+// Flags are the flags of a worker, for every binary that runs one.
+func Flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.PathFlag{Name: "store", Usage: "`DIR` of plan and ledger bodies, the same as the CLI's", EnvVars: []string{"ROLLPATCH_STORE"}, Value: StateDir(os.Getenv, "store"), DefaultText: "$XDG_STATE_HOME/rollpatch/store"},
+		&cli.PathFlag{Name: "audit", Usage: "`FILE` of the audit chain, JSON lines", EnvVars: []string{"ROLLPATCH_AUDIT"}, Value: StateDir(os.Getenv, "audit.jsonl"), DefaultText: "$XDG_STATE_HOME/rollpatch/audit.jsonl"},
+		&cli.PathFlag{Name: "playbooks", Usage: "`DIR` with playbooks that override or add to the built-in ones", EnvVars: []string{"ROLLPATCH_PLAYBOOKS"}},
+		&cli.StringSliceFlag{Name: "segment", Usage: "`NETWORK` whose hosts this worker reaches; may be given several times", Value: cli.NewStringSlice("default")},
+	}
+}
+
+// FromFlags reads what Flags declared.
+func FromFlags(c *cli.Context) Options {
+	return Options{Store: c.Path("store"), Audit: c.Path("audit"), Playbooks: c.Path("playbooks"), Segments: c.StringSlice("segment")}
+}
+
+// StateDir is a name in rollpatch's state folder, by the XDG rules; "" where neither variable is set.
+func StateDir(getenv func(string) string, name string) string {
+	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "rollpatch", name)
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local", "state", "rollpatch", name)
+	}
+	return ""
+}
+
+// Run connects a worker to its server and serves until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	opts, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return fmt.Errorf("temporal settings: %w", err)
+	}
+	if o.Address != "" {
+		opts.HostPort = o.Address
+	}
+	if o.Namespace != "" {
+		opts.Namespace = o.Namespace
+	}
+	opts.Logger = sdkLogger(o.Log)
+	c, err := client.DialContext(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("temporal server %s: %w", opts.HostPort, err)
+	}
+	defer c.Close()
+	stop, err := Start(c, o)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	o.Log.Info("worker started", zap.String("address", opts.HostPort), zap.Strings("segments", o.Segments))
+	<-ctx.Done()
+	o.Log.Info("worker stopping")
+	return nil
+}
+
+// sdkLogger gives Temporal our logger. zapslog is experimental; it is chosen over an adapter of our own because it keeps the
+// SDK's fields as fields.
+func sdkLogger(log *zap.Logger) sdklog.Logger {
+	return sdklog.NewStructuredLogger(slog.New(zapslog.NewHandler(log.Core(), zapslog.WithName("temporal"))))
+}
+
+// stopTimeout is how long a stopping worker waits for activities to leave; what they follow goes on on its host.
+const stopTimeout = 5 * time.Second
+
+// Start runs a worker on a client until stop is called.
+func Start(c client.Client, o Options) (stop func(), err error) {
+	bodies, err := store.NewFolder(o.Store)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := auditlog.Open(o.Audit)
+	if err != nil {
+		return nil, err
+	}
+	books, err := playbooks.Load(o.Playbooks)
+	if err != nil {
+		return nil, err
+	}
+	secrets := secret.New(os.LookupEnv)
+	pool := sshrun.New(sshrun.Options{AgentSocket: os.Getenv("SSH_AUTH_SOCK")})
+	servers := consul.New(pool, secrets.Resolve)
+	host, _ := os.Hostname()
+	acts := &activities.Activities{
+		Runner: pool, Catalog: servers, Claims: servers, Prober: health.New(pool, pool), Notifier: notify.New(secrets.Resolve), Store: bodies, Audit: chain,
+		Scripts: scripts{books}, Workflows: asker{c}, Actor: fmt.Sprintf("worker %s pid %d", host, os.Getpid()), Now: time.Now, Log: o.Log,
+	}
+	options := worker.Options{WorkerStopTimeout: stopTimeout, MaxConcurrentActivityExecutionSize: 200}
+	flows := worker.New(c, workflows.Queue, options)
+	workflows.Register(flows)
+	workers := []worker.Worker{flows}
+	for _, s := range o.Segments {
+		w := worker.New(c, workflows.SegmentQueue(s), options)
+		w.RegisterActivityWithOptions(acts, activity.RegisterOptions{})
+		workers = append(workers, w)
+	}
+	end := func() {
+		for _, w := range workers {
+			w.Stop()
+		}
+		pool.Shutdown()
+		_ = chain.Close()
+	}
+	for _, w := range workers {
+		if err := w.Start(); err != nil {
+			end()
+			return nil, fmt.Errorf("worker: %w", err)
+		}
+	}
+	return end, nil
+}
+
+// scripts finds playbooks for activities, which do not know where they come from.
+type scripts struct{ set playbooks.Set }
+
+func (s scripts) Script(family, osID, name string) ([]byte, error) {
+	var (
+		p   playbooks.Playbook
+		err error
+	)
+	if family != "" {
+		p, err = s.set.Named(family)
+	} else {
+		p, err = s.set.For(osID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	body := p.Script(name)
+	if body == nil {
+		return nil, fmt.Errorf("there is none (known: %s)", strings.Join(playbooks.Names(), ", "))
+	}
+	return body, nil
+}

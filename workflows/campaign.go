@@ -1,0 +1,235 @@
+package workflows
+
+import (
+	"encoding/json"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// CampaignState is an instance's workflow.
+type CampaignState struct {
+	rollout.Campaign
+	Tell      bool       `json:"tell,omitempty"` // the plan names people to notify
+	Audit     audit.Head `json:"audit"`
+	Unwritten unwritten  `json:"unwritten"`
+	Seen      seen       `json:"seen"`
+}
+
+// Campaign carries an instance through its stages.
+func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) {
+	c := &campaign{carrier: newCarrier(ctx), CampaignState: st}
+	if c.Audit.Chain == "" {
+		c.Audit.Chain = workflow.GetInfo(ctx).WorkflowExecution.ID
+		c.Unwritten.add(ctx, &c.Audit, audit.Entry{Kind: audit.Message, Actor: c.Requester + " (claimed)", Action: "run", Detail: c.Why, Output: c.Plan})
+	}
+	if err := workflow.SetQueryHandler(ctx, QueryState, func() (CampaignState, error) { return c.CampaignState, nil }); err != nil {
+		return c.Campaign, err
+	}
+	if err := c.listen(ctx); err != nil {
+		return c.Campaign, err
+	}
+	c.findChildren()
+	for {
+		c.Unwritten.flush(c.ctx, SegmentQueue(""))
+		c.changed = false // what came while it was written is in the State that Next sees
+		d := c.Next(c.now())
+		c.show(ctx, d)
+		if d.End {
+			return c.finish()
+		}
+		if c.mayContinueAsNew(ctx) {
+			c.settle()
+			return c.Campaign, workflow.NewContinueAsNewError(ctx, CampaignType, c.CampaignState)
+		}
+		for _, a := range d.Start {
+			if a.Do == rollout.DoCluster {
+				c.startCluster(a.Name)
+				continue
+			}
+			c.start(a.ID, func(ctx workflow.Context) {
+				c.tell(ctx, c.plan(), c.Audit.Chain, notice(c.Instance, "", *a.Notice), a.Notice.N)
+				c.Outbox.Sent(a.Notice.N)
+			})
+		}
+		c.await(d.WakeAt)
+	}
+}
+
+type campaign struct {
+	*carrier
+	CampaignState
+}
+
+func (c *campaign) now() time.Time { return workflow.Now(c.ctx) }
+
+// plan is the digest that notices are addressed by; empty when nobody is to be told.
+func (c *campaign) plan() string {
+	if !c.Tell {
+		return ""
+	}
+	return c.Plan
+}
+
+func (c *campaign) listen(ctx workflow.Context) error {
+	c.onCancel(ctx, func() { c.hear(UpdateAbort, rollout.Message{Actor: "Temporal", Reason: "the workflow was cancelled"}) })
+	onSignal(c.carrier, signalReport, func(r ClusterReport) { c.reported(r) })
+	for _, word := range []string{UpdateHold, UpdateResume, UpdateAbort} {
+		err := workflow.SetUpdateHandlerWithOptions(c.ctx, word, func(_ workflow.Context, m rollout.Message) (rollout.CampaignOutcome, error) {
+			c.hear(word, m)
+			return c.Outcome, nil
+		}, workflow.UpdateHandlerOptions{Validator: rollout.Message.Check, Description: describe[word]})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hear applies a person's message, once per request id, and hands it on to the clusters on their way.
+func (c *campaign) hear(word string, m rollout.Message) {
+	if c.Seen.twice(m.ID) || c.Outcome != "" {
+		return
+	}
+	c.Unwritten.add(c.ctx, &c.Audit, message(word, m))
+	switch word {
+	case UpdateHold:
+		c.Campaign = c.Hold(m)
+	case UpdateResume:
+		c.Campaign = c.Resume()
+	case UpdateAbort:
+		c.Campaign = c.Abort(m, c.now())
+	}
+	signal := map[string]string{UpdateHold: signalHold, UpdateResume: signalResume, UpdateAbort: signalAbort}[word]
+	for _, r := range c.Clusters {
+		if r.Running {
+			c.pass(r.Name, signal, m)
+		}
+	}
+	c.changed = true
+}
+
+// pass hands a message on to a cluster.
+func (c *campaign) pass(cluster, signal string, m rollout.Message) {
+	workflow.Go(c.ctx, func(ctx workflow.Context) {
+		_ = workflow.SignalExternalWorkflow(ctx, ClusterID(c.Instance, cluster), "", signal, m).Get(ctx, nil)
+	})
+}
+
+func (c *campaign) reported(r ClusterReport) {
+	before := c.outcomeOf(r.Name)
+	c.Campaign = c.Reported(r.Report, c.now())
+	if before == "" && r.Outcome != "" {
+		c.Unwritten.add(c.ctx, &c.Audit, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: "cluster", Detail: r.Name + ": " + string(r.Outcome), Result: r.Audit.Digest})
+	}
+	c.changed = true
+}
+
+func (c *campaign) outcomeOf(name string) rollout.ClusterOutcome {
+	for _, r := range c.Clusters {
+		if r.Name == name {
+			return r.Outcome
+		}
+	}
+	return ""
+}
+
+// startCluster records the start before it is made.
+func (c *campaign) startCluster(name string) {
+	c.Campaign = c.Campaign.Started(name)
+	for _, r := range c.Clusters {
+		if r.Name == name {
+			workflow.Go(c.outlive, func(ctx workflow.Context) {
+				c.follow(ctx, r)
+				c.changed = true
+			})
+		}
+	}
+}
+
+func (c *campaign) follow(ctx workflow.Context, r rollout.Ref) {
+	st := ClusterState{Part: r.Part, Plan: c.plan(), Parent: CampaignID(c.Instance), Why: c.Why, Unattended: c.Unattended}
+	st.Instance, st.Name, st.Stage = c.Instance, r.Name, c.Stages[r.Stage]
+	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: ClusterID(c.Instance, r.Name), TaskQueue: Queue, ParentClosePolicy: parentCloseAbandon,
+		StaticSummary:         "cluster " + r.Name + " of " + c.Instance,
+		TypedSearchAttributes: attributes(c.Instance, r.Name, c.Stages[r.Stage], "", string(rollout.PhaseClaim)),
+	}), ClusterType, st)
+	var run workflow.Execution
+	if err := child.GetChildWorkflowExecution().Get(ctx, &run); err != nil {
+		c.reported(lostCluster(r.Name, cause(err)))
+		return
+	}
+	c.Campaign = c.Confirmed(r.Name, run.RunID)
+	if c.Paused != "" { // it was said while the cluster started
+		c.pass(r.Name, signalHold, rollout.Message{Actor: "the campaign's hold", Reason: c.Paused})
+	}
+	if c.AbortFor != "" {
+		c.pass(r.Name, signalAbort, rollout.Message{Actor: "the campaign's abort", Reason: c.AbortFor})
+	}
+	var report ClusterReport
+	if err := child.Get(ctx, &report); err != nil && c.outcomeOf(r.Name) == "" {
+		report = lostCluster(r.Name, cause(err))
+	}
+	if report.Name != "" {
+		c.reported(report)
+	}
+}
+
+func lostCluster(name, why string) ClusterReport {
+	return ClusterReport{Report: rollout.Report{Name: name, Phase: rollout.PhaseEnded, Outcome: rollout.ClusterHalted, Reason: "its workflow ended without a report: " + why}}
+}
+
+// findChildren asks for the clusters that a former run of this workflow started.
+func (c *campaign) findChildren() {
+	for _, r := range c.Clusters {
+		if r.Running && r.RunID != "" {
+			c.start("ask."+r.Name, func(ctx workflow.Context) { c.ask(ctx, r) })
+		}
+	}
+}
+
+func (c *campaign) ask(ctx workflow.Context, r rollout.Ref) {
+	for {
+		a, err := askFor(ctx, SegmentQueue(""), ClusterID(c.Instance, r.Name), r.RunID)
+		if err != nil {
+			return
+		}
+		if !a.Running {
+			var report ClusterReport
+			if json.Unmarshal(a.Result, &report) != nil || report.Outcome == "" {
+				report = lostCluster(r.Name, a.Status)
+			}
+			c.reported(report)
+			return
+		}
+		if done, err := workflow.AwaitWithTimeout(ctx, askEvery, func() bool { return c.outcomeOf(r.Name) != "" }); done || err != nil {
+			return
+		}
+	}
+}
+
+func (c *campaign) finish() (rollout.Campaign, error) {
+	c.Unwritten.flush(c.ctx, SegmentQueue(""))
+	c.settle()
+	if c.Outcome != rollout.CampaignDone {
+		return c.Campaign, temporal.NewNonRetryableApplicationError(string(c.Outcome)+": "+c.Reason, ErrHalted, nil)
+	}
+	return c.Campaign, nil
+}
+
+func (c *campaign) mayContinueAsNew(ctx workflow.Context) bool {
+	if !workflow.GetInfo(ctx).GetContinueAsNewSuggested() || !workflow.AllHandlersFinished(ctx) || len(c.Outbox.Pending) > 0 {
+		return false
+	}
+	for _, r := range c.Clusters {
+		if r.Running && r.RunID == "" {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,177 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// carrier is what the three workflows share: what is in flight, and whether something happened since Next was last asked.
+type carrier struct {
+	ctx      workflow.Context // of the work: a cancel of the workflow means abort, and does not reach it
+	stop     workflow.CancelFunc
+	outlive  workflow.Context // of children: never cancelled, or the child would be told to abort
+	inFlight map[string]workflow.CancelFunc
+	changed  bool
+	details  string
+	attrs    string
+}
+
+func newCarrier(ctx workflow.Context) *carrier {
+	own, _ := workflow.NewDisconnectedContext(ctx)
+	ctx, stop := workflow.WithCancel(own)
+	return &carrier{ctx: ctx, stop: stop, outlive: own, inFlight: map[string]workflow.CancelFunc{}}
+}
+
+// start runs work in a coroutine of its own, unless an action of that id is in flight.
+func (c *carrier) start(id string, work func(ctx workflow.Context)) {
+	if _, running := c.inFlight[id]; running {
+		return
+	}
+	ctx, cancel := workflow.WithCancel(c.ctx)
+	c.inFlight[id] = cancel
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		work(ctx)
+		delete(c.inFlight, id)
+		c.changed = true
+	})
+}
+
+// await returns when something happened, or at the time to look again.
+func (c *carrier) await(wake time.Time) {
+	happened := func() bool { return c.changed }
+	if wake.IsZero() {
+		_ = workflow.Await(c.ctx, happened)
+	} else if d := wake.Sub(workflow.Now(c.ctx)); d > 0 {
+		_, _ = workflow.AwaitWithOptions(c.ctx, workflow.AwaitOptions{Timeout: d, TimerOptions: workflow.TimerOptions{Summary: "look again at " + wake.UTC().Format(time.RFC3339)}}, happened)
+	}
+	c.changed = false
+}
+
+// settle cancels what is in flight and waits for it, so that nothing outlives the workflow.
+func (c *carrier) settle() {
+	c.stop()
+	_ = workflow.Await(c.outlive, func() bool { return len(c.inFlight) == 0 && workflow.AllHandlersFinished(c.outlive) })
+}
+
+// onCancel calls abort when the workflow is cancelled: Temporal's Cancel means abort.
+func (c *carrier) onCancel(ctx workflow.Context, abort func()) {
+	workflow.Go(c.ctx, func(own workflow.Context) {
+		ctx.Done().Receive(own, nil)
+		if ctx.Err() != nil {
+			abort()
+			c.changed = true
+		}
+	})
+}
+
+// onSignal calls handle for every signal of that name.
+func onSignal[T any](c *carrier, name string, handle func(T)) {
+	ch := workflow.GetSignalChannel(c.ctx, name)
+	workflow.Go(c.ctx, func(ctx workflow.Context) {
+		for {
+			var v T
+			if !ch.Receive(ctx, &v) {
+				return
+			}
+			handle(v)
+			c.changed = true
+		}
+	})
+}
+
+// beat matches the heartbeat of package activities: a worker that died is noticed after four of them.
+const heartbeatTimeout = 20 * time.Second
+
+// spare is added to a step's limit: what the activity needs beside the work that the limit bounds.
+const spare = 15 * time.Minute
+
+// options are those of an activity on a segment's queue. Attempts are not limited: what was begun on a host goes on there, and
+// each attempt attaches to it.
+func options(ctx workflow.Context, queue, summary string, limit time.Duration) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:           queue,
+		StartToCloseTimeout: limit + spare,
+		HeartbeatTimeout:    heartbeatTimeout,
+		WaitForCancellation: true,
+		Summary:             summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second,
+			NonRetryableErrorTypes: []string{activities.ErrBadInput},
+		},
+	})
+}
+
+// tell hands a notice on, under an id that is its own within the chain: it is delivered, and retried, by a workflow of its own, so that nothing waits for a pager.
+func (c *carrier) tell(ctx workflow.Context, plan, chain string, n activities.Notice, no int) {
+	if plan == "" {
+		return
+	}
+	n.Time = workflow.Now(ctx).UTC().Format(time.RFC3339)
+	id := "notice/" + chain + "/" + itoa(no)
+	own, _ := workflow.NewDisconnectedContext(ctx)
+	child := workflow.WithChildOptions(own, workflow.ChildWorkflowOptions{
+		WorkflowID: id, TaskQueue: Queue, ParentClosePolicy: parentCloseAbandon, StaticSummary: n.Event + ": " + n.Text,
+	})
+	_ = workflow.ExecuteChildWorkflow(child, NoticeType, activities.TellInput{Plan: plan, Notice: n}).GetChildWorkflowExecution().Get(own, nil)
+}
+
+// intend fixes an intent on the chain before its activity is scheduled.
+func intend(ctx workflow.Context, head *audit.Head, action, host, run, detail string) audit.Entry {
+	e, next := head.Next(audit.Entry{Kind: audit.Intent, Time: workflow.Now(ctx).UTC(), Actor: "rollpatch", Action: action, Host: host, Run: run, Detail: detail})
+	*head = next
+	return e
+}
+
+// unwritten keeps entries that no activity of their own writes until one does.
+type unwritten struct {
+	Entries []audit.Entry `json:"entries,omitempty"`
+}
+
+func (u *unwritten) add(ctx workflow.Context, head *audit.Head, e audit.Entry) {
+	e.Time = workflow.Now(ctx).UTC()
+	e, next := head.Next(e)
+	*head = next
+	u.Entries = append(u.Entries, e)
+}
+
+// flush writes them.
+func (u *unwritten) flush(ctx workflow.Context, queue string) {
+	for len(u.Entries) > 0 {
+		batch := u.Entries
+		u.Entries = nil
+		in := activities.RecordInput{Entries: batch}
+		_ = workflow.ExecuteActivity(options(ctx, queue, "write the audit chain", 0), "Record", in).Get(ctx, nil)
+	}
+}
+
+// message is a person's word as an entry.
+func message(word string, m rollout.Message) audit.Entry {
+	return audit.Entry{Kind: audit.Message, Actor: m.Actor + " (claimed)", Action: word, Detail: m.Reason, Run: m.ID}
+}
+
+// seen remembers the request ids of the last 200 messages.
+type seen struct {
+	IDs []string `json:"ids,omitempty"`
+}
+
+func (s *seen) twice(id string) bool {
+	if id == "" {
+		return false
+	}
+	for _, k := range s.IDs {
+		if k == id {
+			return true
+		}
+	}
+	s.IDs = append(s.IDs, id)
+	if len(s.IDs) > 200 {
+		s.IDs = s.IDs[1:]
+	}
+	return false
+}

@@ -1,0 +1,381 @@
+package workflows
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// ClusterState is a cluster's workflow: what the rules know, and what its members and activities need.
+type ClusterState struct {
+	rollout.Cluster
+	Part       string                         `json:"part"`
+	Plan       string                         `json:"plan,omitempty"` // for notices; empty: nobody is told
+	Parent     string                         `json:"parent"`         // workflow id of its campaign
+	Why        string                         `json:"why,omitempty"`  // the campaign's reason, shown on the claim
+	Unattended bool                           `json:"unattended,omitempty"`
+	Member     rollout.MemberPolicy           `json:"member"`
+	Segments   map[string]string              `json:"segments,omitempty"`
+	Limits     map[rollout.Step]time.Duration `json:"limits,omitempty"`
+	Audit      audit.Head                     `json:"audit"`
+	WatchAudit audit.Head                     `json:"watch_audit"`
+	Unwritten  unwritten                      `json:"unwritten"`
+	Seen       seen                           `json:"seen"`
+}
+
+// ClusterReport is what a cluster tells its campaign.
+type ClusterReport struct {
+	rollout.Report
+	Audit audit.Head `json:"audit"`
+}
+
+// Cluster works on one cluster: its claim, its waves, its soaks.
+func Cluster(ctx workflow.Context, st ClusterState) (ClusterReport, error) {
+	c := &cluster{carrier: newCarrier(ctx), ClusterState: st}
+	if c.Audit.Chain == "" {
+		c.Audit.Chain = workflow.GetInfo(ctx).WorkflowExecution.ID
+		c.WatchAudit.Chain = c.Audit.Chain + "#watch"
+	}
+	if err := workflow.SetQueryHandler(ctx, QueryState, func() (ClusterState, error) { return c.ClusterState, nil }); err != nil {
+		return ClusterReport{}, err
+	}
+	if c.Phase == "" {
+		if err := c.begin(ctx); err != nil {
+			return ClusterReport{}, err
+		}
+	}
+	if err := c.listen(ctx); err != nil {
+		return ClusterReport{}, err
+	}
+	c.findChildren()
+	for {
+		now := workflow.Now(c.ctx)
+		c.Cluster = c.Tick(now)
+		d := c.Next(now)
+		c.show(ctx, d)
+		c.report()
+		if c.changed {
+			c.changed = false
+			continue // the report found that its campaign is gone
+		}
+		if d.End {
+			return c.finish()
+		}
+		if c.mayContinueAsNew(ctx) {
+			c.settle()
+			return ClusterReport{}, workflow.NewContinueAsNewError(ctx, ClusterType, c.ClusterState)
+		}
+		wanted := map[string]bool{}
+		for _, a := range d.Start {
+			wanted[a.ID] = true
+			if a.Do == rollout.DoMember {
+				c.startMember(a)
+				continue
+			}
+			c.start(a.ID, func(ctx workflow.Context) { c.carryOut(ctx, a) })
+		}
+		for _, id := range workflow.DeterministicKeys(c.inFlight) {
+			if strings.HasPrefix(id, "watch.") && !wanted[id] {
+				c.inFlight[id]()
+			}
+		}
+		c.await(d.WakeAt)
+	}
+}
+
+type cluster struct {
+	*carrier
+	ClusterState
+	told rollout.Report // the last report
+}
+
+// begin works the first State out from the part of the plan.
+func (c *cluster) begin(ctx workflow.Context) error {
+	var r activities.BeginResult
+	in := activities.BeginInput{Instance: c.Instance, Part: c.Part, Unattended: c.Unattended}
+	if err := workflow.ExecuteActivity(options(ctx, SegmentQueue(""), "read the plan of "+c.Name, time.Minute), "Begin", in).Get(ctx, &r); err != nil {
+		return err
+	}
+	c.Cluster, c.Member, c.Segments, c.Limits = r.Cluster, r.Member, r.Segments, r.Limits
+	c.Since = workflow.Now(ctx)
+	return nil
+}
+
+func (c *cluster) now() time.Time { return workflow.Now(c.ctx) }
+
+func (c *cluster) listen(ctx workflow.Context) error {
+	c.onCancel(ctx, func() {
+		c.Cluster = c.Abort(rollout.Message{Actor: "Temporal", Reason: "the workflow was cancelled"}, c.now())
+		c.abortMembers(rollout.Message{})
+	})
+	onSignal(c.carrier, signalMember, func(r MemberReport) { c.memberEnded(r) })
+	onSignal(c.carrier, signalHold, func(m rollout.Message) { c.hear(UpdateHold, m) })
+	onSignal(c.carrier, signalResume, func(m rollout.Message) { c.hear(UpdateResume, m) })
+	onSignal(c.carrier, signalAbort, func(m rollout.Message) { c.hear(UpdateAbort, m) })
+	may := map[string]func(rollout.Message) error{
+		UpdateApprove: func(m rollout.Message) error { return c.MayApprove(m) },
+		UpdateReject:  func(m rollout.Message) error { return c.MayReject(m) },
+		UpdateBackout: func(m rollout.Message) error { return c.MayBackout(m) },
+		UpdateResume:  rollout.Message.Check,
+		UpdateHold:    rollout.Message.Check,
+	}
+	for _, word := range []string{UpdateApprove, UpdateReject, UpdateBackout, UpdateResume, UpdateHold} {
+		err := workflow.SetUpdateHandlerWithOptions(c.ctx, word, func(_ workflow.Context, m rollout.Message) (rollout.Report, error) {
+			c.hear(word, m)
+			return c.Report(), nil
+		}, workflow.UpdateHandlerOptions{Validator: may[word], Description: describe[word]})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hear applies a person's message, once per request id, and puts it on the chain.
+func (c *cluster) hear(word string, m rollout.Message) {
+	if c.Seen.twice(m.ID) || c.Outcome != "" {
+		return
+	}
+	c.Unwritten.add(c.ctx, &c.Audit, message(word, m))
+	switch word {
+	case UpdateApprove:
+		c.Cluster = c.Approve(m, c.now())
+	case UpdateReject, UpdateBackout:
+		c.Cluster = c.Backout(m, word, c.now())
+	case UpdateHold:
+		c.Cluster = c.Hold(m)
+	case UpdateResume:
+		c.Cluster = c.Resume(m, c.now())
+	case UpdateAbort:
+		c.Cluster = c.Abort(m, c.now())
+		c.abortMembers(m)
+	}
+	c.changed = true
+}
+
+// abortMembers tells the members on their way; one that is not patched yet goes back into service.
+func (c *cluster) abortMembers(m rollout.Message) {
+	for _, s := range c.Members {
+		if s.Running && s.Mode == rollout.ModePatch {
+			workflow.Go(c.ctx, func(ctx workflow.Context) {
+				_ = workflow.SignalExternalWorkflow(ctx, MemberID(s.Host), "", signalAbort, m).Get(ctx, nil)
+			})
+		}
+	}
+}
+
+func (c *cluster) carryOut(ctx workflow.Context, a rollout.Action) {
+	switch a.Do {
+	case rollout.DoNotify:
+		c.tell(ctx, c.Plan, c.Audit.Chain, notice(c.Instance, c.Name, *a.Notice), a.Notice.N)
+		c.Outbox.Sent(a.Notice.N)
+	case rollout.DoClaim, rollout.DoRelease:
+		c.claim(ctx, a)
+	case rollout.DoWatch:
+		c.watch(ctx)
+	}
+}
+
+// claim takes or releases the cluster, through its first member's segment.
+func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
+	c.Unwritten.flush(ctx, c.queue())
+	in := activities.ClaimInput{Instance: c.Instance, Part: c.Part, Reason: c.Why}
+	name, apply := "Claim", rollout.Cluster.Claim
+	if a.Do == rollout.DoRelease {
+		name, apply = "Release", rollout.Cluster.Released
+	}
+	in.Intent = intend(ctx, &c.Audit, string(a.Do), "", "", c.Name)
+	var r activities.ClaimResult
+	if err := workflow.ExecuteActivity(options(ctx, c.queue(), string(a.Do)+" "+c.Name, time.Minute), name, in).Get(ctx, &r); err != nil {
+		r = activities.ClaimResult{Reason: cause(err)}
+	} else {
+		c.Audit = r.Audit
+	}
+	c.Cluster = apply(c.Cluster, a.ID, r.OK, r.Reason, workflow.Now(ctx))
+}
+
+func (c *cluster) queue() string {
+	if len(c.Members) == 0 {
+		return SegmentQueue("")
+	}
+	return SegmentQueue(c.Segments[c.Members[0].Host])
+}
+
+// watch samples the checks until they change. One that was cancelled said nothing.
+func (c *cluster) watch(ctx workflow.Context) {
+	patched, peers := c.Watch()
+	in := activities.WatchInput{
+		Instance: c.Instance, Part: c.Part, Patched: patched, Peers: peers, Verdict: c.Verdict, Reason: c.Watched, Passes: c.Passes,
+	}
+	in.Intent = intend(ctx, &c.WatchAudit, "watch", strings.Join(patched, ","), "", "soak "+itoa(c.SoakNo))
+	var r activities.WatchResult
+	err := workflow.ExecuteActivity(options(ctx, c.queue(), "watch "+strings.Join(patched, ", "), 2*time.Hour), "Watch", in).Get(ctx, &r)
+	switch {
+	case temporal.IsCanceledError(err):
+		return
+	case err != nil:
+		r.WatchResult = rollout.WatchResult{Verdict: rollout.Inconclusive, Reason: cause(err)}
+	default:
+		c.WatchAudit = r.Audit
+	}
+	c.Cluster = c.Sampled(r.WatchResult, workflow.Now(ctx))
+}
+
+// startMember records the start before it is made, and starts the member's workflow.
+func (c *cluster) startMember(a rollout.Action) {
+	var slot rollout.Slot
+	c.Cluster = c.Started(a.Host, a.Mode, c.now())
+	for _, s := range c.Members {
+		if s.Host == a.Host {
+			slot = s
+		}
+	}
+	_, peers := c.Watch()
+	st := MemberState{
+		Member: rollout.NewMember(c.Instance, c.Name, a.Host, a.Mode, a.Canary, c.ClusterState.Member),
+		Part:   c.Part, Plan: c.Plan, Parent: ClusterID(c.Instance, c.Name), Segment: c.Segments[a.Host], Limits: c.Limits, Peers: peers, Manifest: c.Manifest,
+		Try: slot.Tries, Changed: slot.Changes,
+	}
+	workflow.Go(c.outlive, func(ctx workflow.Context) {
+		c.follow(ctx, a, st)
+		c.changed = true
+	})
+}
+
+// follow starts the member's workflow and waits for its end. The report comes as a signal too; whichever is first counts.
+func (c *cluster) follow(ctx workflow.Context, a rollout.Action, st MemberState) {
+	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: MemberID(a.Host), TaskQueue: Queue, ParentClosePolicy: parentCloseAbandon,
+		StaticSummary:         string(a.Mode) + " " + a.Host + " of " + c.Name + " for " + c.Instance,
+		TypedSearchAttributes: attributes(c.Instance, c.Name, c.Stage, a.Host, "inspect"),
+	}), MemberType, st)
+	var run workflow.Execution
+	if err := child.GetChildWorkflowExecution().Get(ctx, &run); err != nil {
+		c.Cluster = c.NotStarted(a.Host, "another instance works on "+a.Host+": "+cause(err), c.now())
+		return
+	}
+	c.Cluster = c.Confirmed(a.Host, run.RunID)
+	var r MemberReport
+	if err := child.Get(ctx, &r); err != nil && !reported(err, &r) {
+		r = MemberReport{MemberEnd: lost(a.Host, a.Mode, cause(err))}
+	}
+	c.memberEnded(r)
+}
+
+// reported reads the report that a member in quarantine ended with.
+func reported(err error, into *MemberReport) bool {
+	var app *temporal.ApplicationError
+	return asApplication(err, &app) && app.Type() == ErrQuarantined && app.HasDetails() && app.Details(into) == nil
+}
+
+func lost(host string, mode rollout.Mode, why string) rollout.MemberEnd {
+	return rollout.MemberEnd{Host: host, Mode: mode, Outcome: rollout.Lost, Reason: "its workflow ended without a report: " + why + "; look at the host before anything else"}
+}
+
+func (c *cluster) memberEnded(r MemberReport) {
+	before := c.Asked
+	c.Cluster = c.Ended(r.MemberEnd, c.now())
+	if c.Asked != before && r.Audit.Digest != "" {
+		c.Unwritten.add(c.ctx, &c.Audit, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: string(r.Mode), Host: r.Host, Detail: string(r.Outcome), Result: r.Audit.Digest})
+	}
+	c.changed = true
+}
+
+// findChildren asks for the members that a former run of this workflow started: their ends do not reach this one as results.
+func (c *cluster) findChildren() {
+	for _, s := range c.Members {
+		if s.Running && s.RunID != "" {
+			c.start("ask."+s.Host, func(ctx workflow.Context) { c.ask(ctx, s) })
+		}
+	}
+}
+
+// askEvery is how often a child is asked for whose report may be lost.
+const askEvery = time.Hour
+
+func (c *cluster) ask(ctx workflow.Context, s rollout.Slot) {
+	for {
+		r, err := askFor(ctx, c.queue(), MemberID(s.Host), s.RunID)
+		if err != nil {
+			return
+		}
+		if !r.Running {
+			var end MemberReport
+			if json.Unmarshal(r.Result, &end) != nil || end.Outcome == "" {
+				end = MemberReport{MemberEnd: lost(s.Host, s.Mode, r.Status)}
+			}
+			c.memberEnded(end)
+			return
+		}
+		gone := func() bool {
+			for _, now := range c.Members {
+				if now.Host == s.Host {
+					return !now.Running || now.RunID != s.RunID
+				}
+			}
+			return true
+		}
+		if done, err := workflow.AwaitWithTimeout(ctx, askEvery, gone); done || err != nil {
+			return
+		}
+	}
+}
+
+func askFor(ctx workflow.Context, queue, id, run string) (activities.AskResult, error) {
+	var r activities.AskResult
+	in := activities.AskInput{WorkflowID: id, RunID: run}
+	err := workflow.ExecuteActivity(options(ctx, queue, "ask what became of "+id, 0), "Ask", in).Get(ctx, &r)
+	return r, err
+}
+
+// report tells the campaign whenever what it keeps of this cluster changes. When the campaign is gone, nothing new may begin.
+func (c *cluster) report() {
+	now := c.Report()
+	if now == c.told || c.Parent == "" {
+		return
+	}
+	c.told = now
+	err := workflow.SignalExternalWorkflow(c.ctx, c.Parent, "", signalReport, ClusterReport{Report: now, Audit: c.Audit}).Get(c.ctx, nil)
+	if err != nil && c.AbortFor == "" && c.Outcome == "" {
+		m := rollout.Message{Actor: "rollpatch", Reason: "its campaign " + c.Parent + " is gone"}
+		c.Cluster = c.Abort(m, c.now())
+		c.abortMembers(m)
+		c.changed = true
+	}
+}
+
+func (c *cluster) finish() (ClusterReport, error) {
+	c.Unwritten.flush(c.ctx, c.queue())
+	c.settle()
+	r := ClusterReport{Report: c.Report(), Audit: c.Audit}
+	if c.Outcome == rollout.ClusterHalted {
+		return r, temporal.NewNonRetryableApplicationError("cluster "+c.Name+" halted: "+c.Reason, ErrHalted, nil, r)
+	}
+	return r, nil
+}
+
+// mayContinueAsNew says that history is long enough and nothing is in flight but members, which outlive this run, and the
+// watch, which the next run starts again.
+func (c *cluster) mayContinueAsNew(ctx workflow.Context) bool {
+	if !workflow.GetInfo(ctx).GetContinueAsNewSuggested() || !workflow.AllHandlersFinished(ctx) {
+		return false
+	}
+	for _, id := range workflow.DeterministicKeys(c.inFlight) {
+		if strings.HasPrefix(id, "claim.") || strings.HasPrefix(id, "release.") || strings.HasPrefix(id, "notify.") {
+			return false
+		}
+	}
+	for _, s := range c.Members {
+		if s.Running && s.RunID == "" {
+			return false // its start was not confirmed yet
+		}
+	}
+	return true
+}

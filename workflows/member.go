@@ -1,0 +1,174 @@
+package workflows
+
+import (
+	"strconv"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+const parentCloseAbandon = enumspb.PARENT_CLOSE_POLICY_ABANDON
+
+// MemberState is a member's workflow: what the rules know, and what the activities need.
+type MemberState struct {
+	rollout.Member
+	Part     string                         `json:"part"`
+	Plan     string                         `json:"plan,omitempty"` // for notices; empty: nobody is told
+	Parent   string                         `json:"parent"`         // workflow id of its cluster
+	Segment  string                         `json:"segment,omitempty"`
+	Limits   map[rollout.Step]time.Duration `json:"limits,omitempty"`
+	Peers    []string                       `json:"peers,omitempty"`
+	Manifest string                         `json:"manifest,omitempty"` // what the canary got; empty for the canary
+	Seq      int64                          `json:"seq,omitempty"`      // the number of the host's last run
+	Try      int                            `json:"try"`                // the how manieth workflow for this host in its instance
+	Runs     map[rollout.Step]RunRef        `json:"runs,omitempty"`
+	BootOld  string                         `json:"boot_old,omitempty"`
+	BootNew  string                         `json:"boot_new,omitempty"`
+	Changed  string                         `json:"changed,omitempty"` // the transaction: a digest
+	Got      string                         `json:"got,omitempty"`     // the canary's manifest
+	Audit    audit.Head                     `json:"audit"`
+}
+
+// RunRef names the run of a step that is in flight, or comes next. Asking again for what could not be told keeps it; every told
+// outcome uses it up.
+type RunRef struct {
+	No  int   `json:"no"`
+	Seq int64 `json:"seq,omitempty"` // 0: not begun
+}
+
+// MemberReport is a member's end, as its cluster hears of it.
+type MemberReport struct {
+	rollout.MemberEnd
+	Audit audit.Head `json:"audit"`
+}
+
+// Member works on one host until it is in service again, or in quarantine.
+func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
+	m := &member{carrier: newCarrier(ctx), MemberState: st}
+	if m.Audit.Chain == "" {
+		m.Audit.Chain = MemberID(m.Host) + "/" + m.Instance + "/" + itoa(m.Try)
+	}
+	if m.Runs == nil {
+		m.Runs = map[rollout.Step]RunRef{}
+	}
+	if err := workflow.SetQueryHandler(ctx, QueryState, func() (MemberState, error) { return m.MemberState, nil }); err != nil {
+		return MemberReport{}, err
+	}
+	abort := func() { m.Member = m.ApplyAbort(workflow.Now(m.ctx)) }
+	m.onCancel(ctx, abort)
+	onSignal(m.carrier, signalAbort, func(rollout.Message) { abort() })
+	for {
+		d := m.Next(workflow.Now(m.ctx))
+		m.show(ctx, d)
+		if d.End {
+			return m.finish(ctx)
+		}
+		if len(m.inFlight) == 0 && m.mayContinueAsNew(ctx) {
+			return MemberReport{}, workflow.NewContinueAsNewError(ctx, MemberType, m.MemberState)
+		}
+		for _, a := range d.Start {
+			m.start(a.ID, func(ctx workflow.Context) { m.carryOut(ctx, a) })
+		}
+		m.await(d.WakeAt)
+	}
+}
+
+type member struct {
+	*carrier
+	MemberState
+}
+
+func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
+	if a.Do == rollout.DoNotify {
+		m.tell(ctx, m.Plan, m.Audit.Chain, notice(m.Instance, m.Cluster, *a.Notice), a.Notice.N)
+		m.Outbox.Sent(a.Notice.N)
+		return
+	}
+	in := activities.StepInput{
+		Instance: m.Instance, Part: m.Part, Host: m.Host, Manifest: m.Manifest, Changes: m.Changed, Boot: m.BootNew, Peers: m.Peers, Why: m.Why,
+		Repair: a.Attempt > 1,
+	}
+	if runs(a.Do) {
+		ref := m.Runs[a.Do]
+		if ref.Seq == 0 {
+			m.Seq++
+			ref.No, ref.Seq = ref.No+1, m.Seq
+			m.Runs[a.Do] = ref
+		}
+		in.Run, in.Seq = m.Instance+"."+m.Host+"."+string(a.Do)+"."+strconv.Itoa(m.Try)+"-"+strconv.Itoa(ref.No), ref.Seq
+	}
+	in.Intent = intend(ctx, &m.Audit, string(a.Do), m.Host, in.Run, string(m.Mode))
+	var r activities.StepResult
+	opts := options(ctx, SegmentQueue(m.Segment), m.summary(a), m.Limits[a.Do])
+	if err := workflow.ExecuteActivity(opts, stepActivity[a.Do], in).Get(ctx, &r); err != nil {
+		r = activities.StepResult{MemberResult: rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: cause(err)}}
+	} else {
+		m.Audit = r.Audit
+	}
+	m.keep(a.Do, r)
+	m.Member = m.Apply(a.ID, r.MemberResult, workflow.Now(ctx))
+}
+
+// runs says that a step starts a script that must run once.
+func runs(s rollout.Step) bool {
+	return s == rollout.StepFetch || s == rollout.StepPatch || s == rollout.StepReboot || s == rollout.StepBackout
+}
+
+// keep remembers what later steps and the report need.
+func (m *member) keep(step rollout.Step, r activities.StepResult) {
+	if ref := m.Runs[step]; runs(step) && r.Verdict != rollout.Inconclusive {
+		ref.Seq = 0
+		m.Runs[step] = ref
+	}
+	if r.Seq > m.Seq {
+		m.Seq = r.Seq
+	}
+	if r.Boot != "" {
+		if m.BootOld == "" {
+			m.BootOld = r.Boot
+		}
+		m.BootNew = r.Boot
+	}
+	if step == rollout.StepFetch && r.Changes != "" {
+		m.Changed, m.Got = r.Changes, r.Manifest
+	}
+}
+
+func (m *member) finish(ctx workflow.Context) (MemberReport, error) {
+	m.settle()
+	r := MemberReport{Audit: m.Audit, MemberEnd: rollout.MemberEnd{
+		Host: m.Host, Mode: m.Mode, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
+		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli,
+	}}
+	own, _ := workflow.NewDisconnectedContext(ctx)
+	// The parent may be gone, or may have continued as new; it also hears the end of its child, or asks for it.
+	_ = workflow.SignalExternalWorkflow(own, m.Parent, "", signalMember, r).Get(own, nil)
+	if m.Outcome == rollout.Quarantined {
+		return r, temporal.NewNonRetryableApplicationError(m.Host+" is in quarantine: "+m.Reason, ErrQuarantined, nil, r)
+	}
+	return r, nil
+}
+
+func (m *member) summary(a rollout.Action) string {
+	s := string(a.Do) + " " + m.Host
+	if a.Attempt > 1 {
+		s += ", attempt " + strconv.Itoa(a.Attempt) + " after an interruption"
+	}
+	return s
+}
+
+func (m *member) mayContinueAsNew(ctx workflow.Context) bool {
+	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx)
+}
+
+func notice(instance, cluster string, n rollout.Notice) activities.Notice {
+	return activities.Notice{Event: n.Event, Instance: instance, Cluster: cluster, Host: n.Host, Text: n.Text, Next: n.Next}
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,66 @@
+package workflows
+
+import "github.com/rollpatch/rollpatch/workflows/rollout"
+
+// Queue is the task queue of the workflows themselves.
+const Queue = "rollpatch"
+
+// SegmentQueue is the task queue of everything that touches a host of the segment, or its Consul.
+func SegmentQueue(segment string) string {
+	if segment == "" {
+		segment = "default"
+	}
+	return Queue + "." + segment
+}
+
+// The names under which the workflows are registered.
+const (
+	CampaignType = "Campaign"
+	ClusterType  = "Cluster"
+	MemberType   = "Member"
+	NoticeType   = "Notice"
+)
+
+// QueryState returns a workflow's whole State.
+const QueryState = "state"
+
+// The messages that people send, as Updates.
+const (
+	UpdateApprove = "approve"
+	UpdateReject  = "reject"
+	UpdateBackout = "backout"
+	UpdateHold    = "hold"
+	UpdateResume  = "resume"
+	UpdateAbort   = "abort"
+)
+
+// The signals between workflows.
+const (
+	signalHold   = "hold"
+	signalResume = "resume"
+	signalAbort  = "abort"
+	signalMember = "member-ended"
+	signalReport = "cluster-report"
+)
+
+// The types of the errors that workflows end with, as the Temporal UI shows them.
+const (
+	ErrHalted      = "Halted"
+	ErrQuarantined = "Quarantined"
+)
+
+// CampaignID is the workflow id of an instance.
+func CampaignID(instance string) string { return "campaign/" + instance }
+
+// ClusterID is the workflow id of a cluster of an instance.
+func ClusterID(instance, cluster string) string { return "cluster/" + instance + "/" + cluster }
+
+// MemberID is the workflow id of whoever works on a host: a second guard that no two do.
+func MemberID(host string) string { return "host/" + host }
+
+// stepActivity maps a step to the name of its activity.
+var stepActivity = map[rollout.Step]string{
+	rollout.StepInspect: "Inspect", rollout.StepFetch: "Fetch", rollout.StepGate: "Gate", rollout.StepDrain: "Drain", rollout.StepPatch: "Patch",
+	rollout.StepReboot: "Reboot", rollout.StepCheck: "Check", rollout.StepUndrain: "Undrain", rollout.StepBackout: "Backout",
+	rollout.StepQuarantine: "Quarantine",
+}

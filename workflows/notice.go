@@ -1,0 +1,22 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rollpatch/rollpatch/activities"
+)
+
+// noticeFor is how long an undelivered notice is tried again; after it the workflow fails, which the UI shows.
+const noticeFor = 24 * time.Hour
+
+// Notice delivers one notice, trying again until it is delivered.
+func Notice(ctx workflow.Context, in activities.TellInput) error {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: SegmentQueue(""), StartToCloseTimeout: time.Minute, ScheduleToCloseTimeout: noticeFor, Summary: in.Notice.Event + ": " + in.Notice.Text,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 2 * time.Second, BackoffCoefficient: 2, MaximumInterval: 5 * time.Minute},
+	})
+	return workflow.ExecuteActivity(ctx, "Tell", in).Get(ctx, nil)
+}

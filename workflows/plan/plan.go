@@ -1,0 +1,224 @@
+// Package plan works out what an instance will do from what the files say: order, waves, refusals, and the parts that workers
+// need. It knows nothing of Temporal, SSH or Consul, and asks no host: the same input gives the same plan and digest.
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// Plan is what an instance will do.
+type Plan struct {
+	Name       string            `json:"name"`
+	Reason     string            `json:"reason"`
+	Ticket     string            `json:"ticket,omitempty"`
+	Unattended bool              `json:"unattended,omitempty"`
+	Parallel   int               `json:"parallel"`
+	Stages     []Stage           `json:"stages"`
+	Refusals   []Refusal         `json:"refusals,omitempty"`
+	Notify     []campaign.Notify `json:"notify,omitempty"`
+}
+
+// Stage is the clusters that may go at the same time.
+type Stage struct {
+	Name     string    `json:"name"`
+	Clusters []Cluster `json:"clusters"`
+}
+
+// Cluster is one cluster of the plan. Its part holds everything that workers need to know of it.
+type Cluster struct {
+	Name       string   `json:"name"`
+	Part       string   `json:"part"` // digest
+	Members    []string `json:"members"`
+	Waves      []int    `json:"waves"`
+	MinHealthy int      `json:"min_healthy"`
+	MaxOut     int      `json:"max_out"`
+	Soak       string   `json:"soak"`
+	Approval   bool     `json:"approval"`
+	Reboot     string   `json:"reboot"`
+	Shares     []string `json:"shares,omitempty"`   // clusters of this campaign with a host in common
+	Accepted   string   `json:"accepted,omitempty"` // why its impact is accepted
+	Affects    []string `json:"affects,omitempty"`  // clusters that depend on it
+}
+
+// Refusal is a cluster that will not be touched as things stand, and the way to change that.
+type Refusal struct {
+	Cluster string `json:"cluster"`
+	Reason  string `json:"reason"`
+	Remedy  string `json:"remedy"`
+}
+
+// Part is what workers need to know of one cluster. It holds references to secrets, never secrets.
+type Part struct {
+	Cluster  inventory.Cluster `json:"cluster"` // resolved
+	Stage    string            `json:"stage"`
+	Hosts    []inventory.Host  `json:"hosts"`         // its members, in order of work
+	Via      []inventory.Host  `json:"via,omitempty"` // whose agents are asked
+	Others   []Other           `json:"others,omitempty"`
+	Policy   campaign.Policy   `json:"policy"`
+	Packages campaign.Packages `json:"packages"`
+	Accepted string            `json:"accepted,omitempty"`
+}
+
+// Other is another cluster that one of the hosts belongs to: its budget counts as well, and it is claimed with this one.
+type Other struct {
+	Cluster  inventory.Cluster `json:"cluster"`
+	Accepted string            `json:"accepted,omitempty"`
+}
+
+// Host finds a member.
+func (p Part) Host(name string) (inventory.Host, bool) {
+	for _, h := range p.Hosts {
+		if h.Name == name {
+			return h, true
+		}
+	}
+	return inventory.Host{}, false
+}
+
+// Claims lists the names of the clusters that are claimed together: this one and every one that shares a host with it.
+func (p Part) Claims() []string {
+	names := []string{p.Cluster.Name}
+	for _, o := range p.Others {
+		names = append(names, o.Cluster.Name)
+	}
+	return names
+}
+
+// Build works the plan out. Both files must be valid, resolved, and checked against each other.
+func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part) {
+	p := Plan{Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: c.Base().Parallel, Notify: c.Notify}
+	parts := map[string]Part{}
+	mine := map[string]bool{}
+	for _, s := range c.Stages {
+		for _, name := range s.In(inv) {
+			mine[name] = true
+		}
+	}
+	for _, s := range c.Stages {
+		stage := Stage{Name: s.Name}
+		for _, name := range s.In(inv) {
+			cl, _ := inv.Cluster(name)
+			part := partOf(c, inv, s.Name, cl)
+			parts[name] = part
+			pc := Cluster{
+				Name: name, Part: Digest(part), Members: cl.Members, Waves: rollout.Waves(len(cl.Members)), MinHealthy: cl.MinHealthy,
+				MaxOut: cl.MaxUnavailable.Of(len(cl.Members)), Soak: part.Policy.Soak.String(), Approval: part.Policy.SoakApproval,
+				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted,
+			}
+			for _, o := range part.Others {
+				if mine[o.Cluster.Name] {
+					pc.Shares = append(pc.Shares, o.Cluster.Name)
+				}
+			}
+			for _, d := range inv.Clusters {
+				for _, need := range d.DependsOn {
+					if need == name {
+						pc.Affects = append(pc.Affects, d.Name)
+					}
+				}
+			}
+			if why, bad := inventory.LosingOneBreaks(cl); bad && part.Accepted == "" {
+				p.Refusals = append(p.Refusals, Refusal{Cluster: name, Reason: why, Remedy: fmt.Sprintf("add a member, or accept the outage by name in the campaign file: accept_impact: {%s: \"<reason>\"}", name)})
+			}
+			stage.Clusters = append(stage.Clusters, pc)
+		}
+		p.Stages = append(p.Stages, stage)
+	}
+	return p, parts
+}
+
+func partOf(c campaign.Campaign, inv inventory.Inventory, stage string, cl inventory.Cluster) Part {
+	p := Part{Cluster: cl, Stage: stage, Policy: c.PolicyOf(cl.Name), Packages: c.Packages, Accepted: c.AcceptImpact[cl.Name]}
+	seen := map[string]bool{cl.Name: true}
+	for _, name := range cl.Members {
+		if h, ok := inv.Host(name); ok {
+			p.Hosts = append(p.Hosts, h)
+		}
+		for _, o := range inv.ClustersOf(name) {
+			if !seen[o.Name] {
+				seen[o.Name] = true
+				p.Others = append(p.Others, Other{Cluster: o, Accepted: c.AcceptImpact[o.Name]})
+			}
+		}
+	}
+	for _, name := range cl.Consul.Hosts {
+		if h, ok := inv.Host(name); ok {
+			p.Via = append(p.Via, h)
+		}
+	}
+	return p
+}
+
+// Instance names one run of the campaign: <name>-<UTC start>.
+func (p Plan) Instance(start time.Time) string {
+	return p.Name + "-" + start.UTC().Format("20060102T150405Z")
+}
+
+// Campaign is the state in which the instance's workflow begins. Refused clusters are part of it: they are refused again when
+// it runs, so that the record shows them.
+func (p Plan) Campaign(instance, requester string, start time.Time) rollout.Campaign {
+	c := rollout.Campaign{
+		Instance: instance, Name: p.Name, Why: p.Reason, Ticket: p.Ticket, Requester: requester, Plan: Digest(p),
+		Unattended: p.Unattended, Parallel: p.Parallel, StartedAt: start,
+	}
+	for i, s := range p.Stages {
+		c.Stages = append(c.Stages, s.Name)
+		for _, cl := range s.Clusters {
+			c.Clusters = append(c.Clusters, rollout.Ref{Name: cl.Name, Stage: i, Part: cl.Part, Shares: cl.Shares, Total: len(cl.Members)})
+		}
+	}
+	return c
+}
+
+// retryEvery is how often a cause that can clear itself is looked at again: a thirtieth of the longest wait, between one and
+// thirty seconds.
+func retryEvery(waitMax time.Duration) time.Duration {
+	return min(max(waitMax/30, time.Second), 30*time.Second)
+}
+
+// State is the state in which the cluster's workflow begins.
+func (p Part) State(instance string, unattended bool) rollout.Cluster {
+	pol := p.Policy
+	c := rollout.Cluster{
+		Instance: instance, Name: p.Cluster.Name, Stage: p.Stage, MinHealthy: p.Cluster.MinHealthy, Accepted: p.Accepted, Phase: rollout.PhaseClaim,
+		Policy: rollout.ClusterPolicy{
+			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
+			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended,
+		},
+	}
+	for _, m := range p.Cluster.Members {
+		c.Members = append(c.Members, rollout.Slot{Host: m})
+	}
+	return c
+}
+
+// MemberPolicy is what the rules of one member need.
+func (p Part) MemberPolicy(unattended bool) rollout.MemberPolicy {
+	return rollout.MemberPolicy{
+		Reboot: string(p.Policy.Reboot), Unattended: unattended, WaitMax: time.Duration(p.Policy.WaitMax),
+		RetryEvery: retryEvery(time.Duration(p.Policy.WaitMax)), Leftover: string(p.Policy.Drain.Leftover),
+	}
+}
+
+// Body is the canonical form of a plan or a part, as it is stored.
+func Body(v any) []byte {
+	body, err := json.Marshal(v) // struct fields in order, map keys sorted
+	if err != nil {
+		panic(err) // plans and parts are strings, numbers and lists
+	}
+	return body
+}
+
+// Digest is the store's name of a plan or a part.
+func Digest(v any) string {
+	sum := sha256.Sum256(Body(v))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

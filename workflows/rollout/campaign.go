@@ -1,0 +1,288 @@
+package rollout
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CampaignOutcome is how an instance ended.
+type CampaignOutcome string
+
+// The outcomes of an instance. Halted and aborted leave every host safe.
+const (
+	CampaignDone    CampaignOutcome = "done"
+	CampaignHalted  CampaignOutcome = "halted"
+	CampaignAborted CampaignOutcome = "aborted"
+)
+
+// Ref is one cluster as its campaign keeps it: about 150 bytes, whatever the cluster's size.
+type Ref struct {
+	Name  string `json:"name"`
+	Stage int    `json:"stage"`
+	Part  string `json:"part"` // digest of its part of the plan
+	// Shares names clusters of this instance that have a host in common with it: they go one after the other.
+	Shares  []string       `json:"shares,omitempty"`
+	Running bool           `json:"running,omitempty"`
+	Phase   Phase          `json:"phase,omitempty"`
+	Reason  string         `json:"reason,omitempty"`
+	Outcome ClusterOutcome `json:"outcome,omitempty"`
+	Done    int            `json:"done,omitempty"` // members that ended
+	Total   int            `json:"total,omitempty"`
+	RunID   string         `json:"run_id,omitempty"`
+}
+
+// Campaign is the state of an instance's workflow.
+type Campaign struct {
+	Instance   string    `json:"instance"`
+	Name       string    `json:"name"`
+	Why        string    `json:"why"`
+	Ticket     string    `json:"ticket,omitempty"`
+	Requester  string    `json:"requester"`
+	Plan       string    `json:"plan"` // digest
+	Unattended bool      `json:"unattended,omitempty"`
+	Parallel   int       `json:"parallel"`
+	Stages     []string  `json:"stages"`
+	Clusters   []Ref     `json:"clusters"`
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	EndedAt    time.Time `json:"ended_at,omitzero"`
+
+	Stage    int             `json:"stage"`
+	Paused   string          `json:"paused,omitempty"`
+	AbortFor string          `json:"abort_for,omitempty"`
+	Outcome  CampaignOutcome `json:"outcome,omitempty"`
+	Reason   string          `json:"reason,omitempty"`
+	Outbox   Outbox          `json:"outbox"`
+}
+
+// Next says what the campaign's workflow does now.
+func (c Campaign) Next(time.Time) Decision {
+	d := Decision{Start: c.Outbox.actions()}
+	if c.Outcome != "" {
+		d.End = len(d.Start) == 0
+		d.Reason = string(c.Outcome) + because(c.Reason)
+		return d
+	}
+	d.Reason = c.summary()
+	if c.Paused != "" || c.AbortFor != "" {
+		return d
+	}
+	slots := c.Parallel - c.runningCount()
+	for _, r := range c.Clusters {
+		if slots <= 0 {
+			break
+		}
+		if r.Stage != c.Stage || r.Running || r.Outcome != "" || c.sharesRunning(r, d.Start) {
+			continue
+		}
+		d.Start = append(d.Start, Action{ID: "cluster." + r.Name, Do: DoCluster, Name: r.Name})
+		slots--
+	}
+	return d
+}
+
+// sharesRunning says that a cluster with a host in common runs, or is about to.
+func (c Campaign) sharesRunning(r Ref, starting []Action) bool {
+	for _, other := range r.Shares {
+		for _, o := range c.Clusters {
+			if o.Name == other && o.Running {
+				return true
+			}
+		}
+		for _, a := range starting {
+			if a.Do == DoCluster && a.Name == other {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Started records that a cluster's workflow runs; applied before it is started.
+func (c Campaign) Started(name string) Campaign {
+	return c.ref(name, func(r *Ref) { r.Running, r.Phase = true, PhaseClaim })
+}
+
+// Confirmed records the run of a cluster's workflow, by which it is asked for when its report may be lost.
+func (c Campaign) Confirmed(name, runID string) Campaign {
+	return c.ref(name, func(r *Ref) { r.RunID = runID })
+}
+
+// Report is what a cluster tells its campaign whenever its phase changes, and at its end.
+type Report struct {
+	Name    string         `json:"name"`
+	Phase   Phase          `json:"phase"`
+	Reason  string         `json:"reason,omitempty"`
+	Outcome ClusterOutcome `json:"outcome,omitempty"`
+	Done    int            `json:"done"`
+	Total   int            `json:"total"`
+	Audit   string         `json:"audit,omitempty"` // last digest of its chain
+}
+
+// Report is what the cluster's state says to its campaign.
+func (c Cluster) Report() Report {
+	r := Report{Name: c.Name, Phase: c.Phase, Outcome: c.Outcome, Total: len(c.Members)}
+	for _, m := range c.Members {
+		if m.Outcome != "" && !m.Running {
+			r.Done++
+		}
+	}
+	switch c.Phase {
+	case PhaseHold:
+		r.Reason = c.HoldFor
+	case PhaseRelease, PhaseEnded:
+		r.Reason = c.Reason
+	case PhaseClaim:
+		r.Reason = c.WaitFor
+	case PhaseRoll:
+		if _, running := c.running(); c.Paused != "" && !running {
+			r.Phase, r.Reason = PhaseHold, c.Paused
+		}
+	}
+	if len(r.Reason) > 300 {
+		r.Reason = strings.ToValidUTF8(r.Reason[:300], "")
+	}
+	return r
+}
+
+// Reported applies a cluster's report. Reports may come twice and late: after its end nothing changes a cluster.
+func (c Campaign) Reported(r Report, now time.Time) Campaign {
+	c = c.ref(r.Name, func(ref *Ref) {
+		if ref.Outcome != "" {
+			return
+		}
+		ref.Phase, ref.Reason, ref.Done, ref.Total, ref.Outcome = r.Phase, r.Reason, r.Done, r.Total, r.Outcome
+		ref.Running = r.Outcome == ""
+	})
+	return c.border(now)
+}
+
+// border moves on to the next stage when every cluster of this one is done, and ends what cannot go on.
+func (c Campaign) border(now time.Time) Campaign {
+	if c.Outcome != "" || c.runningCount() > 0 {
+		return c
+	}
+	if c.AbortFor != "" {
+		return c.finish(CampaignAborted, c.AbortFor, now)
+	}
+	var halted []string
+	for _, r := range c.Clusters {
+		switch {
+		case r.Stage != c.Stage:
+		case r.Outcome == "":
+			return c
+		case r.Outcome != ClusterDone:
+			halted = append(halted, r.Name+" ("+string(r.Outcome)+because(r.Reason)+")")
+		}
+	}
+	if len(halted) > 0 {
+		return c.finish(CampaignHalted, "not done: "+strings.Join(halted, ", "), now)
+	}
+	if c.Stage+1 < len(c.Stages) {
+		c.Stage++
+		return c.border(now)
+	}
+	return c.finish(CampaignDone, "", now)
+}
+
+func (c Campaign) finish(o CampaignOutcome, why string, now time.Time) Campaign {
+	c.Outcome, c.Reason, c.EndedAt = o, why, now
+	switch o {
+	case CampaignDone:
+		c.Outbox.tell(TellDone, "", "campaign "+c.Instance+" is done", "rollpatch status "+c.Instance)
+	default:
+		c.Outbox.tell(TellHalted, "", "campaign "+c.Instance+" "+string(o)+": "+why, "rollpatch status "+c.Instance)
+	}
+	return c
+}
+
+// Hold starts no further cluster; the clusters that run are told to hold at their next border.
+func (c Campaign) Hold(m Message) Campaign {
+	c.Paused = m.Reason + " (" + m.Actor + ")"
+	return c
+}
+
+// Resume ends a hold.
+func (c Campaign) Resume() Campaign {
+	c.Paused = ""
+	return c
+}
+
+// Abort starts nothing new; the clusters that run are told to abort.
+func (c Campaign) Abort(m Message, now time.Time) Campaign {
+	if c.Outcome != "" || c.AbortFor != "" {
+		return c
+	}
+	c.AbortFor = "aborted by " + m.Actor + " (claimed): " + m.Reason
+	return c.border(now)
+}
+
+// Held says that nothing moves without a person: every cluster that runs is in a hold, or the campaign itself is.
+func (c Campaign) Held() bool {
+	running, held := 0, 0
+	for _, r := range c.Clusters {
+		if r.Running {
+			running++
+			if r.Phase == PhaseHold {
+				held++
+			}
+		}
+	}
+	return c.Outcome == "" && (running > 0 && running == held && c.Next(time.Time{}).idle() || running == 0 && c.Paused != "")
+}
+
+func (d Decision) idle() bool {
+	for _, a := range d.Start {
+		if a.Do != DoNotify {
+			return false
+		}
+	}
+	return true
+}
+
+func (c Campaign) runningCount() int {
+	n := 0
+	for _, r := range c.Clusters {
+		if r.Running {
+			n++
+		}
+	}
+	return n
+}
+
+func (c Campaign) summary() string {
+	done, held := 0, 0
+	for _, r := range c.Clusters {
+		if r.Outcome != "" {
+			done++
+		}
+		if r.Phase == PhaseHold {
+			held++
+		}
+	}
+	s := ""
+	if c.Stage < len(c.Stages) {
+		s = "stage " + c.Stages[c.Stage] + ": "
+	}
+	s += strconv.Itoa(done) + " of " + strconv.Itoa(len(c.Clusters)) + " clusters ended, " + strconv.Itoa(c.runningCount()) + " on their way"
+	if held > 0 {
+		s += ", " + strconv.Itoa(held) + " held"
+	}
+	switch {
+	case c.AbortFor != "":
+		s += "; " + c.AbortFor
+	case c.Paused != "":
+		s += "; held: " + c.Paused
+	}
+	return s
+}
+
+func (c Campaign) ref(name string, change func(*Ref)) Campaign {
+	c.Clusters = append([]Ref(nil), c.Clusters...)
+	for i := range c.Clusters {
+		if c.Clusters[i].Name == name {
+			change(&c.Clusters[i])
+		}
+	}
+	return c
+}

@@ -1,0 +1,571 @@
+package rollout
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Phase is where a cluster stands.
+type Phase string
+
+// The phases of a cluster.
+const (
+	PhaseClaim   Phase = "claim"
+	PhaseRoll    Phase = "roll"    // a wave is on its way
+	PhaseSettle  Phase = "settle"  // between two members of a wave
+	PhaseSoak    Phase = "soak"    // between two waves
+	PhaseGate    Phase = "gate"    // the soak passed, a person has to agree
+	PhaseHold    Phase = "hold"    // only a person's message goes on
+	PhaseBackout Phase = "backout" // patched members are brought back
+	PhaseRelease Phase = "release"
+	PhaseEnded   Phase = "ended"
+)
+
+// ClusterOutcome is how a cluster's workflow ended.
+type ClusterOutcome string
+
+// The outcomes of a cluster.
+const (
+	ClusterDone    ClusterOutcome = "done"
+	ClusterHalted  ClusterOutcome = "halted"
+	ClusterAborted ClusterOutcome = "aborted"
+)
+
+// ClusterPolicy is what the rules of a cluster need of the campaign's policy.
+type ClusterPolicy struct {
+	Soak         time.Duration `json:"soak"`
+	SoakPasses   int           `json:"soak_passes"` // passes in a row that a soak must end with
+	SoakApproval bool          `json:"soak_approval,omitempty"`
+	Settle       time.Duration `json:"settle"`
+	RetryEvery   time.Duration `json:"retry_every"`
+	Unattended   bool          `json:"unattended,omitempty"`
+}
+
+// Slot is one member as its cluster keeps it.
+type Slot struct {
+	Host    string  `json:"host"`
+	Mode    Mode    `json:"mode,omitempty"`    // of the workflow that runs, or ran last
+	Tries   int     `json:"tries,omitempty"`   // workflows started for it
+	Running bool    `json:"running,omitempty"` // its workflow was started and has not reported its end
+	Step    Step    `json:"step,omitempty"`    // where it stands, as it last reported
+	Outcome Outcome `json:"outcome,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
+	Canary  bool    `json:"canary,omitempty"`
+	// Changes digests what its transaction changed; Ledger where its old packages are. Both are bodies in the store.
+	Changes  string `json:"changes,omitempty"`
+	Count    int    `json:"count,omitempty"` // packages changed
+	BootOld  string `json:"boot_old,omitempty"`
+	BootNew  string `json:"boot_new,omitempty"`
+	OutMilli int64  `json:"out_milli,omitempty"`
+	RunID    string `json:"run_id,omitempty"` // of its workflow, to ask what became of it
+}
+
+// Cluster is the state of one cluster's workflow.
+type Cluster struct {
+	Instance   string        `json:"instance"`
+	Name       string        `json:"name"`
+	Stage      string        `json:"stage"`
+	Members    []Slot        `json:"members"` // in order of work
+	MinHealthy int           `json:"min_healthy"`
+	Accepted   string        `json:"accepted,omitempty"` // why its impact is accepted by name
+	Policy     ClusterPolicy `json:"policy"`
+
+	Phase    Phase     `json:"phase"`
+	Since    time.Time `json:"since,omitzero"` // of the phase
+	Asked    int       `json:"asked"`
+	NextAsk  time.Time `json:"next_ask,omitzero"`
+	WaitFor  string    `json:"wait_for,omitempty"`
+	Claimed  bool      `json:"claimed,omitempty"` // the claim may be ours: a release is owed
+	Manifest string    `json:"manifest,omitempty"`
+	Wave     int       `json:"wave"`
+
+	SoakNo   int       `json:"soak_no,omitempty"`
+	SoakEnds time.Time `json:"soak_ends,omitzero"`
+	Passes   int       `json:"passes,omitempty"` // in a row, as the watch last told
+	Verdict  Verdict   `json:"verdict,omitempty"`
+	Watched  string    `json:"watched,omitempty"` // what the watch last said
+	Samples  int       `json:"samples,omitempty"`
+
+	Paused     string         `json:"paused,omitempty"` // why an operator holds it; takes effect at the next border
+	HoldFor    string         `json:"hold_for,omitempty"`
+	AbortFor   string         `json:"abort_for,omitempty"`
+	BackoutFor string         `json:"backout_for,omitempty"`
+	Ending     ClusterOutcome `json:"ending,omitempty"` // what it ends as once the claim is released
+	Outcome    ClusterOutcome `json:"outcome,omitempty"`
+	Reason     string         `json:"reason,omitempty"`
+	Approvals  []Approval     `json:"approvals,omitempty"`
+	Outbox     Outbox         `json:"outbox"`
+}
+
+// Approval is a person's word that a soak may end.
+type Approval struct {
+	Soak    int       `json:"soak"`
+	Actor   string    `json:"actor"`
+	Claimed bool      `json:"claimed"` // the name was not proven by a signature
+	Reason  string    `json:"reason,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// Next says what the cluster's workflow does now.
+func (c Cluster) Next(now time.Time) Decision {
+	d := Decision{Start: c.Outbox.actions()}
+	if c.Outcome != "" {
+		d.End = len(d.Start) == 0
+		d.Reason = string(c.Outcome) + because(c.Reason)
+		return d
+	}
+	if c.watching() {
+		d.Start = append(d.Start, Action{ID: c.watchID(), Do: DoWatch})
+	}
+	if run, ok := c.running(); ok {
+		d.Reason = string(run.Mode) + " of " + run.Host + " is on its way"
+		if run.Step != "" {
+			d.Reason += ": " + string(run.Step)
+		}
+		return d
+	}
+	switch c.Phase {
+	case PhaseClaim, PhaseRelease:
+		if c.NextAsk.After(now) {
+			d.WakeAt, d.Reason = c.NextAsk, "waiting for the "+string(c.Phase)+because(c.WaitFor)
+			return d
+		}
+		do := DoClaim
+		if c.Phase == PhaseRelease {
+			do = DoRelease
+		}
+		d.Start = append(d.Start, Action{ID: string(do) + "." + strconv.Itoa(c.Asked), Do: do})
+		d.Reason = string(c.Phase) + because(c.WaitFor)
+	case PhaseRoll, PhaseBackout:
+		if c.Phase == PhaseRoll && c.Paused != "" {
+			d.Reason = "held" + because(c.Paused)
+			return d
+		}
+		if c.NextAsk.After(now) {
+			d.WakeAt, d.Reason = c.NextAsk, "waiting"+because(c.WaitFor)
+			return d
+		}
+		i := c.nextMember()
+		if i < 0 {
+			return d
+		}
+		m, mode := c.Members[i], ModePatch
+		if c.Phase == PhaseBackout {
+			mode = ModeBackout
+		}
+		d.Start = append(d.Start, Action{ID: "member." + m.Host + "." + strconv.Itoa(m.Tries+1) + "." + strconv.Itoa(c.Asked), Do: DoMember, Host: m.Host, Mode: mode, Canary: mode == ModePatch && c.Manifest == ""})
+		d.Reason = string(mode) + " of " + m.Host + " begins"
+	case PhaseSettle:
+		ends := c.Since.Add(c.Policy.Settle)
+		d.Reason = "settling until " + stamp(ends) + c.watched()
+		if now.Before(ends) {
+			d.WakeAt = ends
+		} else {
+			d.Reason += ", waiting for the checks of every patched member"
+		}
+	case PhaseSoak:
+		d.Reason = "soak " + strconv.Itoa(c.SoakNo) + " since " + stamp(c.Since) + ", until " + stamp(c.SoakEnds) + c.watched()
+		if now.Before(c.SoakEnds) {
+			d.WakeAt = c.SoakEnds
+		} else {
+			d.Reason += ", waiting for " + strconv.Itoa(c.Policy.SoakPasses) + " passes in a row"
+		}
+	case PhaseGate:
+		d.Reason = "soak " + strconv.Itoa(c.SoakNo) + " passed, waiting since " + stamp(c.Since) + " for a person to approve" + c.watched()
+	case PhaseHold:
+		d.Reason = "held since " + stamp(c.Since) + because(c.HoldFor)
+	}
+	return d
+}
+
+// Tick moves on what time alone moves: settling that is over, a soak that may end. The workflow calls it before Next.
+func (c Cluster) Tick(now time.Time) Cluster {
+	switch c.Phase {
+	case PhaseSettle:
+		if !now.Before(c.Since.Add(c.Policy.Settle)) && c.Verdict == Pass {
+			return c.to(PhaseRoll, now)
+		}
+	case PhaseSoak:
+		if now.Before(c.SoakEnds) || c.Verdict != Pass || c.Passes < c.Policy.SoakPasses {
+			return c // the timer's end is no pass (P3)
+		}
+		if !c.Policy.SoakApproval {
+			return c.nextWave(now)
+		}
+		c = c.to(PhaseGate, now)
+		c.Outbox.tell(TellGate, "", "soak "+strconv.Itoa(c.SoakNo)+" of "+c.Name+" passed and waits for approval", "rollpatch approve "+c.Instance+" --cluster "+c.Name)
+	}
+	return c
+}
+
+// Claim applies the answer to a claim: ours, or held by another instance.
+func (c Cluster) Claim(id string, ok bool, why string, now time.Time) Cluster {
+	if c.Phase != PhaseClaim || id != "claim."+strconv.Itoa(c.Asked) {
+		return c
+	}
+	c.Asked++
+	c.Claimed = true // even a lost answer may have taken it
+	if c.AbortFor != "" {
+		return c.finish(ClusterAborted, c.AbortFor, now)
+	}
+	if !ok {
+		c.WaitFor, c.NextAsk = why, now.Add(c.Policy.RetryEvery)
+		return c
+	}
+	if LosingOneBreaks(len(c.Members), c.MinHealthy) && c.Accepted == "" {
+		return c.finish(ClusterHalted, "losing one of "+strconv.Itoa(len(c.Members))+" members breaks min_healthy "+strconv.Itoa(c.MinHealthy)+
+			": add a member, or accept it by name in the campaign file with accept_impact: {"+c.Name+": <reason>}", now)
+	}
+	return c.to(PhaseRoll, now)
+}
+
+// Released applies the answer to a release.
+func (c Cluster) Released(id string, ok bool, why string, now time.Time) Cluster {
+	if c.Phase != PhaseRelease || id != "release."+strconv.Itoa(c.Asked) {
+		return c
+	}
+	c.Asked++
+	if !ok {
+		c.WaitFor, c.NextAsk = why, now.Add(c.Policy.RetryEvery)
+		return c
+	}
+	c.Claimed, c.Outcome = false, c.Ending
+	return c.to(PhaseEnded, now)
+}
+
+// Started records that a member's workflow runs. It is applied before the workflow is started, so that no crash can lead to
+// a second one: what was recorded and never started is found by asking for it.
+func (c Cluster) Started(host string, mode Mode, now time.Time) Cluster {
+	return c.slot(host, func(s *Slot) {
+		s.Running, s.Mode, s.Tries, s.Step, s.Reason, s.RunID = true, mode, s.Tries+1, "", "", ""
+		s.Canary = s.Canary || mode == ModePatch && c.Manifest == ""
+	})
+}
+
+// Confirmed records the run of a member's workflow, by which it is asked for when its report may be lost.
+func (c Cluster) Confirmed(host, runID string) Cluster {
+	return c.slot(host, func(s *Slot) { s.RunID = runID })
+}
+
+// NotStarted takes that back: the host's workflow id is taken by another instance, or its start failed for sure.
+func (c Cluster) NotStarted(host, why string, now time.Time) Cluster {
+	c = c.slot(host, func(s *Slot) {
+		if s.Running {
+			s.Running, s.Tries = false, s.Tries-1
+		}
+	})
+	c.Asked++
+	c.WaitFor, c.NextAsk = why, now.Add(c.Policy.RetryEvery)
+	return c.border(now)
+}
+
+// Progress records where a running member stands.
+func (c Cluster) Progress(host string, step Step) Cluster {
+	return c.slot(host, func(s *Slot) {
+		if s.Running {
+			s.Step = step
+		}
+	})
+}
+
+// MemberEnd is what a member's workflow reports at its end.
+type MemberEnd struct {
+	Host     string  `json:"host"`
+	Mode     Mode    `json:"mode"`
+	Try      int     `json:"try,omitempty"` // which of the workflows for this host it was; a late report ends no other
+	Outcome  Outcome `json:"outcome"`
+	Reason   string  `json:"reason,omitempty"`
+	Manifest string  `json:"manifest,omitempty"` // of a canary that was patched
+	Changes  string  `json:"changes,omitempty"`
+	Count    int     `json:"count,omitempty"`
+	BootOld  string  `json:"boot_old,omitempty"`
+	BootNew  string  `json:"boot_new,omitempty"`
+	OutMilli int64   `json:"out_milli,omitempty"`
+}
+
+// Ended applies a member's end. Reports may come twice, as a signal and by asking: the second changes nothing.
+func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
+	found := false
+	c = c.slot(e.Host, func(s *Slot) {
+		if !s.Running || s.Mode != e.Mode || e.Try != 0 && e.Try != s.Tries {
+			return
+		}
+		found = true
+		s.Running, s.Step, s.Reason = false, "", e.Reason
+		if e.Mode == ModePatch || e.Outcome != Returned && e.Outcome != Skipped {
+			s.Outcome = e.Outcome // a backout that did not begin leaves the member patched
+		}
+		if e.Outcome == Unchanged {
+			s.Canary = false // the first one that is patched is the canary
+		}
+		s.OutMilli += e.OutMilli
+		if e.Changes != "" {
+			s.Changes, s.Count = e.Changes, e.Count
+		}
+		if e.BootOld != "" && s.BootOld == "" {
+			s.BootOld = e.BootOld
+		}
+		if e.BootNew != "" {
+			s.BootNew = e.BootNew
+		}
+	})
+	if !found {
+		return c
+	}
+	c.Asked++
+	c.WaitFor, c.NextAsk = "", time.Time{}
+	if e.Outcome == Patched && c.Manifest == "" {
+		c.Manifest = e.Manifest
+	}
+	switch {
+	case e.Mode == ModeBackout && e.Outcome != BackedOut && e.Outcome != Quarantined:
+		return c.hold("the backout of "+e.Host+" could not begin"+because(e.Reason), now)
+	case c.BackoutFor != "" || c.AbortFor != "":
+	case e.Outcome == Patched && c.Manifest == "":
+		return c.backout(e.Host+" told no manifest: no peer could get what it got", now) // P4
+	case e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged:
+		return c.hold(e.Host+" is "+string(e.Outcome)+because(e.Reason), now)
+	}
+	c = c.border(now)
+	if c.Phase == PhaseRoll && e.Outcome == Patched && c.Policy.Settle > 0 {
+		c.Passes, c.Verdict, c.Watched = 0, "", "" // the watch has not seen it yet
+		c = c.to(PhaseSettle, now)
+	}
+	return c
+}
+
+// border is where a cluster stands between two members: here messages that came meanwhile take effect.
+func (c Cluster) border(now time.Time) Cluster {
+	if _, running := c.running(); running || c.Outcome != "" || c.Phase == PhaseRelease || c.Phase == PhaseClaim {
+		return c
+	}
+	if c.AbortFor != "" && c.BackoutFor != "" && (c.Phase == PhaseHold || c.WaitFor != "") {
+		// The way back cannot begin, and a person gave up on it.
+		return c.finish(ClusterAborted, c.AbortFor+"; "+c.BackoutFor, now)
+	}
+	if c.BackoutFor != "" {
+		if c.nextBackout() < 0 {
+			return c.finish(ClusterHalted, c.BackoutFor, now)
+		}
+		if c.Phase != PhaseBackout {
+			return c.to(PhaseBackout, now)
+		}
+		return c
+	}
+	if c.AbortFor != "" {
+		return c.finish(ClusterAborted, c.AbortFor, now)
+	}
+	if c.Phase != PhaseRoll {
+		return c
+	}
+	if c.WaitFor != "" {
+		return c // a member that could not be started is tried again
+	}
+	if c.nextMember() < 0 {
+		if why := c.unsafe(); why != "" {
+			return c.finish(ClusterHalted, why, now)
+		}
+		return c.finish(ClusterDone, "", now)
+	}
+	if c.waveDone() {
+		c.SoakNo++
+		c.Passes, c.Verdict, c.Watched = 0, "", ""
+		c = c.to(PhaseSoak, now)
+		c.SoakEnds = now.Add(c.Policy.Soak)
+		return c
+	}
+	return c
+}
+
+func (c Cluster) nextWave(now time.Time) Cluster {
+	c.Wave++
+	return c.to(PhaseRoll, now)
+}
+
+// WatchResult is what the checks of the patched members said, beside those of their unpatched peers.
+type WatchResult struct {
+	// ID is that of the action: a watch of another soak, or of fewer members, says nothing about this one.
+	ID      string  `json:"id,omitempty"`
+	Verdict Verdict `json:"verdict"`
+	Reason  string  `json:"reason,omitempty"`
+	Passes  int     `json:"passes,omitempty"` // in a row
+	Samples int     `json:"samples,omitempty"`
+}
+
+// Sampled applies what the watch found. A fail backs the patched members out; inconclusive waits.
+func (c Cluster) Sampled(r WatchResult, now time.Time) Cluster {
+	if !c.watching() || r.ID != "" && r.ID != c.watchID() {
+		return c
+	}
+	c.Verdict, c.Watched = r.Verdict, r.Reason
+	c.Samples += r.Samples
+	switch r.Verdict {
+	case Pass:
+		c.Passes = r.Passes
+		return c
+	case Fail:
+	default:
+		c.Passes, c.Verdict = 0, Inconclusive
+		if c.Phase == PhaseSettle {
+			c.Since = now // settling is a time of passing checks
+		}
+		return c
+	}
+	c.Passes = 0
+	c.Outbox.tell(TellFail, "", "the soak of "+c.Name+" failed: "+r.Reason, "rollpatch why "+c.Name)
+	return c.backout("soak failed: "+r.Reason, now)
+}
+
+// backout brings every patched member back, the last one first, then the cluster halts.
+func (c Cluster) backout(why string, now time.Time) Cluster {
+	if c.BackoutFor == "" {
+		c.BackoutFor = why
+	}
+	c.HoldFor = ""
+	return c.border(now)
+}
+
+// hold stops the cluster at a failure. Unattended there is nobody to ask: it halts.
+func (c Cluster) hold(why string, now time.Time) Cluster {
+	if c.Policy.Unattended || c.AbortFor != "" {
+		return c.finish(ClusterHalted, why, now)
+	}
+	c.HoldFor = why
+	c.Outbox.tell(TellHold, "", "cluster "+c.Name+" holds: "+why, "rollpatch status "+c.Instance)
+	return c.to(PhaseHold, now)
+}
+
+func (c Cluster) finish(o ClusterOutcome, why string, now time.Time) Cluster {
+	c.Ending, c.Reason = o, why
+	if o == ClusterHalted {
+		c.Outbox.tell(TellHalted, "", "cluster "+c.Name+" halted: "+why, "rollpatch status "+c.Instance)
+	}
+	return c.to(PhaseRelease, now)
+}
+
+// to moves on to another phase; what the one before waited for is over.
+func (c Cluster) to(p Phase, now time.Time) Cluster {
+	c.Phase, c.Since, c.WaitFor, c.NextAsk = p, now, "", time.Time{}
+	return c
+}
+
+// watching says that the checks of patched members go on: after each wave, between members, until the cluster ends. They
+// stop where they could change nothing: in a hold, which only a person ends, and on the way back.
+func (c Cluster) watching() bool {
+	if c.BackoutFor != "" || c.patchedCount() == 0 {
+		return false
+	}
+	return c.Phase == PhaseSoak || c.Phase == PhaseGate || c.Phase == PhaseSettle || c.Phase == PhaseRoll && c.SoakNo > 0
+}
+
+// watchID changes with the soak and the members that are watched.
+func (c Cluster) watchID() string {
+	return "watch." + strconv.Itoa(c.SoakNo) + "." + strconv.Itoa(c.patchedCount())
+}
+
+// Watch lists the members whose checks count for the soak, and the peers that were not touched, for comparison.
+func (c Cluster) Watch() (patched, peers []string) {
+	for _, m := range c.Members {
+		switch {
+		case m.Running:
+		case m.Outcome == Patched:
+			patched = append(patched, m.Host)
+		case m.Outcome == "" || m.Outcome == Unchanged && c.Manifest == "":
+			peers = append(peers, m.Host)
+		}
+	}
+	return patched, peers
+}
+
+func (c Cluster) running() (Slot, bool) {
+	for _, m := range c.Members {
+		if m.Running {
+			return m, true
+		}
+	}
+	return Slot{}, false
+}
+
+// nextMember is the member whose turn it is, or -1.
+func (c Cluster) nextMember() int {
+	if c.Phase == PhaseBackout {
+		return c.nextBackout()
+	}
+	for i, m := range c.Members {
+		if m.Outcome == "" && !m.Running {
+			return i
+		}
+	}
+	return -1
+}
+
+func (c Cluster) nextBackout() int {
+	for i := len(c.Members) - 1; i >= 0; i-- {
+		if c.Members[i].Outcome == Patched && !c.Members[i].Running {
+			return i
+		}
+	}
+	return -1
+}
+
+// waveDone says that as many members were patched as the waves up to this one hold. Members with nothing to do do not
+// count: the first one that was patched is the canary.
+func (c Cluster) waveDone() bool {
+	want := 0
+	for i, n := range Waves(len(c.Members)) {
+		if i > c.Wave {
+			break
+		}
+		want += n
+	}
+	return c.patchedCount() >= want
+}
+
+func (c Cluster) patchedCount() int {
+	n := 0
+	for _, m := range c.Members {
+		if m.Outcome == Patched {
+			n++
+		}
+	}
+	return n
+}
+
+// unsafe names the members that are not in service, or of which nobody knows.
+func (c Cluster) unsafe() string {
+	var names []string
+	for _, m := range c.Members {
+		if !m.Outcome.Safe() {
+			names = append(names, m.Host+" is "+string(m.Outcome))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func (c Cluster) slot(host string, change func(*Slot)) Cluster {
+	c.Members = append([]Slot(nil), c.Members...)
+	for i := range c.Members {
+		if c.Members[i].Host == host {
+			change(&c.Members[i])
+		}
+	}
+	return c
+}
+
+func (c Cluster) watched() string {
+	if c.Verdict == "" {
+		return ", no verdict yet"
+	}
+	s := ", verdict " + string(c.Verdict) + " (" + strconv.Itoa(c.Passes) + " in a row)"
+	return s + because(c.Watched)
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + strings.TrimSuffix(why, "\n")
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

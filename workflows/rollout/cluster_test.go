@@ -1,0 +1,565 @@
+package rollout
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	toWave1 = "claim=ok "
+	toSoak  = toWave1 + "web-1=patched "
+	toGate  = toSoak + "watch=pass*3 +24h "
+	toWave2 = toGate + "approve "
+)
+
+type clusterRow struct {
+	sentence string
+	path     string // see playCluster
+	want     string // see standingCluster
+	told     string
+}
+
+func newCluster(size, minHealthy int, p ClusterPolicy) Cluster {
+	c := Cluster{Instance: "monthly-1", Name: "web", Stage: "production", MinHealthy: minHealthy, Policy: p, Phase: PhaseClaim, Since: epoch}
+	for i := range size {
+		c.Members = append(c.Members, Slot{Host: "web-" + strconv.Itoa(i+1)})
+	}
+	return c
+}
+
+var patient = ClusterPolicy{Soak: 24 * time.Hour, SoakPasses: 3, SoakApproval: true, Settle: 10 * time.Minute, RetryEvery: time.Minute}
+
+func TestCluster(t *testing.T) {
+	alone := patient
+	alone.Unattended, alone.SoakApproval = true, false
+	quick := patient
+	quick.Settle = 0
+	three := func(p ClusterPolicy) func() Cluster { return func() Cluster { return newCluster(3, 2, p) } }
+	for _, group := range []struct {
+		name string
+		of   func() Cluster
+		rows []clusterRow
+	}{
+		{"claim", three(patient), []clusterRow{
+			{"a cluster begins with its claim", "", "next claim", ""},
+			{"a claim held by another is waited for", "claim=held", "waits for the claim: monthly-0 has it", ""},
+			{"and asked for again, without end", "claim=held*500", "waits for the claim: monthly-0 has it", ""},
+			{"and goes on by itself", "claim=held*3 claim=ok", "next patch web-1 as canary", ""},
+			{"an answer that comes twice counts once", "claim=ok late:claim.0", "next patch web-1 as canary", ""},
+		}},
+		{"redundancy", func() Cluster { return newCluster(1, 1, patient) }, []clusterRow{
+			{"a cluster that cannot lose a member is refused, and says how it is accepted", "claim=ok", "next release: halted: losing one of 1 members breaks min_healthy 1: add a member, or accept it by name in the campaign file with accept_impact: {web: <reason>}", "halted"},
+			{"and gives its claim back", "claim=ok release=ok", "ended halted: losing one of 1 members breaks min_healthy 1: add a member, or accept it by name in the campaign file with accept_impact: {web: <reason>}", "halted"},
+		}},
+		{"accepted", func() Cluster {
+			c := newCluster(1, 1, patient)
+			c.Accepted = "no second one yet"
+			return c
+		}, []clusterRow{
+			{"accepted by name it is patched", "claim=ok web-1=patched release=ok", "ended done", ""},
+		}},
+		{"waves", three(patient), []clusterRow{
+			{"the first member is the canary", toWave1, "next patch web-1 as canary", ""},
+			{"one at a time", toWave1 + "web-1", "patch of web-1 is on its way", ""},
+			{"the canary soaks before anybody else is touched", toSoak, "soak 1", ""},
+			{"after soak and approval its peers follow", toWave2, "next patch web-2", "gate"},
+			{"and settle one by one", toWave2 + "web-2=patched", "settles", "gate"},
+			{"settling is a time of passing checks, not of waiting", toWave2 + "web-2=patched +10m", "settles, and is late", "gate"},
+			{"with them the next one follows", toWave2 + "web-2=patched watch=pass +10m", "next patch web-3", "gate"},
+			{"unknown checks begin the settling anew", toWave2 + "web-2=patched watch=pass +9m watch=unknown watch=pass +9m", "settles", "gate"},
+			{"a watch of the members before it does not count", toWave2 + "web-2=patched stale:watch=pass +10m", "settles, and is late", "gate"},
+			{"the last wave needs no soak", toWave2 + "web-2=patched watch=pass +10m web-3=patched release=ok", "ended done", "gate"},
+			{"a member with nothing to do is no canary", toWave1 + "web-1=unchanged", "next patch web-2 as canary", ""},
+			{"and the one after it soaks", toWave1 + "web-1=unchanged web-2=patched", "soak 1", ""},
+			{"a cluster with nothing to do is done", toWave1 + "web-1=unchanged web-2=unchanged web-3=unchanged release=ok", "ended done", ""},
+			{"the last member alone needs no soak", toWave1 + "web-1=unchanged web-2=unchanged web-3=patched release=ok", "ended done", ""},
+			{"an unchanged peer needs no settling", toWave2 + "web-2=unchanged", "next patch web-3", "gate"},
+			{"a canary without a manifest is brought back: its peers could get anything", toWave1 + "web-1=manifestless", "next backout web-1", ""},
+		}},
+		{"waves of ten", func() Cluster { return newCluster(10, 9, quick) }, []clusterRow{
+			{"a quarter follows the canary", toWave2 + "web-2=patched web-3=patched", "next patch web-4", "gate"},
+			{"and soaks again", toWave2 + "web-2=patched web-3=patched web-4=patched", "soak 2", "gate"},
+			{"from no verdict", toWave2 + "web-2=patched web-3=patched web-4=patched +24h", "soak 2, and is late", "gate"},
+			{"a watch of the first soak does not count for the second", toWave2 + "web-2=patched web-3=patched web-4=patched stale:watch=pass*3 +24h", "soak 2, and is late", "gate"},
+			{"an approval of the first soak does not count for the second", toWave2 + "web-2=patched web-3=patched web-4=patched watch=pass*3 +24h refused:approve1", "gate 2", "gate gate"},
+			{"and then comes the rest", toWave2 + "web-2=patched web-3=patched web-4=patched watch=pass*3 +24h approve web-5=patched", "next patch web-6", "gate gate"},
+		}},
+		{"taken", three(patient), []clusterRow{
+			{"a member whose host is taken is waited for", toWave1 + "web-1=taken", "waits: another works on web-1", ""},
+			{"and tried again as the first try, still the canary", toWave1 + "web-1=taken*5 web-1", "patch of web-1 is on its way", ""},
+			{"and its end counts", toWave1 + "web-1=taken*5 web-1=patched", "soak 1", ""},
+			{"an abort does not wait for it", toWave1 + "web-1=taken abort", "next release: aborted: aborted by jane: because", ""},
+			{"an abort while its start is asked for is heard when it is refused", toWave1 + "web-1 abort web-1=taken", "next release: aborted: aborted by jane: because", ""},
+			{"a backout that cannot start is tried again", toSoak + "reject web-1=taken", "waits: another works on web-1", "backout"},
+			{"until a person gives up on it", toSoak + "reject web-1=taken abort", "next release: aborted: aborted by jane: because; 1 members stay patched; reject by jane (claimed): because", "backout"},
+		}},
+		{"soak", three(patient), []clusterRow{
+			{"the timer's end is no pass", toSoak + "+24h", "soak 1, and is late", ""},
+			{"nor are fewer passes than asked for", toSoak + "watch=pass*2 +24h", "soak 1, and is late", ""},
+			{"nor passes before an unknown one", toSoak + "watch=pass*3 watch=unknown +24h", "soak 1, and is late", ""},
+			{"nor a verdict that is none", toSoak + "watch=pass*3 watch=silent +24h", "soak 1, and is late", ""},
+			{"passes are no end before the time is over", toSoak + "watch=pass*30 +23h", "soak 1", ""},
+			{"late passes end it", toSoak + "+30h watch=pass*3", "gate 1", "gate"},
+			{"a person is told of the gate", toGate, "gate 1", "gate"},
+			{"checks go on in the gate", toGate + "watch=unknown", "gate 1", "gate"},
+			{"a failed soak brings the canary back, then halts", toSoak + "watch=fail web-1=backed-out release=ok", "ended halted: soak failed: page broken", "fail halted"},
+			{"a soak that fails in its gate too", toGate + "watch=fail", "next backout web-1", "gate fail"},
+			{"what the watch says on the way back changes nothing", toSoak + "watch=fail web-1 unwatched", "backout of web-1 is on its way", "fail"},
+		}},
+		{"approve", three(patient), []clusterRow{
+			{"needs an open gate", toSoak + "watch=pass*3 refused:approve", "soak 1", ""},
+			{"needs a name", toGate + "refused:approve!actor", "gate 1", "gate"},
+			{"needs a reason", toGate + "refused:approve!reason", "gate 1", "gate"},
+			{"needs a verdict that still passes", toGate + "watch=unknown refused:approve", "gate 1", "gate"},
+			{"is good again when it passes again", toGate + "watch=unknown watch=pass approve", "next patch web-2", "gate"},
+			{"for another soak is refused", toGate + "refused:approve2", "gate 1", "gate"},
+			{"for this soak by number is good", toGate + "approve1", "next patch web-2", "gate"},
+			{"before the claim is refused", "refused:approve", "next claim", ""},
+		}},
+		{"reject", three(patient), []clusterRow{
+			{"in the soak brings the canary back, then halts", toSoak + "reject web-1=backed-out release=ok", "ended halted: reject by jane (claimed): because", "backout halted"},
+			{"in the gate too", toGate + "reject web-1=backed-out", "next release: halted: reject by jane (claimed): because", "gate backout halted"},
+			{"needs a soak", toWave1 + "web-1 refused:reject", "patch of web-1 is on its way", ""},
+			{"for another soak is refused", toSoak + "refused:reject2", "soak 1", ""},
+			{"a canary that cannot be brought back is quarantine, and halts", toSoak + "reject web-1=quarantined release=ok", "ended halted: reject by jane (claimed): because", "backout halted"},
+		}},
+		{"backout", three(patient), []clusterRow{
+			{"needs a patched member", toWave1 + "refused:backout", "next patch web-1 as canary", ""},
+			{"brings back all patched members, the last one first", toWave2 + "web-2=patched backout", "next backout web-2", "gate backout"},
+			{"and then the one before it", toWave2 + "web-2=patched backout web-2=backed-out", "next backout web-1", "gate backout"},
+			{"and then halts", toWave2 + "web-2=patched backout web-2=backed-out web-1=backed-out release=ok", "ended halted: backout by jane (claimed): because", "gate backout halted"},
+			{"lets a member on its way finish first", toWave2 + "web-2 backout", "patch of web-2 is on its way", "gate backout"},
+			{"and brings it back too", toWave2 + "web-2 backout web-2=patched", "next backout web-2", "gate backout"},
+			{"and needs no answer to what became of it", toWave2 + "web-2 backout web-2=backed-out", "next backout web-1", "gate backout"},
+			{"of a canary on its way that brings itself back has nothing left to do", toWave1 + "web-1 backout web-1=backed-out release=ok", "ended halted: backout by jane (claimed): because", "backout halted"},
+			{"one that could not begin leaves the member patched, and holds", toSoak + "reject web-1=returned", "held: the backout of web-1 could not begin: broken", "backout hold"},
+			{"and is tried again at a resume", toSoak + "reject web-1=skipped resume", "next backout web-1", "backout hold"},
+			{"or given up by an abort", toSoak + "reject web-1=returned abort", "next release: aborted: aborted by jane: because; 1 members stay patched; reject by jane (claimed): because", "backout hold"},
+			{"a member of which nobody knows holds it", toWave2 + "web-2=patched backout web-2=lost", "held: the backout of web-2 could not begin: broken", "gate backout hold"},
+			{"quarantine of one does not stop the others", toWave2 + "web-2=patched backout web-2=quarantined", "next backout web-1", "gate backout"},
+			{"an abort does not stop it", toWave2 + "web-2=patched backout web-2 abort web-2=backed-out", "next backout web-1", "gate backout"},
+			{"in a hold goes", toWave2 + "web-2=backed-out backout", "next backout web-1", "gate hold backout"},
+			{"after the end is refused", toWave1 + "web-1=unchanged web-2=unchanged web-3=patched refused:backout", "next release: done", ""},
+		}},
+		{"failure", three(patient), []clusterRow{
+			{"a canary that was backed out holds: no other becomes one", toWave1 + "web-1=backed-out", "held: web-1 is backed-out: broken", "hold"},
+			{"so does one that was skipped", toWave1 + "web-1=skipped", "held: web-1 is skipped: broken", "hold"},
+			{"and one that was returned", toWave1 + "web-1=returned", "held: web-1 is returned: broken", "hold"},
+			{"and a quarantined peer", toWave2 + "web-2=quarantined", "held: web-2 is quarantined: broken", "gate hold"},
+			{"and one of which nobody knows", toWave2 + "web-2=lost", "held: web-2 is lost: broken", "gate hold"},
+			{"resume means: try it again", toWave1 + "web-1=backed-out resume", "next patch web-1 as canary", "hold"},
+			{"and a late report of the first try does not end the second", toWave1 + "web-1=backed-out resume web-1 late:web-1=backed-out", "patch of web-1 is on its way", "hold"},
+			{"and the second may go well", toWave1 + "web-1=backed-out resume web-1=patched", "soak 1", "hold"},
+			{"a peer that is tried again gets the manifest that soaked", toWave2 + "web-2=returned resume", "next patch web-2", "gate hold"},
+			{"a quarantined member is not tried again", toWave2 + "web-2=quarantined resume", "next patch web-3", "gate hold"},
+			{"and its cluster is not done", toWave2 + "web-2=quarantined resume web-3=patched release=ok", "ended halted: web-2 is quarantined", "gate hold halted"},
+			{"a report that comes twice counts once", toSoak + "late:web-1=backed-out", "soak 1", ""},
+			{"a soak's watch stops in a hold", toWave2 + "web-2=backed-out unwatched", "held: web-2 is backed-out: broken", "gate hold"},
+		}},
+		{"unattended", three(alone), []clusterRow{
+			{"a soak that passed needs nobody", toSoak + "watch=pass*3 +24h", "next patch web-2", ""},
+			{"a soak that did not pass does not end by itself", toSoak + "+240h", "soak 1, and is late", ""},
+			{"a failure halts", toWave1 + "web-1=backed-out release=ok", "ended halted: web-1 is backed-out: broken", "halted"},
+			{"a failed soak is backed out, and halts", toSoak + "watch=fail web-1=backed-out release=ok", "ended halted: soak failed: page broken", "fail halted"},
+			{"a backout that could not begin halts", toSoak + "watch=fail web-1=returned release=ok", "ended halted: the backout of web-1 could not begin: broken", "fail halted"},
+			{"checks go on in later waves, and a fail there brings all back", toSoak + "watch=pass*3 +24h web-2 watch=fail web-2=patched", "next backout web-2", "fail"},
+		}},
+		{"later waves", three(patient), []clusterRow{
+			{"a fail while a peer is on its way lets it finish, then brings all back", toWave2 + "web-2 watch=fail web-2=patched web-2=backed-out web-1=backed-out release=ok", "ended halted: soak failed: page broken", "gate fail halted"},
+			{"and is told once", toWave2 + "web-2 watch=fail unwatched", "patch of web-2 is on its way", "gate fail"},
+			{"unknown there stops nobody", toWave2 + "web-2 watch=unknown web-2=patched", "settles", "gate"},
+			{"a fail while it settles brings both back", toWave2 + "web-2=patched watch=fail", "next backout web-2", "gate fail"},
+			{"a fail while an operator holds it brings all back", toWave2 + "hold watch=fail", "next backout web-1", "gate fail"},
+			{"a fail while the next host is taken too", toWave2 + "web-2=taken watch=fail", "next backout web-1", "gate fail"},
+		}},
+		{"hold and resume", three(patient), []clusterRow{
+			{"a hold before the claim takes effect after it", "hold claim=ok", "held: because (jane)", ""},
+			{"a hold while a member is on its way takes effect after it", toWave1 + "web-1 hold", "patch of web-1 is on its way", ""},
+			{"a soak goes on in a hold", toSoak + "hold watch=pass*3 +24h", "gate 1", "gate"},
+			{"and can be approved, and nobody starts", toGate + "hold approve", "held: because (jane)", "gate"},
+			{"until it is resumed", toGate + "hold approve resume", "next patch web-2", "gate"},
+			{"settling goes on in a hold", toWave2 + "web-2=patched hold watch=pass +10m", "held: because (jane)", "gate"},
+			{"a resume with nothing held changes nothing", toSoak + "resume", "soak 1", ""},
+		}},
+		{"abort", three(patient), []clusterRow{
+			{"waits for the claim that is in flight, or it would outlive its release", "abort", "next claim", ""},
+			{"and gives it back then", "abort claim=ok", "next release: aborted: aborted by jane: because", ""},
+			{"even if it was refused: a lost answer may have taken it", "abort claim=held release=ok", "ended aborted: aborted by jane: because", ""},
+			{"while waiting for a claim needs no answer", "claim=held abort", "next release: aborted: aborted by jane: because", ""},
+			{"while the claim is asked for again waits for it", "claim=held +1m abort", "next claim", ""},
+			{"before the first member", toWave1 + "abort release=ok", "ended aborted: aborted by jane: because", ""},
+			{"while a member is on its way waits for it", toWave1 + "web-1 abort", "patch of web-1 is on its way", ""},
+			{"and ends with it", toWave1 + "web-1 abort web-1=returned release=ok", "ended aborted: aborted by jane: because", ""},
+			{"whatever became of it", toWave1 + "web-1 abort web-1=quarantined release=ok", "ended aborted: aborted by jane: because", ""},
+			{"in a soak leaves the canary patched, and says so", toSoak + "abort release=ok", "ended aborted: aborted by jane: because; 1 members stay patched", ""},
+			{"in a gate too", toGate + "abort", "next release: aborted: aborted by jane: because; 1 members stay patched", "gate"},
+			{"while settling", toWave2 + "web-2=patched abort", "next release: aborted: aborted by jane: because; 2 members stay patched", "gate"},
+			{"in a hold", toWave1 + "web-1=backed-out abort", "next release: aborted: aborted by jane: because", "hold"},
+			{"in an operator's hold", toWave1 + "hold abort", "next release: aborted: aborted by jane: because", ""},
+			{"on the way back lets it finish", toSoak + "reject web-1 abort web-1=backed-out release=ok", "ended halted: reject by jane (claimed): because", "backout halted"},
+			{"before a backout that a person sends later", toWave2 + "web-2 abort backout web-2=patched", "next backout web-2", "gate backout"},
+			{"in the release changes nothing", toWave1 + "web-1=unchanged web-2=unchanged web-3=unchanged abort", "next release: done", ""},
+			{"twice is once", toSoak + "abort abort", "next release: aborted: aborted by jane: because; 1 members stay patched", ""},
+		}},
+		{"release", three(patient), []clusterRow{
+			{"is asked until it is through", toSoak + "abort release=held*100", "waits for the release: monthly-0 has it", ""},
+			{"and then it is over", toSoak + "abort release=held*100 release=ok abort resume hold", "ended aborted: aborted by jane: because; 1 members stay patched", ""},
+		}},
+	} {
+		for _, row := range group.rows {
+			t.Run(group.name+"/"+row.sentence, func(t *testing.T) {
+				t.Parallel()
+				c, now := group.of(), epoch
+				for _, word := range strings.Fields(unroll(row.path)) {
+					c, now = playCluster(t, c, word, now)
+				}
+				if got := standingCluster(c, now); got != row.want {
+					t.Errorf("after %q\n got %s\nwant %s\nstate %+v", row.path, got, row.want, c)
+				}
+				if got := events(c.Outbox); got != row.told {
+					t.Errorf("after %q people were told %q, want %q", row.path, got, row.told)
+				}
+			})
+		}
+	}
+}
+
+var jane = Message{Actor: "jane", Reason: "because"}
+
+// playCluster applies one word of a row:
+//
+//	claim=ok web-1 web-1=patched watch=pass   what is awaited came to that; web-1 alone: its workflow started
+//	late:web-1=…, stale:watch=…               a report that is not awaited any more: it must change nothing
+//	approve reject backout hold resume abort  a person's message; refused:… one that must be refused
+//	unwatched                                 no watch may be wanted now
+//	+24h                                      time passes
+func playCluster(t *testing.T, c Cluster, word string, now time.Time) (Cluster, time.Time) {
+	t.Helper()
+	what, result, told := strings.Cut(word, "=")
+	kind, rest, prefixed := strings.Cut(what, ":")
+	d := c.Next(now)
+	switch {
+	case word[0] == '+':
+		now = now.Add(duration(t, word[1:]))
+	case what == "claim" || what == "release":
+		if d.WakeAt.After(now) {
+			now = d.WakeAt
+		}
+		id, apply := wanted(t, c, now, Step(what)).ID, Cluster.Claim
+		if what == "release" {
+			apply = Cluster.Released
+		}
+		c = apply(c, id, result == "ok", map[string]string{"held": "monthly-0 has it"}[result], now)
+	case what == "watch":
+		r := watchResult(c, result)
+		r.ID = wanted(t, c, now, DoWatch).ID
+		c = c.Sampled(r, now)
+	case what == "unwatched":
+		for _, a := range d.Start {
+			if a.Do == DoWatch {
+				t.Fatalf("Next = %+v, want no watch", d)
+			}
+		}
+		if after := c.Sampled(WatchResult{Verdict: Fail, Reason: "page broken"}, now); fmt.Sprint(after) != fmt.Sprint(c) {
+			t.Fatalf("a watch that is not wanted changed %+v to %+v", c, after)
+		}
+	case prefixed && kind == "stale":
+		r := watchResult(c, result)
+		r.ID = "watch." + strconv.Itoa(c.SoakNo) + ".1"
+		if c.SoakNo > 1 {
+			r.ID = "watch.1." + strconv.Itoa(c.patchedCount())
+		}
+		if after := c.Sampled(r, now); fmt.Sprint(after) != fmt.Sprint(c) {
+			t.Fatalf("the stale %s changed %+v to %+v", r.ID, c, after)
+		}
+	case prefixed && kind == "late":
+		before := fmt.Sprint(c)
+		after := c.Claim(rest, true, "", now)
+		if told {
+			after = c.Ended(MemberEnd{Host: rest, Mode: ModePatch, Try: 1, Outcome: Outcome(result)}, now)
+		}
+		if fmt.Sprint(after) != before {
+			t.Fatalf("%s changed %s to %+v", word, before, after)
+		}
+	case prefixed && kind == "refused":
+		refuse(t, c, rest, now)
+	case strings.HasPrefix(what, "web-"):
+		c, now = playSlot(t, c, what, result, now)
+	default:
+		c = say(t, c, word, now)
+	}
+	return c.Tick(now), now
+}
+
+// playSlot starts a member if its workflow does not run, and ends it unless the row only starts it.
+func playSlot(t *testing.T, c Cluster, host, result string, now time.Time) (Cluster, time.Time) {
+	t.Helper()
+	run, running := c.running()
+	if !running {
+		if d := c.Next(now); d.WakeAt.After(now) {
+			now = d.WakeAt
+		}
+		a := wanted(t, c, now, DoMember)
+		if a.Host != host {
+			t.Fatalf("Next = %+v, the row says %s", a, host)
+		}
+		c = c.Started(a.Host, a.Mode, now)
+		run, _ = c.running()
+		if run.Canary != a.Canary && a.Mode == ModePatch {
+			t.Fatalf("the slot says canary %t, the action %t", run.Canary, a.Canary)
+		}
+	}
+	e := MemberEnd{Host: host, Mode: run.Mode, Try: run.Tries, Outcome: Outcome(result), Manifest: "sha256:m"}
+	switch e.Outcome {
+	case "":
+		return c, now
+	case "taken":
+		return c.NotStarted(host, "another works on "+host, now), now
+	case "manifestless":
+		e.Outcome, e.Manifest = Patched, ""
+	case BackedOut, Returned, Skipped, Quarantined, Lost:
+		e.Reason = "broken"
+	}
+	return c.Ended(e, now), now
+}
+
+func watchResult(c Cluster, word string) WatchResult {
+	switch word {
+	case "pass":
+		return WatchResult{Verdict: Pass, Passes: c.Passes + 1, Samples: 1}
+	case "fail":
+		return WatchResult{Verdict: Fail, Reason: "page broken", Samples: 1}
+	case "unknown":
+		return WatchResult{Verdict: Inconclusive, Reason: "a peer fails it too", Samples: 1}
+	}
+	return WatchResult{}
+}
+
+// wanted is the action of that kind which the cluster wants now.
+func wanted(t *testing.T, c Cluster, now time.Time, do Step) Action {
+	t.Helper()
+	for _, a := range c.Next(now).Start {
+		if a.Do == do {
+			return a
+		}
+	}
+	t.Fatalf("the row says %s, but the cluster is at %q and wants %+v", do, standingCluster(c, now), c.Next(now))
+	return Action{}
+}
+
+// say applies a message; a digit at its end is the number of the soak that is meant.
+func say(t *testing.T, c Cluster, word string, now time.Time) Cluster {
+	t.Helper()
+	word, m := message(word)
+	if err := may(c, word, m); err != nil {
+		t.Fatalf("%s was refused: %v", word, err)
+	}
+	switch word {
+	case "approve":
+		return c.Approve(m, now)
+	case "reject", "backout":
+		return c.Backout(m, word, now)
+	case "hold":
+		return c.Hold(m)
+	case "resume":
+		return c.Resume(m, now)
+	case "abort":
+		return c.Abort(m, now)
+	}
+	t.Fatalf("the row says %q, which is nothing", word)
+	return c
+}
+
+func message(word string) (string, Message) {
+	m := jane
+	if n, err := strconv.Atoi(word[len(word)-1:]); err == nil {
+		m.Soak, word = n, word[:len(word)-1]
+	}
+	switch name, missing, _ := strings.Cut(word, "!"); missing {
+	case "actor":
+		m.Actor, word = "", name
+	case "reason":
+		m.Reason, word = "", name
+	}
+	return word, m
+}
+
+func may(c Cluster, word string, m Message) error {
+	switch word {
+	case "approve":
+		return c.MayApprove(m)
+	case "reject":
+		return c.MayReject(m)
+	case "backout":
+		return c.MayBackout(m)
+	}
+	return m.Check()
+}
+
+func refuse(t *testing.T, c Cluster, word string, now time.Time) {
+	t.Helper()
+	word, m := message(word)
+	if err := may(c, word, m); err == nil {
+		t.Fatalf("%s was allowed in %+v", word, c)
+	}
+	after := c
+	switch word {
+	case "approve":
+		after = c.Approve(m, now)
+	case "backout":
+		after = c.Backout(m, word, now)
+	}
+	if fmt.Sprint(after) != fmt.Sprint(c) {
+		t.Fatalf("the refused %s changed %+v to %+v", word, c, after)
+	}
+}
+
+// standingCluster says where a cluster is, in words.
+func standingCluster(c Cluster, now time.Time) string {
+	d := c.Next(now)
+	late := ""
+	if d.WakeAt.IsZero() {
+		late = ", and is late"
+	}
+	if _, running := c.running(); running {
+		return d.Reason
+	}
+	switch {
+	case c.Outcome != "":
+		return "ended " + d.Reason
+	case c.Phase == PhaseSettle:
+		return "settles" + late
+	case c.Phase == PhaseSoak:
+		return "soak " + strconv.Itoa(c.SoakNo) + late
+	case c.Phase == PhaseGate:
+		return "gate " + strconv.Itoa(c.SoakNo)
+	case c.Phase == PhaseHold:
+		return "held: " + c.HoldFor
+	case d.WakeAt.After(now):
+		return strings.Replace(d.Reason, "waiting", "waits", 1)
+	}
+	for _, a := range d.Start {
+		switch a.Do {
+		case DoMember:
+			s := "next " + string(a.Mode) + " " + a.Host
+			if a.Canary {
+				s += " as canary"
+			}
+			return s
+		case DoRelease:
+			return "next release: " + string(c.Ending) + because(c.Reason)
+		case DoClaim:
+			return "next claim"
+		}
+	}
+	return d.Reason
+}
+
+func TestClusterKeepsWhatItsMembersTold(t *testing.T) {
+	t.Parallel()
+	c, now := newCluster(2, 1, patient), epoch
+	for _, word := range strings.Fields("claim=ok web-1=unchanged web-2") {
+		c, now = playCluster(t, c, word, now)
+	}
+	c = c.Confirmed("web-2", "run-7").Progress("web-2", StepPatch)
+	if d := c.Next(now); d.Reason != "patch of web-2 is on its way: patch" || c.Members[1].RunID != "run-7" {
+		t.Errorf("Next says %q of run %q", d.Reason, c.Members[1].RunID)
+	}
+	c = c.Ended(MemberEnd{Host: "web-2", Mode: ModePatch, Try: 1, Outcome: Patched, Manifest: "sha256:m", Changes: "sha256:c", Count: 3, BootOld: "a", BootNew: "b", OutMilli: 400}, now)
+	want := Slot{Host: "web-2", Mode: ModePatch, Tries: 1, Outcome: Patched, Canary: true, Changes: "sha256:c", Count: 3, BootOld: "a", BootNew: "b", OutMilli: 400, RunID: "run-7"}
+	if c.Members[1] != want {
+		t.Errorf("slot = %+v, want %+v", c.Members[1], want)
+	}
+	if c.Members[0].Canary {
+		t.Errorf("the unchanged %+v still counts as the canary", c.Members[0])
+	}
+	if c.Manifest != "sha256:m" {
+		t.Errorf("Manifest = %q", c.Manifest)
+	}
+}
+
+func TestWatchComparesWithPeersThatWereNotTouched(t *testing.T) {
+	t.Parallel()
+	c, now := newCluster(4, 3, patient), epoch
+	for _, word := range strings.Fields(unroll(toWave2 + "web-2")) {
+		c, now = playCluster(t, c, word, now)
+	}
+	patched, peers := c.Watch()
+	if fmt.Sprint(patched, peers) != "[web-1] [web-3 web-4]" {
+		t.Errorf("Watch = %v beside %v, want web-1 beside web-3 and web-4: web-2 is on its way", patched, peers)
+	}
+}
+
+func TestWaves(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		sentence string
+		size     int
+		want     string
+	}{
+		{"of nobody there is none", 0, "[]"},
+		{"one alone is a wave", 1, "[1]"},
+		{"two are canary and rest", 2, "[1 1]"},
+		{"up to nine too", 9, "[1 8]"},
+		{"from ten on a quarter comes in between", 10, "[1 3 6]"},
+		{"of a hundred", 100, "[1 25 74]"},
+	} {
+		if got := fmt.Sprint(Waves(row.size)); got != row.want {
+			t.Errorf("%s: Waves(%d) = %s, want %s", row.sentence, row.size, got, row.want)
+		}
+	}
+	for size := range 300 {
+		sum := 0
+		for _, n := range Waves(size) {
+			sum += n
+			if n < 1 {
+				t.Errorf("Waves(%d) = %v has an empty wave", size, Waves(size))
+			}
+		}
+		if sum != size {
+			t.Errorf("Waves(%d) = %v holds %d members", size, Waves(size), sum)
+		}
+	}
+}
+
+func TestMayBeOut(t *testing.T) {
+	t.Parallel()
+	percent := func(of, percent int) int { return max(1, of*percent/100) } // as an inventory resolves it
+	for _, row := range []struct {
+		sentence string
+		clusters []Redundancy
+		want     string // "" is yes
+	}{
+		{"one of three may", peersIn, ""},
+		{"not while another is out, for whatever reason", peersOut, `cluster "web": 2 of 3 members would be out, at most 1 may (out already: web-3)`},
+		{"one of two may", []Redundancy{{Cluster: "cache", Size: 2, MaxOut: 1, MinHealthy: 1, PeersIn: 1}}, ""},
+		{"the only one may not", []Redundancy{{Cluster: "solo", Size: 1, MaxOut: 1, MinHealthy: 1}}, `cluster "solo": 0 peers would be left in service, at least 1 must`},
+		{"unless that is accepted by name", []Redundancy{{Cluster: "solo", Size: 1, MaxOut: 1, MinHealthy: 1, Accepted: true}}, ""},
+		{"what is accepted is one member, not two", []Redundancy{{Cluster: "pair", Size: 2, MaxOut: 1, MinHealthy: 2, PeersIn: 0, PeersOut: "pair-2", Accepted: true}}, `cluster "pair": 2 of 2 members would be out, at most 1 may (out already: pair-2)`},
+		{"accepted lets one be out where none may", []Redundancy{{Cluster: "solo", Size: 1, MaxOut: 0, MinHealthy: 1, Accepted: true}}, ""},
+		{"of a budget of two the second may", []Redundancy{{Cluster: "web", Size: 5, MaxOut: 2, MinHealthy: 3, PeersIn: 3}}, ""},
+		{"and the third may not", []Redundancy{{Cluster: "web", Size: 5, MaxOut: 2, MinHealthy: 3, PeersIn: 2}}, `cluster "web": 3 of 5 members would be out, at most 2 may`},
+		{"25 % of ten are two", []Redundancy{{Cluster: "web", Size: 10, MaxOut: percent(10, 25), MinHealthy: 8, PeersIn: 8}}, ""},
+		{"and not three", []Redundancy{{Cluster: "web", Size: 10, MaxOut: percent(10, 25), MinHealthy: 1, PeersIn: 7}}, `cluster "web": 3 of 10 members would be out, at most 2 may`},
+		{"min_healthy may ask for more than the budget", []Redundancy{{Cluster: "web", Size: 5, MaxOut: 2, MinHealthy: 4, PeersIn: 3}}, `cluster "web": 3 peers would be left in service, at least 4 must`},
+		{"a member that is not registered is out", []Redundancy{{Cluster: "web", Size: 4, MaxOut: 1, MinHealthy: 2, PeersIn: 2, PeersOut: "web-4"}}, `cluster "web": 2 of 4 members would be out, at most 1 may (out already: web-4)`},
+		{"every cluster of the host must agree", append(append([]Redundancy{}, peersIn...), Redundancy{Cluster: "cache", Size: 2, MaxOut: 1, MinHealthy: 1}), `cluster "cache": 2 of 2 members would be out, at most 1 may`},
+		{"of no cluster nothing is known", nil, "nothing is known of the peers"},
+	} {
+		may, why := MayBeOut(row.clusters)
+		if why != row.want || may != (row.want == "") {
+			t.Errorf("%s: MayBeOut(%+v) = %t %q, want %q", row.sentence, row.clusters, may, why, row.want)
+		}
+	}
+	for _, row := range []struct {
+		size, minHealthy int
+		want             bool
+	}{{1, 1, true}, {2, 1, false}, {2, 2, true}, {3, 2, false}} {
+		if got := LosingOneBreaks(row.size, row.minHealthy); got != row.want {
+			t.Errorf("LosingOneBreaks(%d, %d) = %t", row.size, row.minHealthy, got)
+		}
+	}
+}

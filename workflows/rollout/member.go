@@ -1,0 +1,575 @@
+package rollout
+
+import (
+	"strconv"
+	"time"
+)
+
+// Mode is what a member's workflow is for.
+type Mode string
+
+// The modes of a member's workflow.
+const (
+	ModePatch   Mode = "patch"
+	ModeBackout Mode = "backout" // bring a member that was patched and undrained back to its ledger
+)
+
+// Outcome is how a member's workflow ended. In each of them but quarantined the member is in service.
+type Outcome string
+
+// The outcomes of a member.
+const (
+	Patched     Outcome = "patched"
+	Unchanged   Outcome = "unchanged"   // nothing to do
+	BackedOut   Outcome = "backed-out"  // tried, failed, exactly its former versions, in service
+	Returned    Outcome = "returned"    // given up before anything was changed, in service
+	Skipped     Outcome = "skipped"     // never touched: somebody else's maintenance
+	Quarantined Outcome = "quarantined" // not touched again, a person was told: drained, or serving with versions that are not what was wanted
+	Lost        Outcome = "lost"        // its workflow ended without a report: nobody knows how its host stands
+)
+
+// Safe says that the member is in service with versions we know.
+func (o Outcome) Safe() bool { return o != "" && o != Quarantined && o != Lost }
+
+// Reboot policies.
+const (
+	RebootAlways   = "always"
+	RebootIfNeeded = "if-needed"
+	RebootNever    = "never"
+)
+
+// What to do about connections that outlive the drain's time-out. Whatever else is said means hold.
+const (
+	LeftoverUndrain = "undrain"
+	LeftoverProceed = "proceed"
+)
+
+// MemberPolicy is what the rules of one member need of the campaign's policy.
+type MemberPolicy struct {
+	Reboot     string        `json:"reboot"`
+	Unattended bool          `json:"unattended,omitempty"`
+	WaitMax    time.Duration `json:"wait_max"`    // a wait becomes a hold after it
+	RetryEvery time.Duration `json:"retry_every"` // how often a cause that can clear itself is looked at again
+	Leftover   string        `json:"leftover"`    // connections left after the drain's time-out
+}
+
+// maxInterruptions is how often a script that was cut short is begun again after a repair, before it counts as failed.
+const maxInterruptions = 2
+
+// Member is the state of one member's workflow.
+type Member struct {
+	Instance string       `json:"instance"`
+	Cluster  string       `json:"cluster"`
+	Host     string       `json:"host"`
+	Mode     Mode         `json:"mode"`
+	Canary   bool         `json:"canary,omitempty"`
+	Policy   MemberPolicy `json:"policy"`
+
+	Step    Step `json:"step"`
+	Asked   int  `json:"asked"`   // how often any step was asked: makes action ids unique
+	Attempt int  `json:"attempt"` // of the script of this step
+	// Work is the step that follows once the member is out of service.
+	Work Step `json:"work,omitempty"`
+
+	Drained  bool `json:"drained,omitempty"`  // the drain may have begun: an undrain is owed (P5)
+	Proven   bool `json:"proven,omitempty"`   // the drain is through
+	Touched  bool `json:"touched,omitempty"`  // the patch may have begun
+	Applied  bool `json:"applied,omitempty"`  // the patch is through
+	Rebooted bool `json:"rebooted,omitempty"` // the reboot may have begun
+	Failed   bool `json:"failed,omitempty"`   // the patch failed: the way is back
+	BackOut  bool `json:"back_out,omitempty"` // the ledger is restored
+	Served   bool `json:"served,omitempty"`   // the undrain is through
+	Theirs   bool `json:"theirs,omitempty"`   // its drain met somebody else's maintenance
+	Again    bool `json:"again,omitempty"`    // after the undrain, ask the gate again: peers had fallen below their floor
+	Abort    bool `json:"abort,omitempty"`
+
+	Changes  int    `json:"changes,omitempty"` // packages in the transaction
+	Why      string `json:"why,omitempty"`     // the first cause of a failure, kept for the end
+	OutAt    int64  `json:"out_at,omitempty"`  // unix milliseconds when the drain began
+	BackAt   int64  `json:"back_at,omitempty"` // and when the undrain was through
+	OutMilli int64  `json:"out_milli,omitempty"`
+
+	WaitSince time.Time `json:"wait_since,omitzero"`
+	WaitFor   string    `json:"wait_for,omitempty"`
+	Held      bool      `json:"held,omitempty"`
+	NextAsk   time.Time `json:"next_ask,omitzero"`
+
+	Outcome Outcome `json:"outcome,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
+	Outbox  Outbox  `json:"outbox"`
+}
+
+// MemberResult is what a step of a member came to.
+type MemberResult struct {
+	Verdict Verdict `json:"verdict"`
+	Reason  string  `json:"reason,omitempty"`
+	// Foreign: somebody else's maintenance was found (inspect, drain, undrain).
+	Foreign bool `json:"foreign,omitempty"`
+	// Nothing: there is nothing to do (fetch), or the step left the host as it was (patch).
+	Nothing bool `json:"nothing,omitempty"`
+	// Changes counts the packages of the transaction (fetch).
+	Changes int `json:"changes,omitempty"`
+	// NeedsReboot: at least one signal says so (patch, backout).
+	NeedsReboot bool `json:"needs_reboot,omitempty"`
+	// Interrupted: the script was cut short (patch, backout).
+	Interrupted bool `json:"interrupted,omitempty"`
+	// Leftover: connections outlived the drain's time-out (drain).
+	Leftover bool `json:"leftover,omitempty"`
+	// Peers is what the servers say of the clusters the host belongs to (gate).
+	Peers []Redundancy `json:"peers,omitempty"`
+}
+
+// NewMember is the state in which a member's workflow begins.
+func NewMember(instance, cluster, host string, mode Mode, canary bool, p MemberPolicy) Member {
+	m := Member{Instance: instance, Cluster: cluster, Host: host, Mode: mode, Canary: canary, Policy: p, Step: StepInspect, Attempt: 1, Work: StepPatch}
+	if mode == ModeBackout {
+		m.Work, m.Touched, m.Applied, m.Failed = StepBackout, true, true, true
+	}
+	return m
+}
+
+// Next says what the member's workflow does now.
+func (m Member) Next(now time.Time) Decision {
+	d := Decision{Start: m.Outbox.actions()}
+	if m.Outcome != "" {
+		d.End = len(d.Start) == 0
+		d.Reason = string(m.Outcome)
+		if m.Reason != "" {
+			d.Reason += ": " + m.Reason
+		}
+		return d
+	}
+	if m.NextAsk.After(now) {
+		d.WakeAt, d.Reason = m.NextAsk, m.waiting()
+		return d
+	}
+	d.Start = append(d.Start, Action{ID: string(m.Step) + "." + strconv.Itoa(m.Asked), Do: m.Step, Host: m.Host, Attempt: m.Attempt, Mode: m.Mode, Canary: m.Canary})
+	d.Reason = m.doing()
+	return d
+}
+
+func (m Member) doing() string {
+	if m.WaitFor != "" {
+		return m.waiting()
+	}
+	if m.Step == StepGate {
+		return "asking whether " + m.Host + " may be out of service"
+	}
+	return string(m.Step) + " " + m.Host
+}
+
+// at is the step that a wait is for.
+func (m Member) at() Step {
+	switch {
+	case m.Step != StepGate:
+		return m.Step
+	case !m.Proven:
+		return StepDrain
+	}
+	return m.Work
+}
+
+func (m Member) waiting() string {
+	word := "waiting"
+	if m.Held {
+		word = "holding"
+	}
+	return word + " before " + string(m.at()) + " of " + m.Host + " since " + m.WaitSince.UTC().Format(time.RFC3339) + ": " + m.WaitFor
+}
+
+// ApplyAbort records that nothing new may begin. A member that is not patched yet goes back into service; from the patch on
+// the work is finished first.
+func (m Member) ApplyAbort(now time.Time) Member {
+	if m.Outcome != "" || m.Abort {
+		return m
+	}
+	waiting := m.NextAsk.After(now) // nothing is in flight
+	m.Abort = true
+	m.NextAsk = time.Time{} // look now, not at the end of a wait
+	if enough, why := m.enough(); enough != "" {
+		return m.end(enough, why)
+	}
+	switch {
+	case m.Mode == ModePatch && !m.Touched && m.Step != StepDrain && m.Step != StepUndrain: // those two report before it turns round
+		return m.giveUp("aborted")
+	case m.Step == StepGate && m.draining() && m.sound():
+		return m.giveUp(notRebooted)
+	case m.Held && waiting && m.Step != StepCheck: // which is asked once more, now
+		m, _ = m.exit("aborted while holding before " + string(m.at()) + ": " + m.WaitFor)
+	}
+	return m
+}
+
+// enough says how an aborted member that serves may end at once: what is left to do for it would take it out again.
+func (m Member) enough() (Outcome, string) {
+	switch {
+	case m.Drained || m.Step != StepGate:
+		return "", ""
+	case m.BackOut:
+		return BackedOut, m.Why
+	case m.sound():
+		return Patched, notRebooted
+	}
+	return "", ""
+}
+
+const notRebooted = "aborted before its reboot"
+
+// sound says that the patch is through and nothing was found wrong with it.
+func (m Member) sound() bool { return m.Applied && !m.Failed }
+
+// owed says that the step is asked until it is through, whatever happens: nobody else puts the member back, or on record (P5).
+func (m Member) owed() bool { return m.Step == StepUndrain || m.Step == StepQuarantine }
+
+// Apply is what the result of an action changes. Results of actions that are not the awaited one change nothing.
+func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
+	if m.Outcome != "" || id != string(m.Step)+"."+strconv.Itoa(m.Asked) {
+		return m
+	}
+	m.Asked++
+	if r.Verdict != Pass && r.Verdict != Fail {
+		if m.Step == StepDrain && m.Abort && !m.Touched {
+			return m.giveUp("aborted")
+		}
+		return m.wait(r.Reason, now).drainAgain()
+	}
+	switch m.Step {
+	case StepInspect:
+		return m.inspected(r, now)
+	case StepFetch:
+		return m.fetched(r)
+	case StepGate:
+		return m.gated(r, now)
+	case StepDrain:
+		return m.drained(r, now)
+	case StepPatch:
+		return m.patched(r)
+	case StepReboot:
+		return m.rebooted(r)
+	case StepCheck:
+		return m.checked(r, now)
+	case StepUndrain:
+		return m.undrained(r, now)
+	case StepBackout:
+		return m.backedOut(r)
+	case StepQuarantine:
+		if r.Verdict == Fail {
+			return m.wait(r.Reason, now) // it must be on record
+		}
+		return m.end(Quarantined, m.Why)
+	}
+	return m
+}
+
+func (m Member) inspected(r MemberResult, now time.Time) Member {
+	switch {
+	case m.Mode == ModeBackout && r.Foreign:
+		return m.wait(r.Reason, now) // the way back is owed, but not against somebody else's maintenance
+	case m.Mode == ModeBackout:
+		return m.to(StepGate)
+	case r.Foreign:
+		return m.end(Skipped, r.Reason)
+	case r.Verdict == Fail:
+		return m.end(Returned, r.Reason)
+	case m.Abort:
+		return m.giveUp("aborted")
+	}
+	return m.to(StepFetch)
+}
+
+func (m Member) fetched(r MemberResult) Member {
+	switch {
+	case r.Verdict == Fail:
+		return m.end(Returned, r.Reason)
+	case r.Nothing:
+		return m.end(Unchanged, r.Reason)
+	case m.Abort:
+		return m.giveUp("aborted")
+	}
+	m.Changes = r.Changes
+	return m.to(StepGate)
+}
+
+// gated answers P1 and P2 from what the servers say right now.
+func (m Member) gated(r MemberResult, now time.Time) Member {
+	if m.Abort && !m.Touched {
+		return m.giveUp("aborted")
+	}
+	may, why := MayBeOut(r.Peers)
+	if r.Verdict == Fail {
+		may, why = false, r.Reason
+	}
+	switch {
+	case !may && m.Drained && !m.Served:
+		// Peers fell below their floor while this one is out: if it can serve, it goes back at once, unasked.
+		m.Again = true
+		return m.turn(StepCheck)
+	case !may:
+		return m.wait(why, now)
+	case !m.Drained:
+		m.OutAt, m.Drained, m.Served = now.UnixMilli(), true, false
+		return m.to(StepDrain)
+	case !m.Proven:
+		return m.turn(StepDrain)
+	}
+	return m.begin(m.Work)
+}
+
+func (m Member) begin(work Step) Member {
+	switch work {
+	case StepPatch:
+		m.Touched = true
+	case StepReboot:
+		m.Rebooted = true
+	}
+	return m.to(work)
+}
+
+func (m Member) drained(r MemberResult, now time.Time) Member {
+	proceed := r.Leftover && (m.Policy.Leftover == LeftoverProceed || m.Failed && m.Policy.Leftover == LeftoverUndrain)
+	switch {
+	case r.Verdict == Pass && !r.Foreign && !r.Leftover || proceed && !r.Foreign:
+		m.Proven = true
+		if m.Abort && !m.Touched {
+			return m.giveUp("aborted")
+		}
+		return m.to(StepGate)
+	case !m.Touched && (m.Abort || r.Foreign || !r.Leftover || m.Policy.Leftover == LeftoverUndrain):
+		m.Theirs = r.Foreign
+		return m.giveUp(r.Reason) // ours, as far as it was set, is taken back; theirs stays (P8)
+	case m.Abort && m.sound():
+		return m.giveUp(notRebooted)
+	}
+	// The policy says hold, or a reboot or the way back is still owed and must not end here.
+	return m.wait(r.Reason, now).drainAgain()
+}
+
+// drainAgain has the gate asked before a drain that is not through is tried again: peers may have fallen meanwhile.
+func (m Member) drainAgain() Member {
+	if m.Step == StepDrain {
+		m.Step = StepGate
+	}
+	return m
+}
+
+// draining says that the member waits for its drain, the gate before it included.
+func (m Member) draining() bool {
+	return m.Step == StepDrain || m.Step == StepGate && m.Drained && !m.Proven
+}
+
+func (m Member) patched(r MemberResult) Member {
+	switch {
+	case r.Interrupted && m.Attempt <= maxInterruptions:
+		m.Attempt++ // the next attempt repairs first (P6)
+		return m.to(StepPatch)
+	case r.Verdict == Fail && r.Nothing && m.Attempt == 1:
+		m.Touched = false // after an interruption, what an earlier attempt did stays done
+		return m.giveUp(r.Reason)
+	case r.Verdict == Fail || r.Interrupted:
+		return m.fail(r.Reason)
+	}
+	m.Applied = true
+	if m.reboots(r.NeedsReboot) {
+		m.Work = StepReboot
+		return m.to(StepGate)
+	}
+	return m.to(StepCheck)
+}
+
+func (m Member) reboots(needed bool) bool {
+	return m.Policy.Reboot == RebootAlways || (m.Policy.Reboot == RebootIfNeeded && needed)
+}
+
+// rebooted goes on to the checks. A reboot that failed is a fail of the patch, unless the way back was already taken.
+func (m Member) rebooted(r MemberResult) Member {
+	switch {
+	case r.Verdict == Pass:
+		return m.to(StepCheck)
+	case m.BackOut:
+		return m.quarantine("backed out, but its reboot failed: " + r.Reason)
+	}
+	return m.fail(r.Reason)
+}
+
+// fail turns the member round: out of service as it is, or after another drain, its ledger is restored.
+func (m Member) fail(why string) Member {
+	if !m.Failed {
+		m.Outbox.tell(TellFail, m.Host, "the patch of "+m.Host+" failed: "+why+"; its former versions are being restored", "")
+	}
+	if !m.Failed || m.Why == "" {
+		m.Why = why
+	}
+	m.Failed, m.Again, m.Work = true, false, StepBackout
+	if m.Served {
+		m.Drained, m.Proven = false, false
+		return m.to(StepGate)
+	}
+	return m.to(StepBackout)
+}
+
+func (m Member) checked(r MemberResult, now time.Time) Member {
+	switch {
+	case r.Verdict == Pass:
+		return m.to(StepUndrain)
+	case !m.Touched:
+		// Unchanged by us and not healthy: it was so before, or broke by itself. Our drain is taken back all the same.
+		m.Why = first(m.Why, r.Reason)
+		return m.to(StepUndrain)
+	case m.Again && m.Work == StepReboot:
+		// Peers are below their floor and it cannot serve before its reboot, which would need them: that says nothing
+		// about the patch.
+		m.Again = false
+		return m.turn(StepGate).wait(r.Reason, now)
+	case m.BackOut:
+		return m.quarantine("backed out, but its checks do not pass: " + r.Reason)
+	case m.Again && m.Failed:
+		m.Again = false
+		return m.begin(m.Work) // it cannot serve as it is, so the way back takes nothing from the peers
+	}
+	return m.fail(r.Reason)
+}
+
+func (m Member) undrained(r MemberResult, now time.Time) Member {
+	switch {
+	case r.Foreign && m.Theirs:
+		return m.end(Skipped, m.Why) // as it was found
+	case r.Foreign:
+		return m.wait(r.Reason, now)
+	}
+	m.Served, m.Proven = true, false
+	if m.OutAt > 0 {
+		m.BackAt = now.UnixMilli()
+		m.OutMilli += m.BackAt - m.OutAt
+		m.OutAt = 0
+	}
+	if r.Verdict == Fail { // under traffic
+		switch {
+		case m.BackOut:
+			return m.quarantine("backed out, but its checks do not pass in service: " + r.Reason)
+		case m.Touched:
+			return m.fail(r.Reason)
+		}
+		m.Why = first(m.Why, r.Reason)
+	}
+	switch {
+	case m.Again && !m.Abort:
+		m.Again, m.Drained = false, false
+		if !m.Touched {
+			m.Why = "" // it is tried again
+		}
+		return m.to(StepGate)
+	case m.BackOut:
+		return m.end(BackedOut, m.Why)
+	case m.sound():
+		return m.end(Patched, m.Why)
+	}
+	return m.end(Returned, m.Why)
+}
+
+func (m Member) backedOut(r MemberResult) Member {
+	switch {
+	case r.Interrupted && m.Attempt <= maxInterruptions:
+		m.Attempt++
+		return m.to(StepBackout)
+	case r.Verdict == Fail || r.Interrupted:
+		return m.quarantine("the backout failed: " + r.Reason)
+	}
+	m.BackOut = true
+	m.Outbox.tell(TellBackout, m.Host, m.Host+" has its former versions back", "")
+	if m.Policy.Reboot != RebootNever && (m.Rebooted || r.NeedsReboot || m.Mode == ModeBackout && m.Policy.Reboot == RebootAlways) {
+		m.Work = StepReboot
+		return m.to(StepGate)
+	}
+	return m.to(StepCheck)
+}
+
+// giveUp ends a member that nothing was changed on, or nothing that it cannot serve with: what we drained goes back into
+// service.
+func (m Member) giveUp(why string) Member {
+	m.Why = first(m.Why, why)
+	if m.Drained && !m.Served {
+		m.Again = false
+		return m.to(StepUndrain)
+	}
+	return m.end(Returned, m.Why)
+}
+
+// wait looks again after RetryEvery. After WaitMax comes the safest exit, and where there is none a hold, and a person is told.
+func (m Member) wait(why string, now time.Time) Member {
+	if why == "" {
+		why = "no reason was given"
+	}
+	if m.WaitSince.IsZero() {
+		m.WaitSince = now
+	}
+	m.WaitFor, m.NextAsk = why, now.Add(m.Policy.RetryEvery)
+	if !m.Held && now.Sub(m.WaitSince) < m.Policy.WaitMax {
+		return m
+	}
+	if left, ok := m.exit("gave up after " + m.Policy.WaitMax.String() + " before " + string(m.at()) + ": " + why); ok {
+		return left
+	}
+	if !m.Held {
+		m.Held = true
+		m.Outbox.tell(TellHold, m.Host, m.Host+" holds before "+string(m.at())+": "+why, "rollpatch why "+m.Host)
+	}
+	return m
+}
+
+// exit is the safest end of a wait that took too long: what was not changed goes back into service. What was changed holds,
+// and goes on record as it is where nobody is going to say more.
+func (m Member) exit(why string) (Member, bool) {
+	alone := m.Policy.Unattended || m.Abort
+	switch {
+	case m.owed():
+		return m, false
+	case !m.Touched && (alone || !m.draining()):
+		return m.giveUp(why), true
+	case !alone:
+		return m, false
+	case m.BackOut && !m.Drained:
+		return m.end(BackedOut, m.Why+"; not rebooted: "+why), true
+	case m.Abort && m.sound() && m.Step == StepGate && m.Proven:
+		return m.to(StepCheck), true // its reboot is called off
+	}
+	return m.quarantine(why), true
+}
+
+// to moves on to another step; a wait is over.
+func (m Member) to(s Step) Member {
+	m.WaitFor, m.WaitSince, m.Held = "", time.Time{}, false
+	return m.turn(s)
+}
+
+// turn asks another step while the cause of a wait stays.
+func (m Member) turn(s Step) Member {
+	if s != m.Step {
+		m.Attempt = 1
+	}
+	m.Step, m.NextAsk = s, time.Time{}
+	return m
+}
+
+// quarantine puts the member on record as it is; the cause that a person must read first comes first.
+func (m Member) quarantine(why string) Member {
+	if m.Why != "" && m.Why != why {
+		why += " (after: " + m.Why + ")"
+	}
+	m.Why = why
+	m.Outbox.tell(TellQuarantine, m.Host, m.Host+" is put into quarantine: "+why, "rollpatch why "+m.Host)
+	return m.to(StepQuarantine)
+}
+
+func (m Member) end(o Outcome, why string) Member {
+	m.Outcome, m.Reason = o, why
+	return m
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

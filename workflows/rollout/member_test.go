@@ -1,0 +1,397 @@
+package rollout
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var epoch = time.Date(2026, 11, 21, 22, 0, 0, 0, time.UTC)
+
+// peersIn and peersOut are what the servers say of a cluster of three: both peers in service, or only one.
+var (
+	peersIn  = []Redundancy{{Cluster: "web", Size: 3, MaxOut: 1, MinHealthy: 2, PeersIn: 2}}
+	peersOut = []Redundancy{{Cluster: "web", Size: 3, MaxOut: 1, MinHealthy: 2, PeersIn: 1, PeersOut: "web-3"}}
+)
+
+// memberResults are the words that rows use for what a step came to.
+var memberResults = map[string]MemberResult{
+	"pass":      {Verdict: Pass, Peers: peersIn},
+	"reboot!":   {Verdict: Pass, NeedsReboot: true},
+	"fail":      {Verdict: Fail, Reason: "broken"},
+	"unknown":   {Verdict: Inconclusive, Reason: "unreachable"},
+	"silent":    {},
+	"foreign":   {Verdict: Fail, Reason: "jane's maintenance", Foreign: true},
+	"nothing":   {Verdict: Pass, Reason: "nothing pending", Nothing: true},
+	"untouched": {Verdict: Fail, Reason: "refused", Nothing: true},
+	"cut":       {Verdict: Fail, Reason: "power cut", Interrupted: true},
+	"leftover":  {Verdict: Fail, Reason: "3 connections left", Leftover: true},
+	"few":       {Verdict: Pass, Peers: peersOut},
+	"blind":     {Verdict: Pass},
+}
+
+// The ways to a step, with everything in order.
+const (
+	toDrain  = "inspect=pass fetch=pass gate=pass "
+	toPatch  = toDrain + "drain=pass gate=pass "
+	toReboot = toPatch + "patch=pass gate=pass "
+	toCheck  = toReboot + "reboot=pass "
+	toServe  = toCheck + "check=pass "
+	// toFailing: patched, rebooted, back in service, and failing there.
+	toFailing = toServe + "undrain=fail "
+)
+
+type memberRow struct {
+	sentence string
+	path     string // step=result …; "step=result*n" n times; "abort" is a person's message; "+d" lets time pass
+	want     string // see standing
+	told     string // the events people were told of, in order
+}
+
+var attended = MemberPolicy{Reboot: RebootAlways, WaitMax: 30 * time.Minute, RetryEvery: time.Minute, Leftover: "hold"}
+
+func with(change func(*MemberPolicy)) MemberPolicy {
+	p := attended
+	change(&p)
+	return p
+}
+
+func TestMember(t *testing.T) {
+	unattended := with(func(p *MemberPolicy) { p.Unattended = true })
+	for _, group := range []struct {
+		name   string
+		mode   Mode
+		policy MemberPolicy
+		rows   []memberRow
+	}{
+		{"good", ModePatch, attended, []memberRow{
+			{"a member begins with inspect", "", "next inspect", ""},
+			{"a member that goes well is asked for at the gate before drain, before patch and before reboot", toServe + "undrain=pass", "ended patched", ""},
+			{"a member with nothing to do is never drained", "inspect=pass fetch=nothing", "ended unchanged: nothing pending", ""},
+			{"a host in somebody else's maintenance is not touched", "inspect=foreign", "ended skipped: jane's maintenance", ""},
+			{"a host that is broken before the patch is not touched", "inspect=fail", "ended returned: broken", ""},
+			{"a member whose packages cannot be had is not drained", "inspect=pass fetch=fail", "ended returned: broken", ""},
+			{"a result of a step that is not awaited changes nothing", "inspect=pass late:inspect=fail late:drain=pass late:fetch.0=nothing", "next fetch", ""},
+			{"a result that comes twice counts once", toPatch + "patch=pass late:patch.5=fail", "next gate", ""},
+		}},
+		{"reboot as needed", ModePatch, with(func(p *MemberPolicy) { p.Reboot = RebootIfNeeded }), []memberRow{
+			{"no reboot where none is needed", toPatch + "patch=pass check=pass undrain=pass", "ended patched", ""},
+			{"a needed reboot asks the gate first", toPatch + "patch=reboot!", "next gate", ""},
+			{"a backout that needs no reboot does without", toPatch + "patch=fail backout=pass check=pass undrain=pass", "ended backed-out: broken", "fail backout"},
+			{"a backout that needs one reboots", toPatch + "patch=fail backout=reboot! gate=pass reboot=pass check=pass undrain=pass", "ended backed-out: broken", "fail backout"},
+			{"what was rebooted for the patch is rebooted for the backout", toPatch + "patch=reboot! gate=pass reboot=pass check=fail backout=pass gate=pass", "next reboot", "fail backout"},
+		}},
+		{"reboot never", ModePatch, with(func(p *MemberPolicy) { p.Reboot = RebootNever }), []memberRow{
+			{"never means never", toPatch + "patch=reboot! check=pass undrain=pass", "ended patched", ""},
+			{"and for a backout too", toPatch + "patch=fail backout=reboot!", "next check", "fail backout"},
+		}},
+		{"gate", ModePatch, attended, []memberRow{
+			{"a gate that refuses before the drain waits", "inspect=pass fetch=pass gate=few", `waits before drain: cluster "web": 2 of 3 members would be out, at most 1 may (out already: web-3)`, ""},
+			{"and goes on by itself when the peers are back", "inspect=pass fetch=pass gate=few*5 gate=pass", "next drain", ""},
+			{"and gives up after the longest wait, having changed nothing", "inspect=pass fetch=pass gate=few*31", `ended returned: gave up after 30m0s before drain: cluster "web": 2 of 3 members would be out, at most 1 may (out already: web-3)`, ""},
+			{"an answer without peers is no yes", "inspect=pass fetch=pass gate=blind", "waits before drain: nothing is known of the peers", ""},
+			{"a gate that failed is no yes, whatever the peers", "inspect=pass fetch=pass gate=fail", "waits before drain: broken", ""},
+			{"no verdict is no yes", "inspect=pass fetch=pass gate=silent", "waits before drain: no reason was given", ""},
+			{"peers that fall before the patch bring the member back at once, after its checks", toDrain + "drain=pass gate=few check=pass undrain=pass", "next gate", ""},
+			{"and when they are back it is drained again", toDrain + "drain=pass gate=few check=pass undrain=pass gate=few gate=pass drain=pass gate=pass", "next patch", ""},
+			{"an unchanged member goes back even if its checks fail", toDrain + "drain=pass gate=few check=fail undrain=fail", "next gate", ""},
+			{"peers that fall before the reboot bring the patched member back", toPatch + "patch=pass gate=few check=pass undrain=pass", "next gate", ""},
+			{"and the reboot comes after another drain", toPatch + "patch=pass gate=few check=pass undrain=pass gate=pass drain=pass gate=pass", "next reboot", ""},
+			{"unless it cannot serve before its reboot: then it waits for the peers, and that says nothing about the patch", toPatch + "patch=pass gate=few check=fail", "waits before reboot: broken", ""},
+			{"and holds when they stay away", toPatch + "patch=pass (gate=few check=fail)*31", "holds before reboot: broken", "hold"},
+			{"a patched member that serves and waits for its reboot holds after the longest wait", toPatch + "patch=pass gate=few check=pass undrain=pass gate=few*31", `holds before drain: cluster "web": 2 of 3 members would be out, at most 1 may (out already: web-3)`, "hold"},
+			{"and goes on by itself when the peers are back", toPatch + "patch=pass gate=few check=pass undrain=pass gate=few*40 gate=pass", "next drain", "hold"},
+			{"a member that failed under traffic is not drained while its peers are down", toFailing + "gate=few", `waits before drain: cluster "web": 2 of 3 members would be out, at most 1 may (out already: web-3)`, "fail"},
+			{"peers that fall before its backout bring it back if its checks pass", toFailing + "gate=pass drain=pass gate=few check=pass undrain=pass", "next gate", "fail"},
+			{"and if they do not pass it is backed out, which takes nothing from the peers", toFailing + "gate=pass drain=pass gate=few check=fail", "next backout", "fail"},
+			{"a backed out member may serve before its reboot", toPatch + "patch=fail backout=reboot! gate=few check=pass undrain=pass gate=pass drain=pass gate=pass reboot=pass check=pass undrain=pass", "ended backed-out: broken", "fail backout"},
+		}},
+		{"drain", ModePatch, attended, []memberRow{
+			{"somebody else's maintenance met by the drain stays, ours is taken back", toDrain + "drain=foreign undrain=foreign", "ended skipped: jane's maintenance", ""},
+			{"and if they are gone by then the member is as it was", toDrain + "drain=foreign undrain=pass", "ended returned: jane's maintenance", ""},
+			{"a drain that cannot be proven is taken back", toDrain + "drain=fail undrain=pass", "ended returned: broken", ""},
+			{"an unknown drain waits, and asks the gate before it is tried again", toDrain + "drain=unknown gate=pass", "next drain", ""},
+			{"connections that are left hold the drain", toDrain + "drain=leftover (gate=pass drain=leftover)*31", "holds before drain: 3 connections left", "hold"},
+			{"which goes on by itself when they are gone", toDrain + "(drain=leftover gate=pass)*40 drain=pass gate=pass", "next patch", "hold"},
+			{"peers that fall while a drain holds bring the unchanged member back", toDrain + "(drain=leftover gate=pass)*40 drain=leftover gate=few check=pass undrain=pass", "next gate", "hold"},
+			{"a member that must be drained again for its reboot is not given up", toPatch + "patch=pass gate=few check=pass undrain=pass gate=pass drain=fail", "waits before drain: broken", ""},
+			{"nor for somebody else's maintenance, which it waits for", toPatch + "patch=pass gate=few check=pass undrain=pass gate=pass drain=foreign", "waits before drain: jane's maintenance", ""},
+			{"a failing member whose drain fails does not end there", toFailing + "gate=pass drain=fail gate=pass drain=foreign gate=pass drain=pass gate=pass", "next backout", "fail"},
+		}},
+		{"leftover undrain", ModePatch, with(func(p *MemberPolicy) { p.Leftover = LeftoverUndrain }), []memberRow{
+			{"connections that are left end it", toDrain + "drain=leftover undrain=pass", "ended returned: 3 connections left", ""},
+			{"but not the way back of a failing member", toFailing + "gate=pass drain=leftover gate=pass", "next backout", "fail"},
+			{"and a reboot that is owed waits for them", toPatch + "patch=pass gate=few check=pass undrain=pass gate=pass drain=leftover", "waits before drain: 3 connections left", ""},
+		}},
+		{"leftover proceed", ModePatch, with(func(p *MemberPolicy) { p.Leftover = LeftoverProceed }), []memberRow{
+			{"connections that are left are cut", toDrain + "drain=leftover gate=pass", "next patch", ""},
+			{"but not for somebody else's maintenance", toDrain + "drain=foreign", "next undrain", ""},
+			{"nor for a drain that is not through", toDrain + "drain=fail", "next undrain", ""},
+		}},
+		{"leftover unheard of", ModePatch, with(func(p *MemberPolicy) { p.Leftover = "" }), []memberRow{
+			{"a policy that is not known holds", toDrain + "drain=leftover", "waits before drain: 3 connections left", ""},
+		}},
+		{"patch", ModePatch, attended, []memberRow{
+			{"a patch that left the host as it was needs no backout", toPatch + "patch=untouched undrain=pass", "ended returned: refused", ""},
+			{"a patch that failed is backed out without asking the peers: the member is out already", toPatch + "patch=fail", "next backout", "fail"},
+			{"an interrupted patch is repaired", toPatch + "patch=cut", "next patch, attempt 2", ""},
+			{"and the repaired one counts", toPatch + "patch=cut*2 patch=pass", "next gate", ""},
+			{"three interruptions are a fail", toPatch + "patch=cut*3", "next backout", "fail"},
+			{"a repair that changed nothing does not undo what was cut short", toPatch + "patch=cut patch=untouched", "next backout", "fail"},
+			{"an unknown patch is asked for again, not begun again", toPatch + "patch=unknown*3", "waits before patch: unreachable", ""},
+			{"and keeps its attempt", toPatch + "patch=cut patch=unknown*3 +1m", "next patch, attempt 2", ""},
+			{"and holds: an unreachable host is never backed out blindly", toPatch + "patch=unknown*31", "holds before patch: unreachable", "hold"},
+			{"and goes on by itself when the host is back", toPatch + "patch=unknown*40 patch=pass gate=pass", "next reboot", "hold"},
+			{"a person is told of one hold once", toPatch + "patch=unknown*90", "holds before patch: unreachable", "hold"},
+			{"a cause without words is waited for all the same", toPatch + "patch=silent*31", "holds before patch: no reason was given", "hold"},
+		}},
+		{"reboot", ModePatch, attended, []memberRow{
+			{"a late reboot is waited for", toReboot + "reboot=unknown*10 reboot=pass", "next check", ""},
+			{"and held", toReboot + "reboot=unknown*31", "holds before reboot: unreachable", "hold"},
+			{"a reboot that failed is a fail of the patch", toReboot + "reboot=fail", "next backout", "fail"},
+			{"a reboot that failed after the backout is quarantine", toReboot + "reboot=pass check=fail backout=pass gate=pass reboot=fail quarantine=pass", "ended quarantined: backed out, but its reboot failed: broken (after: broken)", "fail backout quarantine"},
+		}},
+		{"check", ModePatch, attended, []memberRow{
+			{"checks that fail mean backout", toCheck + "check=fail backout=pass gate=pass reboot=pass check=pass undrain=pass", "ended backed-out: broken", "fail backout"},
+			{"checks that cannot be told mean neither", toCheck + "check=unknown*31", "holds before check: unreachable", "hold"},
+			{"failing under traffic means drain and backout", toFailing + "gate=pass drain=pass gate=pass backout=pass gate=pass reboot=pass check=pass undrain=pass", "ended backed-out: broken", "fail backout"},
+			{"failing under traffic twice is told once", toFailing + "gate=pass drain=pass gate=few check=pass undrain=fail gate=pass", "next drain", "fail"},
+		}},
+		{"undrain", ModePatch, attended, []memberRow{
+			{"an undrain is asked until it is through", toServe + "undrain=unknown*100 undrain=pass", "ended patched", "hold"},
+			{"somebody else's maintenance on a member that we drained is waited for", toServe + "undrain=foreign", "waits before undrain: jane's maintenance", ""},
+			{"and held, and never removed", toServe + "undrain=foreign*31", "holds before undrain: jane's maintenance", "hold"},
+			{"and when they are done the member is back", toServe + "undrain=foreign*31 undrain=pass", "ended patched", "hold"},
+			{"an unchanged member that fails in service is returned with the reason", toPatch + "patch=untouched undrain=fail", "ended returned: refused", ""},
+		}},
+		{"backout", ModePatch, attended, []memberRow{
+			{"a backout that failed is quarantine, and said so with both causes", toPatch + "patch=fail backout=fail quarantine=pass", "ended quarantined: the backout failed: broken (after: broken)", "fail quarantine"},
+			{"an interrupted backout is repaired", toPatch + "patch=fail backout=cut", "next backout, attempt 2", "fail"},
+			{"three interruptions are quarantine", toPatch + "patch=fail backout=cut*3", "next quarantine", "fail quarantine"},
+			{"checks that fail after the backout are quarantine", toPatch + "patch=fail backout=reboot! gate=pass reboot=pass check=fail", "next quarantine", "fail backout quarantine"},
+			{"failing in service after the backout is quarantine", toPatch + "patch=fail backout=reboot! gate=pass reboot=pass check=pass undrain=fail", "next quarantine", "fail backout quarantine"},
+			{"an unknown backout holds", toPatch + "patch=fail backout=unknown*31", "holds before backout: unreachable", "fail hold"},
+			{"a quarantine that is not on record is asked again", toPatch + "patch=fail backout=fail quarantine=fail quarantine=unknown quarantine=pass", "ended quarantined: the backout failed: broken (after: broken)", "fail quarantine"},
+			{"for ever, and is told once", toPatch + "patch=fail backout=fail quarantine=unknown*100", "holds before quarantine: unreachable", "fail quarantine hold"},
+		}},
+		{"unattended", ModePatch, unattended, []memberRow{
+			{"nobody can answer a drain that holds: the unchanged member goes back", toDrain + "drain=leftover (gate=pass drain=leftover)*30 undrain=pass", "ended returned: gave up after 30m0s before drain: 3 connections left", ""},
+			{"an unknown patch goes to quarantine after the longest wait", toPatch + "patch=unknown*31", "next quarantine", "quarantine"},
+			{"so does a reboot that never comes back", toReboot + "reboot=unknown*31 quarantine=pass", "ended quarantined: gave up after 30m0s before reboot: unreachable", "quarantine"},
+			{"and checks that cannot be told", toCheck + "check=unknown*31", "next quarantine", "quarantine"},
+			{"and a failing member that serves, while its peers stay down", toFailing + "gate=few*31", "next quarantine", "fail quarantine"},
+			{"and a patched one that serves without its reboot", toPatch + "patch=pass gate=few check=pass undrain=pass gate=few*31", "next quarantine", "quarantine"},
+			{"a backed out one that serves without its reboot is backed out", toPatch + "patch=fail backout=reboot! gate=few check=pass undrain=pass gate=few*31", `ended backed-out: broken; not rebooted: gave up after 30m0s before drain: cluster "web": 2 of 3 members would be out, at most 1 may (out already: web-3)`, "fail backout"},
+			{"an undrain is never given up", toServe + "undrain=unknown*100", "holds before undrain: unreachable", "hold"},
+			{"a quarantine is entered once", toPatch + "patch=fail backout=fail quarantine=unknown*100", "holds before quarantine: unreachable", "fail quarantine hold"},
+		}},
+		{"abort", ModePatch, attended, []memberRow{
+			{"before inspect answered", "abort", "ended returned: aborted", ""},
+			{"before fetch answered", "inspect=pass abort", "ended returned: aborted", ""},
+			{"at the gate", "inspect=pass fetch=pass abort", "ended returned: aborted", ""},
+			{"while waiting for peers", "inspect=pass fetch=pass gate=few abort", "ended returned: aborted", ""},
+			{"in the drain waits for its answer", toDrain + "abort", "next drain", ""},
+			{"and takes it back", toDrain + "abort drain=pass undrain=pass", "ended returned: aborted", ""},
+			{"whatever the answer", toDrain + "abort drain=unknown undrain=pass", "ended returned: aborted", ""},
+			{"connections that are left do not hold it", toDrain + "abort drain=leftover undrain=pass", "ended returned: 3 connections left", ""},
+			{"while the drain holds", toDrain + "drain=leftover (gate=pass drain=leftover)*31 abort undrain=pass", "ended returned: aborted", "hold"},
+			{"at the gate before the patch undrains", toDrain + "drain=pass abort undrain=pass", "ended returned: aborted", ""},
+			{"twice is once", toDrain + "drain=pass abort abort undrain=pass", "ended returned: aborted", ""},
+			{"while it goes back because peers fell", toDrain + "drain=pass gate=few abort undrain=pass", "ended returned: aborted", ""},
+			{"in the undrain of an unchanged member", toPatch + "patch=untouched abort undrain=pass", "ended returned: refused", ""},
+			{"in the patch never kills the transaction: it is finished, with its reboot", toPatch + "abort patch=pass gate=pass reboot=pass check=pass undrain=pass", "ended patched", ""},
+			{"in a patch that then fails backs out", toPatch + "abort patch=fail backout=reboot! gate=pass reboot=pass check=pass undrain=pass", "ended backed-out: broken", "fail backout"},
+			{"in a patch that is then cut short repairs it", toPatch + "abort patch=cut", "next patch, attempt 2", ""},
+			{"in the reboot", toReboot + "abort reboot=pass check=pass undrain=pass", "ended patched", ""},
+			{"in the check", toCheck + "abort check=pass undrain=pass", "ended patched", ""},
+			{"in a check that then fails backs out", toCheck + "abort check=fail", "next backout", "fail"},
+			{"in the undrain", toServe + "abort undrain=pass", "ended patched", ""},
+			{"in an undrain that then fails under traffic backs out", toServe + "abort undrain=fail gate=pass drain=pass gate=pass backout=pass", "next gate", "fail backout"},
+			{"in the backout", toPatch + "patch=fail abort backout=reboot! gate=pass reboot=pass check=pass undrain=pass", "ended backed-out: broken", "fail backout"},
+			{"in the quarantine", toPatch + "patch=fail backout=fail abort quarantine=pass", "ended quarantined: the backout failed: broken (after: broken)", "fail quarantine"},
+			{"in a quarantine that cannot be written keeps asking", toPatch + "patch=fail backout=fail quarantine=unknown*40 abort quarantine=unknown", "holds before quarantine: unreachable", "fail quarantine hold"},
+			{"calls off a reboot that would need another drain", toPatch + "patch=pass gate=few check=pass undrain=pass abort", "ended patched: aborted before its reboot", ""},
+			{"and one whose drain answers later", toPatch + "patch=pass gate=few check=pass undrain=pass gate=pass abort drain=leftover undrain=pass", "ended patched: aborted before its reboot", ""},
+			{"and one whose drain waits", toPatch + "patch=pass gate=few check=pass undrain=pass gate=pass drain=leftover abort undrain=pass", "ended patched: aborted before its reboot", ""},
+			{"and the reboot of a backed out one that serves", toPatch + "patch=fail backout=reboot! gate=few check=pass undrain=pass abort", "ended backed-out: broken", "fail backout"},
+			{"while a reboot waits for unknown peers checks and undrains", toPatch + "patch=pass gate=unknown*31 abort check=pass undrain=pass", "ended patched", "hold"},
+			{"when peers fall on the way back it does not go out again", toPatch + "patch=pass abort gate=few check=pass undrain=pass", "ended patched", ""},
+			{"while an unreachable patch holds puts it on record as it is", toPatch + "patch=unknown*31 abort quarantine=pass", "ended quarantined: aborted while holding before patch: unreachable", "hold quarantine"},
+			{"while the patch is asked again waits for the answer", toPatch + "patch=unknown*31 +1m abort", "next patch", "hold"},
+			{"and goes on if it is one", toPatch + "patch=unknown*31 +1m abort patch=pass", "next gate", "hold"},
+			{"and on record if it is none", toPatch + "patch=unknown*31 +1m abort patch=unknown", "next quarantine", "hold quarantine"},
+			{"before a hold ends in quarantine, not in a hold that nobody answers", toPatch + "abort patch=unknown*31", "next quarantine", "quarantine"},
+			{"while checks hold asks them once more", toCheck + "check=unknown*31 abort check=pass undrain=pass", "ended patched", "hold"},
+			{"while an undrain holds does not forget it", toServe + "undrain=foreign*31 abort undrain=foreign", "holds before undrain: jane's maintenance", "hold"},
+			{"after the end changes nothing", "inspect=foreign abort", "ended skipped: jane's maintenance", ""},
+		}},
+		{"backout of a member that serves", ModeBackout, attended, []memberRow{
+			{"the host is looked at, then the gate is asked", "inspect=pass", "next gate", ""},
+			{"it is drained, asked again, backed out and rebooted", "inspect=pass gate=pass drain=pass gate=pass backout=pass gate=pass reboot=pass check=pass undrain=pass", "ended backed-out", "backout"},
+			{"a dirty host is no reason to leave it so", "inspect=fail", "next gate", ""},
+			{"somebody else's maintenance is waited for", "inspect=foreign*31", "holds before inspect: jane's maintenance", "hold"},
+			{"peers come first", "inspect=pass gate=few*31", `holds before drain: cluster "web": 2 of 3 members would be out, at most 1 may (out already: web-3)`, "hold"},
+			{"peers that fall bring it back while its checks pass", "inspect=pass gate=pass drain=pass gate=few check=pass undrain=pass", "next gate", ""},
+			{"a backout that failed is quarantine", "inspect=pass gate=pass drain=pass gate=pass backout=fail quarantine=pass", "ended quarantined: the backout failed: broken", "quarantine"},
+			{"checks that fail after it are quarantine", "inspect=pass gate=pass drain=pass gate=pass backout=pass gate=pass reboot=pass check=fail", "next quarantine", "backout quarantine"},
+			{"an abort does not stop the way back", "inspect=pass gate=pass abort drain=pass gate=pass", "next backout", ""},
+			{"but a person may give up on one that holds", "inspect=pass gate=few*31 abort", "next quarantine", "hold quarantine"},
+		}},
+		{"unattended backout", ModeBackout, unattended, []memberRow{
+			{"a backout that cannot begin puts the serving member on record", "inspect=pass gate=few*31", "next quarantine", "quarantine"},
+		}},
+	} {
+		for _, row := range group.rows {
+			t.Run(group.name+"/"+row.sentence, func(t *testing.T) {
+				t.Parallel()
+				m, now := NewMember("monthly", "web", "web-1", group.mode, true, group.policy), epoch
+				for _, word := range strings.Fields(unroll(row.path)) {
+					m, now = playMember(t, m, word, now)
+				}
+				if got := standing(m, now); got != row.want {
+					t.Errorf("after %q\n got %s\nwant %s\nstate %+v", row.path, got, row.want, m)
+				}
+				if got := events(m.Outbox); got != row.told {
+					t.Errorf("after %q people were told %q, want %q", row.path, got, row.told)
+				}
+			})
+		}
+	}
+}
+
+// unroll writes "(a b)*n" and "a*n" out.
+func unroll(path string) string {
+	var out []string
+	for path = strings.TrimSpace(path); path != ""; path = strings.TrimSpace(path) {
+		var what, rest string
+		if path[0] == '(' {
+			what, rest, _ = strings.Cut(path[1:], ")")
+		} else {
+			n := strings.IndexAny(path, " *")
+			if n < 0 {
+				n = len(path)
+			}
+			what, rest = path[:n], path[n:]
+		}
+		times := 1
+		if strings.HasPrefix(rest, "*") {
+			number, after, _ := strings.Cut(rest[1:], " ")
+			times, _ = strconv.Atoi(number)
+			rest = after
+		}
+		for range times {
+			out = append(out, what)
+		}
+		path = rest
+	}
+	return strings.Join(out, " ")
+}
+
+// playMember applies one word of a row. A step's result counts only if that step is what the member wants now.
+func playMember(t *testing.T, m Member, word string, now time.Time) (Member, time.Time) {
+	t.Helper()
+	if word == "abort" {
+		return m.ApplyAbort(now), now
+	}
+	if d, ok := strings.CutPrefix(word, "+"); ok {
+		return m, now.Add(duration(t, d))
+	}
+	if late, ok := strings.CutPrefix(word, "late:"); ok {
+		id, result, _ := strings.Cut(late, "=")
+		if !strings.Contains(id, ".") {
+			id += ".0"
+		}
+		before := fmt.Sprintf("%+v", m)
+		if after := m.Apply(id, memberResults[result], now); fmt.Sprintf("%+v", after) != before {
+			t.Errorf("Apply(%s) = %+v, want no change of %s", id, after, before)
+		}
+		return m, now
+	}
+	step, result, _ := strings.Cut(word, "=")
+	r, ok := memberResults[result]
+	if !ok {
+		t.Fatalf("row says %q: no such result", word)
+	}
+	d := m.Next(now)
+	if !d.WakeAt.IsZero() {
+		now = d.WakeAt
+		d = m.Next(now)
+	}
+	for _, a := range d.Start {
+		if a.Do != DoNotify && a.Do == Step(step) {
+			return m.Apply(a.ID, r, now), now
+		}
+	}
+	t.Fatalf("row says %q, but the member is at %q and wants %+v", word, standing(m, now), d)
+	return m, now
+}
+
+func duration(t *testing.T, s string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// standing says where a member is, in words.
+func standing(m Member, now time.Time) string {
+	d := m.Next(now)
+	switch {
+	case m.Outcome != "":
+		return "ended " + d.Reason
+	case !d.WakeAt.IsZero() && m.Held:
+		return "holds before " + string(m.at()) + ": " + m.WaitFor
+	case !d.WakeAt.IsZero():
+		return "waits before " + string(m.at()) + ": " + m.WaitFor
+	}
+	a := d.Start[len(d.Start)-1]
+	s := "next " + string(a.Do)
+	if a.Attempt > 1 {
+		s += ", attempt " + strconv.Itoa(a.Attempt)
+	}
+	return s
+}
+
+func events(o Outbox) string {
+	var out []string
+	for _, n := range o.Pending {
+		out = append(out, n.Event)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestMemberTellsHowLongItWasOut(t *testing.T) {
+	t.Parallel()
+	m, now := NewMember("monthly", "web", "web-1", ModePatch, true, attended), epoch
+	for _, word := range strings.Fields(toDrain + "+10s drain=pass +10s gate=few +10s check=pass +10s undrain=pass +1h gate=pass +10s drain=pass gate=pass patch=pass gate=pass reboot=pass check=pass +10s undrain=pass") {
+		m, now = playMember(t, m, word, now)
+	}
+	if want := (60 * time.Second).Milliseconds(); m.OutMilli != want {
+		t.Errorf("OutMilli = %d, want %d: two times out, the hour between them in service", m.OutMilli, want)
+	}
+}
+
+func TestMemberEndsOnceItsNoticesAreSent(t *testing.T) {
+	t.Parallel()
+	m, now := NewMember("monthly", "web", "web-1", ModePatch, true, attended), epoch
+	for _, word := range strings.Fields(toPatch + "patch=fail backout=fail quarantine=pass") {
+		m, now = playMember(t, m, word, now)
+	}
+	d := m.Next(now)
+	if d.End || len(d.Start) != 2 || d.Start[0].Notice.Event != TellFail || d.Start[1].Notice.Event != TellQuarantine {
+		t.Fatalf("Next = %+v, want the two notices first", d)
+	}
+	if text := d.Start[1].Notice.Text; !strings.Contains(text, "the backout failed: broken") {
+		t.Errorf("the notice says %q, want why", text)
+	}
+	for _, a := range d.Start {
+		m.Outbox.Sent(a.Notice.N)
+	}
+	if d := m.Next(now); !d.End {
+		t.Errorf("Next = %+v, want the end", d)
+	}
+}

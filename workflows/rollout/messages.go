@@ -1,0 +1,136 @@
+package rollout
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Message is what a person sends: one JSON object that can be typed into the Temporal UI as well.
+type Message struct {
+	ID     string `json:"id,omitempty"` // request id; the same id twice is done once
+	Actor  string `json:"actor"`
+	Reason string `json:"reason"`
+	// Soak is the number of the soak that is meant; 0 means the one whose gate is open.
+	Soak int `json:"soak,omitempty"`
+}
+
+// Check says what is missing in a message.
+func (m Message) Check() error {
+	switch {
+	case m.Actor == "":
+		return errors.New(`actor is missing: send {"actor": "<your name>", "reason": "<why>"}`)
+	case m.Reason == "":
+		return errors.New(`reason is missing: send {"actor": "<your name>", "reason": "<why>"}`)
+	}
+	return nil
+}
+
+// MayApprove says why a soak cannot be approved now, or nil.
+func (c Cluster) MayApprove(m Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	switch {
+	case c.Phase == PhaseSoak:
+		return fmt.Errorf("cluster %q: soak %d has not ended: it runs until %s%s", c.Name, c.SoakNo, stamp(c.SoakEnds), c.watched())
+	case c.Phase != PhaseGate:
+		return fmt.Errorf("cluster %q: nothing waits for approval, it is in %s", c.Name, c.Phase)
+	case m.Soak != 0 && m.Soak != c.SoakNo:
+		return fmt.Errorf("cluster %q: soak %d waits for approval, not soak %d", c.Name, c.SoakNo, m.Soak)
+	case c.Verdict != Pass:
+		return fmt.Errorf("cluster %q: soak %d cannot be approved while its verdict is %s%s", c.Name, c.SoakNo, c.Verdict, because(c.Watched))
+	}
+	return nil
+}
+
+// Approve ends a soak that passed.
+func (c Cluster) Approve(m Message, now time.Time) Cluster {
+	if c.MayApprove(m) != nil {
+		return c
+	}
+	c.Approvals = append(c.Approvals[:len(c.Approvals):len(c.Approvals)], Approval{Soak: c.SoakNo, Actor: m.Actor, Claimed: true, Reason: m.Reason, At: now})
+	return c.nextWave(now)
+}
+
+// MayReject says why nothing can be rejected now, or nil.
+func (c Cluster) MayReject(m Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if c.Phase != PhaseSoak && c.Phase != PhaseGate {
+		return fmt.Errorf("cluster %q: no soak to reject, it is in %s; to bring patched members back, use backout", c.Name, c.Phase)
+	}
+	if m.Soak != 0 && m.Soak != c.SoakNo {
+		return fmt.Errorf("cluster %q: soak %d is open, not soak %d", c.Name, c.SoakNo, m.Soak)
+	}
+	return nil
+}
+
+// MayBackout says why nothing can be backed out now, or nil.
+func (c Cluster) MayBackout(m Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if c.Outcome != "" || c.Phase == PhaseRelease {
+		return fmt.Errorf("cluster %q has ended: start a new instance", c.Name)
+	}
+	if _, running := c.running(); c.patchedCount() == 0 && !running {
+		return fmt.Errorf("cluster %q: no member is patched, nothing to back out", c.Name)
+	}
+	return nil
+}
+
+// Backout brings every patched member back; a member on its way is finished first. Reject is the same, said at a soak.
+func (c Cluster) Backout(m Message, word string, now time.Time) Cluster {
+	if c.MayBackout(m) != nil {
+		return c
+	}
+	c.Outbox.tell(TellBackout, "", "cluster "+c.Name+": "+m.Actor+" (claimed) said "+word+": "+m.Reason, "rollpatch watch "+c.Instance)
+	return c.backout(word+" by "+m.Actor+" (claimed): "+m.Reason, now)
+}
+
+// Hold takes effect at the next border: never between a member's drain and undrain.
+func (c Cluster) Hold(m Message) Cluster {
+	c.Paused = m.Reason + " (" + m.Actor + ")"
+	return c
+}
+
+// Resume ends an operator's hold, and a hold after a failure: the failed member is tried again.
+func (c Cluster) Resume(m Message, now time.Time) Cluster {
+	c.Paused = ""
+	if c.Phase != PhaseHold {
+		return c
+	}
+	c.HoldFor = ""
+	if c.BackoutFor != "" {
+		return c.to(PhaseRoll, now).border(now)
+	}
+	c.Members = append([]Slot(nil), c.Members...)
+	for i := range c.Members {
+		switch c.Members[i].Outcome {
+		case BackedOut, Returned, Skipped:
+			c.Members[i].Outcome, c.Members[i].Reason = "", ""
+		}
+	}
+	return c.to(PhaseRoll, now).border(now)
+}
+
+// Abort starts nothing new. A soaking canary stays patched and is reported.
+func (c Cluster) Abort(m Message, now time.Time) Cluster {
+	if c.Outcome != "" || c.AbortFor != "" || c.Phase == PhaseRelease {
+		return c
+	}
+	c.AbortFor = "aborted by " + m.Actor + ": " + m.Reason
+	if n := c.patchedCount(); n > 0 {
+		c.AbortFor += "; " + strconv.Itoa(n) + " members stay patched"
+	}
+	if c.Phase == PhaseClaim {
+		if !c.NextAsk.After(now) {
+			return c // the claim that is in flight answers first, or it would outlive its release
+		}
+		return c.finish(ClusterAborted, c.AbortFor, now)
+	}
+	return c.border(now)
+}

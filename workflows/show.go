@@ -1,0 +1,166 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// The search attributes. They are never encrypted: names and states only.
+var (
+	attrCampaign = temporal.NewSearchAttributeKeyKeyword("RollpatchCampaign")
+	attrCluster  = temporal.NewSearchAttributeKeyKeyword("RollpatchCluster")
+	attrStage    = temporal.NewSearchAttributeKeyKeyword("RollpatchStage")
+	attrState    = temporal.NewSearchAttributeKeyKeyword("RollpatchState")
+	attrHost     = temporal.NewSearchAttributeKeyKeyword("RollpatchHost")
+)
+
+// SearchAttributes names the Keyword attributes that a namespace needs.
+func SearchAttributes() []string {
+	return []string{attrCampaign.GetName(), attrCluster.GetName(), attrStage.GetName(), attrState.GetName(), attrHost.GetName()}
+}
+
+// StartAttributes are those that an instance's workflow begins with.
+func StartAttributes(instance string) temporal.SearchAttributes {
+	return attributes(instance, "", "", "", "running")
+}
+
+func attributes(instance, cluster, stage, host, state string) temporal.SearchAttributes {
+	var u []temporal.SearchAttributeUpdate
+	for _, a := range []struct {
+		key   temporal.SearchAttributeKeyKeyword
+		value string
+	}{{attrCampaign, instance}, {attrCluster, cluster}, {attrStage, stage}, {attrHost, host}, {attrState, state}} {
+		if a.value != "" {
+			u = append(u, a.key.ValueSet(a.value))
+		}
+	}
+	return temporal.NewSearchAttributes(u...)
+}
+
+// describe says in the Temporal UI what an Update is for.
+var describe = map[string]string{
+	UpdateApprove: `let a soak end that passed: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateReject:  `bring the patched members back instead of going on: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateBackout: `bring every patched member back: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateHold:    `start nothing further; takes effect at the next border between members: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateResume:  `go on after a hold; a member that failed is tried again: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateAbort:   `start nothing new and bring what is on its way to a safe end: {"actor": "<your name>", "reason": "<why>"}`,
+}
+
+// tellUI puts the details and the state where the Temporal UI and lists show them, when they changed.
+func (c *carrier) tellUI(ctx workflow.Context, details, state string) {
+	if details != c.details {
+		c.details = details
+		workflow.SetCurrentDetails(ctx, details)
+	}
+	if state != c.attrs {
+		c.attrs = state
+		_ = workflow.UpsertTypedSearchAttributes(ctx, attrState.ValueSet(state))
+	}
+}
+
+func (m *member) show(ctx workflow.Context, d rollout.Decision) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "**%s** · %s of cluster %s, instance %s\n\n%s\n", m.Host, m.Mode, m.Cluster, m.Instance, d.Reason)
+	if m.Changes > 0 {
+		fmt.Fprintf(&b, "\n%d packages change.\n", m.Changes)
+	}
+	if m.Why != "" {
+		fmt.Fprintf(&b, "\nFirst cause: %s\n", m.Why)
+	}
+	state := string(m.Step)
+	switch {
+	case m.Outcome != "":
+		state = string(m.Outcome)
+	case m.Held:
+		state = "hold"
+	}
+	m.tellUI(ctx, b.String(), state)
+}
+
+func (c *cluster) show(ctx workflow.Context, d rollout.Decision) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "**%s** · stage %s of %s\n\n%s\n\n| member | state | packages | out of service | why |\n| --- | --- | --- | --- | --- |\n", c.Name, c.Stage, c.Instance, d.Reason)
+	for _, s := range c.ClusterState.Members {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", s.Host, slotState(s), count(s.Count), seconds(s.OutMilli), oneLine(s.Reason))
+	}
+	switch c.Phase {
+	case rollout.PhaseGate:
+		fmt.Fprintf(&b, "\nTo let soak %d end: `rollpatch approve %s --cluster %s --reason \"...\"`, or send the Update `approve` with %s\n", c.SoakNo, c.Instance, c.Name, "`{\"actor\": \"<your name>\", \"reason\": \"<why>\"}`")
+	case rollout.PhaseHold:
+		fmt.Fprintf(&b, "\nTo try again: `rollpatch resume %s --cluster %s --reason \"...\"`. To bring patched members back: `rollpatch backout`. To end: `rollpatch abort %s`.\n", c.Instance, c.Name, c.Instance)
+	}
+	c.tellUI(ctx, b.String(), string(c.Phase))
+}
+
+func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "**%s** · %s", c.Instance, c.Why)
+	if c.Ticket != "" {
+		fmt.Fprintf(&b, " (%s)", c.Ticket)
+	}
+	fmt.Fprintf(&b, "\n\n%s\n\n| stage | cluster | state | members | why |\n| --- | --- | --- | --- | --- |\n", d.Reason)
+	for i, r := range c.Clusters {
+		if i == 50 {
+			fmt.Fprintf(&b, "\nand %d more: `rollpatch status %s`\n", len(c.Clusters)-i, c.Instance)
+			break
+		}
+		state := string(r.Phase)
+		switch {
+		case r.Outcome != "":
+			state = string(r.Outcome)
+		case state == "":
+			state = "not begun"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %d of %d | %s |\n", c.Stages[r.Stage], r.Name, state, r.Done, r.Total, oneLine(r.Reason))
+	}
+	state := "running"
+	switch {
+	case c.Outcome != "":
+		state = string(c.Outcome)
+	case c.Held():
+		state = "hold"
+	}
+	c.tellUI(ctx, b.String(), state)
+}
+
+func slotState(s rollout.Slot) string {
+	switch {
+	case s.Running:
+		return string(s.Mode) + " on its way"
+	case s.Outcome == "":
+		return "waiting"
+	}
+	if s.Canary {
+		return string(s.Outcome) + ", canary"
+	}
+	return string(s.Outcome)
+}
+
+func seconds(ms int64) string {
+	if ms == 0 {
+		return "-"
+	}
+	return (time.Duration(ms) * time.Millisecond).Round(100 * time.Millisecond).String()
+}
+
+func count(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return itoa(n)
+}
+
+func oneLine(s string) string {
+	s = strings.ReplaceAll(strings.ReplaceAll(s, "\n", " "), "|", "/")
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,206 @@
+package workflows_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// world stands for everything that activities touch. Each step passes unless the test says otherwise.
+type world struct {
+	mu      sync.Mutex
+	calls   []string // "step host"
+	runs    []string // run ids, in the order in which scripts were started
+	seqs    map[string]int64
+	entries []audit.Entry
+	notices []activities.Notice
+	members []string
+	policy  rollout.ClusterPolicy
+	member  rollout.MemberPolicy
+	minimum int
+	on      map[string]func(call int) rollout.MemberResult // by "step host"
+	errs    map[string]func(call int) error
+	count   map[string]int
+	watch   func(call int) rollout.WatchResult
+	claim   func(call int) (bool, string)
+}
+
+func newWorld(members ...string) *world {
+	return &world{
+		members: members, minimum: len(members) - 1, seqs: map[string]int64{}, on: map[string]func(int) rollout.MemberResult{},
+		errs: map[string]func(int) error{}, count: map[string]int{},
+		policy: rollout.ClusterPolicy{Soak: 24 * time.Hour, SoakPasses: 3, Settle: 10 * time.Minute, RetryEvery: 30 * time.Second, Unattended: true},
+		member: rollout.MemberPolicy{Reboot: rollout.RebootAlways, Unattended: true, WaitMax: 30 * time.Minute, RetryEvery: 30 * time.Second, Leftover: "hold"},
+	}
+}
+
+func (w *world) failing(key, why string) {
+	w.on[key] = func(int) rollout.MemberResult { return rollout.MemberResult{Verdict: rollout.Fail, Reason: why} }
+}
+
+func (w *world) step(_ context.Context, name string, in activities.StepInput) (activities.StepResult, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	key := name + " " + in.Host
+	w.count[key]++
+	w.calls = append(w.calls, key)
+	if in.Run != "" {
+		w.runs = append(w.runs, in.Run)
+		if in.Seq <= w.seqs[in.Host] && w.runs[len(w.runs)-1] == "" {
+			return activities.StepResult{}, fmt.Errorf("stale number %d", in.Seq)
+		}
+		w.seqs[in.Host] = in.Seq
+	}
+	if fail := w.errs[key]; fail != nil {
+		if err := fail(w.count[key]); err != nil {
+			return activities.StepResult{}, err
+		}
+	}
+	r := activities.StepResult{MemberResult: rollout.MemberResult{Verdict: rollout.Pass}}
+	switch name {
+	case "inspect":
+		r.Boot, r.Seq = "boot-1", w.seqs[in.Host]
+	case "fetch":
+		r.MemberResult.Changes, r.Changes = 2, "sha256:changes"
+		if in.Manifest == "" {
+			r.Manifest = "sha256:manifest"
+		}
+	case "reboot":
+		r.Boot = in.Boot + "'"
+	case "gate":
+		r.Peers = []rollout.Redundancy{{Cluster: "web", Size: len(w.members), MaxOut: 1, MinHealthy: w.minimum, PeersIn: len(w.members) - 1}}
+	}
+	if f := w.on[key]; f != nil {
+		keep := r
+		r.MemberResult = f(w.count[key])
+		if r.MemberResult.Peers == nil {
+			r.MemberResult.Peers = keep.Peers
+		}
+	}
+	w.entries = append(w.entries, in.Intent)
+	e, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: name, Host: in.Host, Result: string(r.Verdict)})
+	w.entries = append(w.entries, e)
+	r.Audit = head
+	return r, nil
+}
+
+func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
+	for step, name := range map[string]string{
+		"inspect": "Inspect", "fetch": "Fetch", "gate": "Gate", "drain": "Drain", "patch": "Patch", "reboot": "Reboot", "check": "Check",
+		"undrain": "Undrain", "backout": "Backout", "quarantine": "Quarantine",
+	} {
+		env.RegisterActivityWithOptions(func(ctx context.Context, in activities.StepInput) (activities.StepResult, error) {
+			return w.step(ctx, step, in)
+		}, activity.RegisterOptions{Name: name})
+	}
+	claims := func(name string) {
+		env.RegisterActivityWithOptions(func(_ context.Context, in activities.ClaimInput) (activities.ClaimResult, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.calls = append(w.calls, strings.ToLower(name))
+			w.count[name]++
+			r := activities.ClaimResult{OK: true}
+			if name == "Claim" && w.claim != nil {
+				r.OK, r.Reason = w.claim(w.count[name])
+			}
+			w.entries = append(w.entries, in.Intent)
+			e, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: name})
+			w.entries = append(w.entries, e)
+			r.Audit = head
+			return r, nil
+		}, activity.RegisterOptions{Name: name})
+	}
+	claims("Claim")
+	claims("Release")
+	// A real watch returns when something changes, and after an hour at the latest: here always after the hour.
+	watch := func(_ context.Context, in activities.WatchInput) (activities.WatchResult, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.count["watch"]++
+		w.calls = append(w.calls, "watch "+strings.Join(in.Patched, ","))
+		r := activities.WatchResult{WatchResult: rollout.WatchResult{Verdict: rollout.Pass, Passes: 3, Samples: 3}}
+		if w.watch != nil {
+			r.WatchResult = w.watch(w.count["watch"])
+		}
+		w.entries = append(w.entries, in.Intent)
+		e, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: "watch"})
+		w.entries = append(w.entries, e)
+		r.Audit = head
+		return r, nil
+	}
+	env.RegisterActivityWithOptions(watch, activity.RegisterOptions{Name: "Watch"})
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.BeginInput) (activities.BeginResult, error) {
+		c := rollout.Cluster{Instance: in.Instance, Name: strings.TrimPrefix(in.Part, "part:"), Stage: "production", MinHealthy: w.minimum, Phase: rollout.PhaseClaim, Policy: w.policy}
+		for _, m := range w.members {
+			c.Members = append(c.Members, rollout.Slot{Host: m})
+		}
+		return activities.BeginResult{Cluster: c, Member: w.member, Segments: map[string]string{}, Limits: map[rollout.Step]time.Duration{}}, nil
+	}, activity.RegisterOptions{Name: "Begin"})
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.TellInput) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.notices = append(w.notices, in.Notice)
+		return nil
+	}, activity.RegisterOptions{Name: "Tell"})
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.RecordInput) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.entries = append(w.entries, in.Entries...)
+		return nil
+	}, activity.RegisterOptions{Name: "Record"})
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.AskInput) (activities.AskResult, error) {
+		return activities.AskResult{Running: true, Status: "Running"}, nil
+	}, activity.RegisterOptions{Name: "Ask"})
+	env.OnActivity("Watch", mock.Anything, mock.Anything).After(time.Hour).Return(watch)
+}
+
+const instance = "monthly-20261101T020000Z"
+
+// campaign runs an instance with one cluster "web" to its end and returns its state.
+func (w *world) campaign(t *testing.T, meanwhile func(env *testsuite.TestWorkflowEnvironment)) (workflows.CampaignState, error) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(30 * time.Second)
+	env.SetWorkflowRunTimeout(90 * 24 * time.Hour)
+	env.SetStartWorkflowOptions(startOptions())
+	workflows.Register(env)
+	w.register(env)
+	if meanwhile != nil {
+		meanwhile(env)
+	}
+	env.ExecuteWorkflow(workflows.CampaignType, workflows.CampaignState{Tell: true, Campaign: rollout.Campaign{
+		Instance: instance, Name: "monthly", Why: "security updates", Requester: "ann", Plan: "sha256:plan", Parallel: 5, Unattended: w.policy.Unattended,
+		Stages: []string{"production"}, Clusters: []rollout.Ref{{Name: "web", Part: "part:web", Total: len(w.members)}},
+	}})
+	if !env.IsWorkflowCompleted() {
+		t.Fatalf("the campaign did not end; calls:\n%s", strings.Join(w.calls, "\n"))
+	}
+	var st workflows.CampaignState
+	v, err := env.QueryWorkflow(workflows.QueryState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Get(&st); err != nil {
+		t.Fatal(err)
+	}
+	return st, env.GetWorkflowError()
+}
+
+func halted(err error) bool {
+	var app *temporal.ApplicationError
+	return asApp(err, &app) && app.Type() == workflows.ErrHalted
+}
