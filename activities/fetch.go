@@ -17,11 +17,12 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
+		want, left, err := a.pending(ctx, s, osID) // it also reads the repositories anew
+		if err != nil {
+			return r.orFail(ctx, err)
+		}
 		var manifest *Manifest
-		want, left, err := "", "", error(nil)
-		if in.Manifest == "" {
-			want, left, err = a.pending(ctx, s, osID)
-		} else {
+		if in.Manifest != "" {
 			manifest = &Manifest{}
 			if err := a.load(ctx, in.Manifest, manifest); err != nil {
 				return err
@@ -30,10 +31,7 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 				r.fail(fmt.Sprintf("its platform %s %s %s is not the canary's %s %s %s: nothing soaked for it", f.OS, f.Release, f.Arch, manifest.OS, manifest.Release, manifest.Arch))
 				return nil
 			}
-			want = wanted(*manifest, f.Versions)
-		}
-		if err != nil {
-			return r.orFail(ctx, err)
+			want, left = wanted(*manifest, f.Versions), ""
 		}
 		if want == "" {
 			r.pass("nothing to do" + left)

@@ -69,8 +69,7 @@ func exitReason(out RunOutcome) string {
 	if why == "" {
 		why = fmt.Sprintf("the script ended with status %d", out.Exit)
 	}
-	lines := strings.Split(strings.TrimSpace(string(out.Stderr)), "\n")
-	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
+	if last := lastWords(out.Stderr); last != "" {
 		why += ": " + last
 	}
 	if len(why) > 500 {
@@ -87,4 +86,23 @@ func (r *StepResult) orFail(ctx context.Context, err error) error {
 		return nil
 	}
 	return r.orUnknown(ctx, err)
+}
+
+// lastWords is the line that says most: the last one that the package manager marked as an error, else the last one.
+func lastWords(stderr []byte) string {
+	last, marked := "", ""
+	for _, line := range strings.Split(string(stderr), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		last = line
+		if strings.HasPrefix(line, "E: ") || strings.HasPrefix(line, "dpkg: error") {
+			marked = line
+		}
+	}
+	if marked != "" {
+		return marked
+	}
+	return last
 }

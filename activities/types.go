@@ -32,12 +32,12 @@ type StepInput struct {
 // StepResult is what a step of a member came to.
 type StepResult struct {
 	rollout.MemberResult
-	Boot     string     `json:"boot,omitempty"`     // boot id seen (inspect, reboot)
-	Seq      int64      `json:"seq,omitempty"`      // the host's number (inspect)
-	Changes  string     `json:"changes,omitempty"`  // digest (fetch)
-	Manifest string     `json:"manifest,omitempty"` // digest (fetch of a canary)
-	Tail     string     `json:"tail,omitempty"`     // of the output, at most 4 KiB
-	Kept     string     `json:"kept,omitempty"`     // where the whole output is
+	Boot     string     `json:"boot,omitempty"`        // boot id seen (inspect, reboot)
+	Seq      int64      `json:"seq,omitempty"`         // the host's number (inspect)
+	Changes  string     `json:"transaction,omitempty"` // digest (fetch)
+	Manifest string     `json:"manifest,omitempty"`    // digest (fetch of a canary)
+	Tail     string     `json:"tail,omitempty"`        // of the output, at most 4 KiB
+	Kept     string     `json:"kept,omitempty"`        // where the whole output is
 	Audit    audit.Head `json:"audit"`
 }
 
