@@ -64,7 +64,8 @@ type Runner interface {
 	// BootID reads the host's boot id over a new connection; anything but a valid one is an error. A changed host key is an error
 	// with a method HostKeyChanged() bool.
 	BootID(ctx context.Context, t Target) (string, error)
-	// Query runs a read-only script to its end and returns its output; a status other than 0 is an *ExitError.
+	// Query runs a read-only script to its end and returns its output; a status other than 0 is an error with a method
+	// ExitStatus() int.
 	Query(ctx context.Context, t Target, script []byte, env map[string]string) ([]byte, error)
 }
 

@@ -66,7 +66,7 @@ func (c *Consul) asks(ctx context.Context, access activities.ConsulAccess, ask f
 	if len(access.Via) == 0 {
 		return errors.New("consul: no host is named through which it could be asked")
 	}
-	var failed []error
+	var failed attempts
 	for _, host := range access.Via {
 		err := c.ask(ctx, access.Consul.Address, token, c.through(host), ask)
 		if err == nil {
@@ -77,8 +77,21 @@ func (c *Consul) asks(ctx context.Context, access activities.ConsulAccess, ask f
 			break
 		}
 	}
-	return errors.Join(failed...)
+	return failed
 }
+
+// attempts are what each host said, on one line: such errors are shown in tables.
+type attempts []error
+
+func (a attempts) Error() string {
+	said := make([]string, len(a))
+	for i, err := range a {
+		said[i] = err.Error()
+	}
+	return strings.Join(said, "; ")
+}
+
+func (a attempts) Unwrap() []error { return a }
 
 // asksMember runs ask against the member's own agent, over the member's own connection.
 func (c *Consul) asksMember(ctx context.Context, access inventory.Consul, member activities.Target, ask func(context.Context, *api.Client) error) error {

@@ -136,7 +136,7 @@ func TestKnownKeyOfAnotherKindThanTheLibraryPrefers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.config.AddHostKey(signer)
+	h.set(func() { h.config.AddHostKey(signer) })
 	for _, key := range []ssh.PublicKey{known, signer.PublicKey()} {
 		h.trust(key)
 		if _, err := newPool(t, Options{}).BootID(within(t, 20*time.Second), h.target()); err != nil {
@@ -396,7 +396,7 @@ func TestHandshakesAtOnce(t *testing.T) {
 			mu.Lock()
 			most.Store(max(most.Load(), now.Add(1)))
 			mu.Unlock()
-			runtimeYield()
+			tick()
 			now.Add(-1)
 			return inner(c, k)
 		}
@@ -479,7 +479,7 @@ func TestMain(m *testing.M) {
 	if status == 0 {
 		// Every pool of every test is shut down by now.
 		for end := time.Now().Add(10 * time.Second); leftovers() != "" && time.Now().Before(end); {
-			runtimeYield()
+			tick()
 		}
 		if left := leftovers(); left != "" {
 			fmt.Fprintln(os.Stderr, "goroutines are left:\n"+left)

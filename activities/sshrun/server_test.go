@@ -138,10 +138,9 @@ func (h *testHost) newKey() ssh.PublicKey {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	config := *h.config
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	fresh := ssh.ServerConfig{PublicKeyCallback: config.PublicKeyCallback}
+	fresh := ssh.ServerConfig{PublicKeyCallback: h.config.PublicKeyCallback}
 	fresh.AddHostKey(signer)
 	h.config = &fresh
 	return signer.PublicKey()
@@ -330,12 +329,9 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		if ok() {
 			return
 		}
-		runtimeYield()
+		tick()
 	}
 	t.Fatalf("not within 20 s: %s", what)
 }
 
-func runtimeYield() {
-	timer := time.NewTimer(5 * time.Millisecond)
-	<-timer.C
-}
+func tick() { <-time.After(5 * time.Millisecond) }

@@ -87,6 +87,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			&cli.BoolFlag{Name: "worker", Usage: "run a worker in this process; false is the server and its UI alone", Value: true},
 			&cli.StringFlag{Name: "log-level", Usage: "lowest `LEVEL` logged: debug, info, warn, error", Value: "info"},
 			&cli.StringFlag{Name: "server-log-level", Usage: "lowest `LEVEL` logged by the Temporal server inside", Value: "error"},
+			&cli.IntFlag{Name: "suggest-continue-as-new", Usage: "`EVENTS` of history after which workflows begin a new run; 0 is the server's own figure", Hidden: true},
 			&cli.StringFlag{Name: "log-format", Usage: "`FORMAT` of the log on stderr: console or json", Value: "console"},
 		}, wiring.Flags()...),
 		Action: func(c *cli.Context) error {
@@ -107,6 +108,7 @@ type options struct {
 	readyFile string
 	worker    bool
 	work      wiring.Options
+	suggest   int // events after which workflows continue as new; 0: the server's figure
 	log       logOptions
 }
 
@@ -116,6 +118,7 @@ func parseOptions(c *cli.Context) (options, error) {
 		readyFile: c.Path("ready-file"),
 		worker:    c.Bool("worker"),
 		work:      wiring.FromFlags(c),
+		suggest:   c.Int("suggest-continue-as-new"),
 	}
 	var problems []error
 	note := func(flag string, err error) {

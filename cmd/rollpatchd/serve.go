@@ -51,7 +51,7 @@ func serve(ctx context.Context, opts options, stderr io.Writer) (err error) {
 	}
 	own := guard.checked.Load()
 
-	server, err := newServer(database, endpoints, serverLog)
+	server, err := newServer(database, endpoints, opts.suggest, serverLog)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (e *serverEndpoints) byService() map[primitives.ServiceName]endpoint {
 // newServer builds the Temporal server. Its members are written down instead of
 // found by gossip: there is one of each, and gossip would open four more ports
 // and slow the stop.
-func newServer(database *config.SQL, endpoints serverEndpoints, log *zap.Logger) (temporal.Server, error) {
+func newServer(database *config.SQL, endpoints serverEndpoints, suggest int, log *zap.Logger) (temporal.Server, error) {
 	frontend := endpoints.frontend.String()
 	services := map[string]config.Service{}
 	hosts := map[primitives.ServiceName]static.Hosts{}
@@ -80,6 +80,9 @@ func newServer(database *config.SQL, endpoints serverEndpoints, log *zap.Logger)
 		// A search attribute is usable in the moment it was made. The price, one
 		// row read for each use, is for servers with a database far away.
 		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
+	}
+	if suggest > 0 {
+		settings[dynamicconfig.HistoryCountSuggestContinueAsNew.Key()] = suggest
 	}
 	server, err := temporal.NewServer(
 		temporal.WithConfig(cfg),

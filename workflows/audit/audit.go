@@ -63,24 +63,29 @@ func (e Entry) Head() Head { return Head{Chain: e.Chain, Seq: e.Seq, Digest: e.D
 func Verify(head Head, entries []Entry) (strays []Entry, err error) {
 	byDigest := make(map[string]Entry, len(entries))
 	for _, e := range entries {
-		if e.Chain == head.Chain {
-			byDigest[e.Digest] = e
-		}
-	}
-	on := make(map[string]bool, len(entries))
-	for at, seq := head.Digest, head.Seq; at != ""; seq-- {
-		e, ok := byDigest[at]
-		if !ok {
-			return nil, fmt.Errorf("chain %q: entry %d (%s) is missing", head.Chain, seq, at)
+		if e.Chain != head.Chain {
+			continue
 		}
 		if got := digest(e); got != e.Digest {
 			return nil, fmt.Errorf("chain %q: entry %d was changed: its digest is %s, recorded is %s", head.Chain, e.Seq, got, e.Digest)
+		}
+		byDigest[e.Digest] = e
+	}
+	on := make(map[string]bool, len(byDigest))
+	at, seq := head.Digest, head.Seq
+	for ; at != ""; seq-- {
+		e, ok := byDigest[at]
+		if !ok {
+			return nil, fmt.Errorf("chain %q: entry %d (%s) is missing", head.Chain, seq, at)
 		}
 		if e.Seq != seq {
 			return nil, fmt.Errorf("chain %q: entry %d stands where %d belongs", head.Chain, e.Seq, seq)
 		}
 		on[at] = true
 		at = e.Prev
+	}
+	if seq != 0 {
+		return nil, fmt.Errorf("chain %q: it begins after entry %d, not at the first", head.Chain, seq)
 	}
 	for _, e := range entries {
 		if e.Chain == head.Chain && !on[e.Digest] {

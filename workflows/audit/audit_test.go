@@ -183,3 +183,27 @@ func TestKnowsNothingOfTheWorld(t *testing.T) {
 		t.Errorf("audit imports %v, want the standard library alone", got)
 	}
 }
+
+func TestVerifyFindsForgedAndCutChains(t *testing.T) {
+	head := Head{Chain: "campaign/x"}
+	first, head := head.Next(Entry{Kind: Intent, Action: "drain", Host: "web-1"})
+	second, head := head.Next(Entry{Kind: Outcome, Action: "drain", Host: "web-1", Result: "pass"})
+	forged := first
+	forged.Host = "web-2" // under the digest of the true entry
+	for name, tc := range map[string]struct {
+		head    Head
+		entries []Entry
+	}{
+		"a forged line before the true one":   {head, []Entry{forged, first, second}},
+		"a forged line after the true one":    {head, []Entry{first, second, forged}},
+		"a head whose entries are all gone":   {Head{Chain: head.Chain, Seq: 2}, nil},
+		"a head that counts more than it has": {Head{Chain: head.Chain, Seq: 3, Digest: head.Digest}, []Entry{first, second}},
+	} {
+		if _, err := Verify(tc.head, tc.entries); err == nil {
+			t.Errorf("%s: Verify found nothing", name)
+		}
+	}
+	if strays, err := Verify(head, []Entry{first, second}); err != nil || len(strays) > 0 {
+		t.Errorf("the true chain: %v, %d strays", err, len(strays))
+	}
+}

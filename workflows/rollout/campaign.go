@@ -134,9 +134,15 @@ func (c Cluster) Report() Report {
 		r.Reason = c.Reason
 	case PhaseClaim:
 		r.Reason = c.WaitFor
+	case PhaseSoak, PhaseSettle:
+		if c.Doubted {
+			r.Phase, r.Reason = PhaseHold, c.doubted()
+		}
 	case PhaseRoll:
 		if _, running := c.running(); c.Paused != "" && !running {
 			r.Phase, r.Reason = PhaseHold, c.Paused
+		} else if c.Doubted && !running {
+			r.Phase, r.Reason = PhaseHold, c.doubted()
 		}
 	}
 	if len(r.Reason) > 300 {

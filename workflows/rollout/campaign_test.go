@@ -39,7 +39,7 @@ func TestCampaign(t *testing.T) {
 		{"and stops the next stage", "web cache web=halted cache=done queue queue=done", "ended halted: not done: web (halted: because)", "halted"},
 		{"so does one that was aborted", "web cache web=aborted cache=done queue queue=done", "ended halted: not done: web (aborted: because)", "halted"},
 		{"a report that comes twice changes nothing", "web cache web=done web=done", "waits", ""},
-		{"a late one after the end changes nothing", "web cache web=done web~soak web=halted cache=done", "starts queue", ""},
+		{"a late one after the end changes nothing", "web cache web=done web~soak web=halted cache=done queue queue=done", "starts db mail", ""},
 		{"a report of a cluster that is not ours changes nothing", "web cache other=halted", "waits", ""},
 		{"a hold starts no other cluster", "web hold", "waits, held: because (jane)", ""},
 		{"and those on their way may end", "web hold web=done", "waits, held: because (jane), nothing moves without a person", ""},

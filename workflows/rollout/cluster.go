@@ -39,6 +39,7 @@ type ClusterPolicy struct {
 	SoakApproval bool          `json:"soak_approval,omitempty"`
 	Settle       time.Duration `json:"settle"`
 	RetryEvery   time.Duration `json:"retry_every"`
+	WaitMax      time.Duration `json:"wait_max,omitempty"` // how long checks may stay inconclusive before a person is told; 0: for ever
 	Unattended   bool          `json:"unattended,omitempty"`
 }
 
@@ -86,6 +87,9 @@ type Cluster struct {
 	Verdict  Verdict   `json:"verdict,omitempty"`
 	Watched  string    `json:"watched,omitempty"` // what the watch last said
 	Samples  int       `json:"samples,omitempty"`
+	Doubt    time.Time `json:"doubt,omitzero"`    // since when the verdict is inconclusive
+	Doubted  bool      `json:"doubted,omitempty"` // for so long that a person was told
+	Settling time.Time `json:"settling,omitzero"` // since when the checks of a settling wave pass
 
 	Paused     string         `json:"paused,omitempty"` // why an operator holds it; takes effect at the next border
 	HoldFor    string         `json:"hold_for,omitempty"`
@@ -146,6 +150,10 @@ func (c Cluster) Next(now time.Time) Decision {
 			d.WakeAt, d.Reason = c.NextAsk, "waiting"+because(c.WaitFor)
 			return d
 		}
+		if c.Phase == PhaseRoll && c.watching() && c.Verdict == Inconclusive {
+			d.WakeAt, d.Reason = c.doubtEnds(now), "waiting for the checks of every patched member"+c.watched()
+			return d
+		}
 		i := c.nextMember()
 		if i < 0 {
 			return d
@@ -157,11 +165,12 @@ func (c Cluster) Next(now time.Time) Decision {
 		d.Start = append(d.Start, Action{ID: "member." + m.Host + "." + strconv.Itoa(m.Tries+1) + "." + strconv.Itoa(c.Asked), Do: DoMember, Host: m.Host, Mode: mode, Canary: mode == ModePatch && c.Manifest == ""})
 		d.Reason = string(mode) + " of " + m.Host + " begins"
 	case PhaseSettle:
-		ends := c.Since.Add(c.Policy.Settle)
+		ends := c.Settling.Add(c.Policy.Settle)
 		d.Reason = "settling until " + stamp(ends) + c.watched()
 		if now.Before(ends) {
 			d.WakeAt = ends
 		} else {
+			d.WakeAt = c.doubtEnds(now)
 			d.Reason += ", waiting for the checks of every patched member"
 		}
 	case PhaseSoak:
@@ -169,6 +178,7 @@ func (c Cluster) Next(now time.Time) Decision {
 		if now.Before(c.SoakEnds) {
 			d.WakeAt = c.SoakEnds
 		} else {
+			d.WakeAt = c.doubtEnds(now)
 			d.Reason += ", waiting for " + strconv.Itoa(c.Policy.SoakPasses) + " passes in a row"
 		}
 	case PhaseGate:
@@ -182,13 +192,18 @@ func (c Cluster) Next(now time.Time) Decision {
 // Tick moves on what time alone moves: settling that is over, a soak that may end. The workflow calls it before Next.
 func (c Cluster) Tick(now time.Time) Cluster {
 	switch c.Phase {
+	case PhaseRoll:
+		if _, running := c.running(); !running && c.Paused == "" && c.watching() {
+			return c.doubt(now)
+		}
 	case PhaseSettle:
-		if !now.Before(c.Since.Add(c.Policy.Settle)) && c.Verdict == Pass {
+		if !now.Before(c.Settling.Add(c.Policy.Settle)) && c.Verdict == Pass {
 			return c.to(PhaseRoll, now)
 		}
+		return c.doubt(now)
 	case PhaseSoak:
 		if now.Before(c.SoakEnds) || c.Verdict != Pass || c.Passes < c.Policy.SoakPasses {
-			return c // the timer's end is no pass (P3)
+			return c.doubt(now) // the timer's end is no pass (P3)
 		}
 		if !c.Policy.SoakApproval {
 			return c.nextWave(now)
@@ -197,6 +212,48 @@ func (c Cluster) Tick(now time.Time) Cluster {
 		c.Outbox.tell(TellGate, "", "soak "+strconv.Itoa(c.SoakNo)+" of "+c.Name+" passed and waits for approval", "rollpatch approve "+c.Instance+" --cluster "+c.Name)
 	}
 	return c
+}
+
+// doubt tells a person when checks that can be told neither way keep a cluster waiting for too long (P10). Nobody is there to
+// be told in an unattended one: it halts.
+func (c Cluster) doubt(now time.Time) Cluster {
+	since := c.doubtSince()
+	if c.Policy.WaitMax == 0 || c.Doubted || since.IsZero() || now.Sub(since) < c.Policy.WaitMax {
+		return c
+	}
+	why := c.doubted()
+	if c.Policy.Unattended {
+		return c.finish(ClusterHalted, why, now)
+	}
+	c.Doubted = true
+	c.Outbox.tell(TellHold, "", "cluster "+c.Name+" holds: "+why, "rollpatch status "+c.Instance)
+	return c
+}
+
+func (c Cluster) doubted() string { return "its checks can be told neither way" + because(c.Watched) }
+
+// doubtSince is when the wait for a verdict began: not before one is due. Zero is not yet.
+func (c Cluster) doubtSince() time.Time {
+	due := c.SoakEnds
+	if c.Phase == PhaseSettle {
+		due = c.Since.Add(c.Policy.Settle)
+	}
+	switch {
+	case c.Verdict == Pass, c.Phase == PhaseRoll && c.Verdict != Inconclusive:
+		return time.Time{}
+	case c.Doubt.After(due):
+		return c.Doubt
+	}
+	return due
+}
+
+// doubtEnds is when to look whether the wait for a verdict took too long; zero is never.
+func (c Cluster) doubtEnds(now time.Time) time.Time {
+	since := c.doubtSince()
+	if c.Policy.WaitMax == 0 || c.Doubted || since.IsZero() || !since.Add(c.Policy.WaitMax).After(now) {
+		return time.Time{}
+	}
+	return since.Add(c.Policy.WaitMax)
 }
 
 // Claim applies the answer to a claim: ours, or held by another instance.
@@ -329,8 +386,8 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 	}
 	c = c.border(now)
 	if c.Phase == PhaseRoll && e.Outcome == Patched && c.Policy.Settle > 0 {
-		c.Passes, c.Verdict, c.Watched = 0, "", "" // the watch has not seen it yet
-		c = c.to(PhaseSettle, now)
+		c = c.unwatched().to(PhaseSettle, now) // the watch has not seen it yet
+		c.Settling = now
 	}
 	return c
 }
@@ -370,11 +427,16 @@ func (c Cluster) border(now time.Time) Cluster {
 	}
 	if c.waveDone() {
 		c.SoakNo++
-		c.Passes, c.Verdict, c.Watched = 0, "", ""
-		c = c.to(PhaseSoak, now)
+		c = c.unwatched().to(PhaseSoak, now)
 		c.SoakEnds = now.Add(c.Policy.Soak)
 		return c
 	}
+	return c
+}
+
+// unwatched forgets what was sampled of fewer members.
+func (c Cluster) unwatched() Cluster {
+	c.Passes, c.Verdict, c.Watched, c.Doubt, c.Doubted = 0, "", "", time.Time{}, false
 	return c
 }
 
@@ -402,14 +464,15 @@ func (c Cluster) Sampled(r WatchResult, now time.Time) Cluster {
 	c.Samples += r.Samples
 	switch r.Verdict {
 	case Pass:
-		c.Passes = r.Passes
+		c.Passes, c.Doubt, c.Doubted = r.Passes, time.Time{}, false
 		return c
 	case Fail:
 	default:
 		c.Passes, c.Verdict = 0, Inconclusive
-		if c.Phase == PhaseSettle {
-			c.Since = now // settling is a time of passing checks
+		if c.Doubt.IsZero() {
+			c.Doubt = now
 		}
+		c.Settling = now // settling is a time of passing checks
 		return c
 	}
 	c.Passes = 0

@@ -30,7 +30,7 @@ func newCluster(size, minHealthy int, p ClusterPolicy) Cluster {
 	return c
 }
 
-var patient = ClusterPolicy{Soak: 24 * time.Hour, SoakPasses: 3, SoakApproval: true, Settle: 10 * time.Minute, RetryEvery: time.Minute}
+var patient = ClusterPolicy{Soak: 24 * time.Hour, SoakPasses: 3, SoakApproval: true, Settle: 10 * time.Minute, RetryEvery: time.Minute, WaitMax: 30 * time.Minute}
 
 func TestCluster(t *testing.T) {
 	alone := patient
@@ -102,12 +102,28 @@ func TestCluster(t *testing.T) {
 			{"nor passes before an unknown one", toSoak + "watch=pass*3 watch=unknown +24h", "soak 1, and is late", ""},
 			{"nor a verdict that is none", toSoak + "watch=pass*3 watch=silent +24h", "soak 1, and is late", ""},
 			{"passes are no end before the time is over", toSoak + "watch=pass*30 +23h", "soak 1", ""},
-			{"late passes end it", toSoak + "+30h watch=pass*3", "gate 1", "gate"},
+			{"late passes end it", toSoak + "+24h watch=pass*3", "gate 1", "gate"},
 			{"a person is told of the gate", toGate, "gate 1", "gate"},
 			{"checks go on in the gate", toGate + "watch=unknown", "gate 1", "gate"},
 			{"a failed soak brings the canary back, then halts", toSoak + "watch=fail web-1=backed-out release=ok", "ended halted: soak failed: page broken", "fail halted"},
 			{"a soak that fails in its gate too", toGate + "watch=fail", "next backout web-1", "gate fail"},
 			{"what the watch says on the way back changes nothing", toSoak + "watch=fail web-1 unwatched", "backout of web-1 is on its way", "fail"},
+		}},
+		{"doubt", three(patient), []clusterRow{
+			{"checks that can be told neither way are waited for", toSoak + "watch=unknown +24h", "soak 1, and is late", ""},
+			{"for so long", toSoak + "watch=unknown +24h +29m", "soak 1, and is late", ""},
+			{"and then a person is told", toSoak + "watch=unknown +24h +30m", "soak 1, and is late", "hold"},
+			{"once", toSoak + "watch=unknown +24h +30m watch=unknown +30m", "soak 1, and is late", "hold"},
+			{"the wait begins where the doubt does", toSoak + "watch=pass*2 +24h30m watch=unknown +29m", "soak 1, and is late", ""},
+			{"no verdict at all is doubt too", toSoak + "+24h30m", "soak 1, and is late", "hold"},
+			{"and it goes on by itself when they pass", toSoak + "watch=unknown +25h watch=pass*3", "gate 1", "hold gate"},
+			{"and is told again when they do not", toSoak + "watch=unknown +25h watch=pass*2 watch=unknown +30m", "soak 1, and is late", "hold hold"},
+			{"it can be rejected", toSoak + "watch=unknown +25h reject", "next backout web-1", "hold backout"},
+			{"while settling too", toWave2 + "web-2=patched watch=unknown +10m +30m", "settles, and is late", "gate hold"},
+			{"an operator who holds it knows", toWave2 + "hold watch=unknown +24h", "held: because (jane)", "gate"},
+		}},
+		{"doubt unattended", three(alone), []clusterRow{
+			{"nobody is there to be told: it halts", toSoak + "watch=unknown +24h +30m release=ok", "ended halted: its checks can be told neither way: a peer fails it too", "halted"},
 		}},
 		{"approve", three(patient), []clusterRow{
 			{"needs an open gate", toSoak + "watch=pass*3 refused:approve", "soak 1", ""},
@@ -161,7 +177,7 @@ func TestCluster(t *testing.T) {
 		}},
 		{"unattended", three(alone), []clusterRow{
 			{"a soak that passed needs nobody", toSoak + "watch=pass*3 +24h", "next patch web-2", ""},
-			{"a soak that did not pass does not end by itself", toSoak + "+240h", "soak 1, and is late", ""},
+			{"a soak that did not pass is no pass", toSoak + "watch=pass*2 +24h", "soak 1, and is late", ""},
 			{"a failure halts", toWave1 + "web-1=backed-out release=ok", "ended halted: web-1 is backed-out: broken", "halted"},
 			{"a failed soak is backed out, and halts", toSoak + "watch=fail web-1=backed-out release=ok", "ended halted: soak failed: page broken", "fail halted"},
 			{"a backout that could not begin halts", toSoak + "watch=fail web-1=returned release=ok", "ended halted: the backout of web-1 could not begin: broken", "fail halted"},
@@ -170,7 +186,10 @@ func TestCluster(t *testing.T) {
 		{"later waves", three(patient), []clusterRow{
 			{"a fail while a peer is on its way lets it finish, then brings all back", toWave2 + "web-2 watch=fail web-2=patched web-2=backed-out web-1=backed-out release=ok", "ended halted: soak failed: page broken", "gate fail halted"},
 			{"and is told once", toWave2 + "web-2 watch=fail unwatched", "patch of web-2 is on its way", "gate fail"},
-			{"unknown there stops nobody", toWave2 + "web-2 watch=unknown web-2=patched", "settles", "gate"},
+			{"unknown there stops nobody on its way", toWave2 + "web-2 watch=unknown web-2=patched", "settles", "gate"},
+			{"but nobody new begins", toWave2 + "web-2 watch=unknown web-2=unchanged", "waits for the checks of every patched member, verdict inconclusive (0 in a row): a peer fails it too", "gate"},
+			{"until they pass again", toWave2 + "web-2 watch=unknown web-2=unchanged watch=pass", "next patch web-3", "gate"},
+			{"and a person is told when that takes too long", toWave2 + "web-2 watch=unknown web-2=unchanged +30m", "waits for the checks of every patched member, verdict inconclusive (0 in a row): a peer fails it too", "gate hold"},
 			{"a fail while it settles brings both back", toWave2 + "web-2=patched watch=fail", "next backout web-2", "gate fail"},
 			{"a fail while an operator holds it brings all back", toWave2 + "hold watch=fail", "next backout web-1", "gate fail"},
 			{"a fail while the next host is taken too", toWave2 + "web-2=taken watch=fail", "next backout web-1", "gate fail"},
@@ -421,7 +440,7 @@ func refuse(t *testing.T, c Cluster, word string, now time.Time) {
 func standingCluster(c Cluster, now time.Time) string {
 	d := c.Next(now)
 	late := ""
-	if d.WakeAt.IsZero() {
+	if strings.Contains(d.Reason, ", waiting for") {
 		late = ", and is late"
 	}
 	if _, running := c.running(); running {
@@ -438,7 +457,7 @@ func standingCluster(c Cluster, now time.Time) string {
 		return "gate " + strconv.Itoa(c.SoakNo)
 	case c.Phase == PhaseHold:
 		return "held: " + c.HoldFor
-	case d.WakeAt.After(now):
+	case strings.HasPrefix(d.Reason, "waiting"):
 		return strings.Replace(d.Reason, "waiting", "waits", 1)
 	}
 	for _, a := range d.Start {

@@ -415,9 +415,9 @@ func (m Member) checked(r MemberResult, now time.Time) Member {
 		// Unchanged by us and not healthy: it was so before, or broke by itself. Our drain is taken back all the same.
 		m.Why = first(m.Why, r.Reason)
 		return m.to(StepUndrain)
-	case m.Again && m.Work == StepReboot:
+	case m.Again && (m.Work == StepReboot || !m.Proven):
 		// Peers are below their floor and it cannot serve before its reboot, which would need them: that says nothing
-		// about the patch.
+		// about the patch. And a drain that is not through may have met somebody else's maintenance.
 		m.Again = false
 		return m.turn(StepGate).wait(r.Reason, now)
 	case m.BackOut:

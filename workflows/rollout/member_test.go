@@ -118,6 +118,7 @@ func TestMember(t *testing.T) {
 			{"peers that fall while a drain holds bring the unchanged member back", toDrain + "(drain=leftover gate=pass)*40 drain=leftover gate=few check=pass undrain=pass", "next gate", "hold"},
 			{"a member that must be drained again for its reboot is not given up", toPatch + "patch=pass gate=few check=pass undrain=pass gate=pass drain=fail", "waits before drain: broken", ""},
 			{"nor for somebody else's maintenance, which it waits for", toPatch + "patch=pass gate=few check=pass undrain=pass gate=pass drain=foreign", "waits before drain: jane's maintenance", ""},
+			{"one that peers and checks keep out is not touched before its drain is through", toFailing + "gate=pass drain=foreign gate=few check=fail", "waits before drain: broken", "fail"},
 			{"a failing member whose drain fails does not end there", toFailing + "gate=pass drain=fail gate=pass drain=foreign gate=pass drain=pass gate=pass", "next backout", "fail"},
 		}},
 		{"leftover undrain", ModePatch, with(func(p *MemberPolicy) { p.Leftover = LeftoverUndrain }), []memberRow{

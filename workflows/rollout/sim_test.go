@@ -1,0 +1,1071 @@
+package rollout
+
+import (
+	"container/heap"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	simSeed  = flag.Int("rollout.seed", -1, "replay this one seed of the simulator and print what happens")
+	simSeeds = flag.Int("rollout.seeds", 2000, "how many seeds the simulator runs")
+)
+
+// TestSimulation drives whole campaigns over a model world with random trouble, random messages and crashes, and holds the
+// promises at every instant. A seed always plays the same.
+func TestSimulation(t *testing.T) {
+	t.Parallel()
+	if *simSeed >= 0 {
+		if why, _ := simulate(*simSeed, func(line string) { t.Log(line) }); why != "" {
+			t.Errorf("seed %d: %s", *simSeed, why)
+		}
+		return
+	}
+	var (
+		next, failed atomic.Int64
+		all          sync.WaitGroup
+		lock         sync.Mutex
+		seen         = map[string]int{}
+	)
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for seed := int(next.Add(1)) - 1; seed < *simSeeds && failed.Load() < 3; seed = int(next.Add(1)) - 1 {
+				why, did := simulate(seed, nil)
+				if why != "" {
+					failed.Add(1)
+					t.Errorf("seed %d: %s\n%s\nreplay: go test ./workflows/rollout -run TestSimulation -v -rollout.seed=%d", seed, why, lastLines(seed, 40), seed)
+				}
+				lock.Lock()
+				for what, n := range did {
+					seen[what] += n
+				}
+				lock.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if *simSeeds < 500 || failed.Load() > 0 {
+		return
+	}
+	// A simulator that never reaches the rare paths proves nothing about them.
+	for _, what := range strings.Split("campaign done,campaign halted,campaign aborted,cluster done,cluster halted,cluster aborted,member patched,"+
+		"member unchanged,member backed-out,member returned,member skipped,member quarantined,told hold,told fail,told backout,told quarantine,told gate,"+
+		"told halted,told done,reboot,backout,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
+		"undrain met somebody else,peers fell while it was out,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
+		"backed out while soaking,three waves,shared host,resumed a failure,late watch,crash,still waiting for a person", ",") {
+		if seen[what] == 0 {
+			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
+		}
+	}
+}
+
+func lastLines(seed, n int) string {
+	var lines []string
+	simulate(seed, func(line string) { lines = append(lines, line) })
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// simulate plays one seed and says which promise it broke, or "".
+func simulate(seed int, trace func(string)) (why string, seen map[string]int) {
+	w := newWorld(seed, trace)
+	defer func() {
+		if v, ok := recover().(violation); ok {
+			why, seen = string(v), w.seen
+		} else if v != "" {
+			panic(v)
+		}
+	}()
+	w.play()
+	return "", w.seen
+}
+
+func newWorld(seed int, trace func(string)) *world {
+	w := &world{
+		rng: rand.New(rand.NewPCG(uint64(seed), 7)), now: epoch, trace: trace, claims: map[string]string{}, at: map[string]*memberRun{},
+		traits: []trait{good, good}, told: map[string]int{}, seen: map[string]int{}, kind: simKind(seed % 5),
+	}
+	if w.kind > deaf {
+		w.kind = troubled
+	}
+	w.publish()
+	w.build()
+	for i := range 1 + w.rng.IntN(2) {
+		w.campaign(i)
+	}
+	return w
+}
+
+// build makes one to three clusters; two of them may share a host.
+func (w *world) build() {
+	for i := range 1 + w.rng.IntN(3) {
+		c := &spec{name: fmt.Sprintf("c%d", i), stage: w.rng.IntN(2)}
+		size := 1 + w.rng.IntN(5)
+		if w.chance(0.08) {
+			size = 10 + w.rng.IntN(3)
+			w.seen["three waves"]++
+		}
+		if i == 1 && w.chance(0.4) {
+			c.members = append(c.members, w.clusters[0].members[0])
+			c.shares, w.clusters[0].shares = []string{"c0"}, []string{"c1"}
+			w.seen["shared host"]++
+		}
+		for len(c.members) < size {
+			h := &host{name: fmt.Sprintf("h%d", len(w.hosts)), version: 1, runs: map[string]*hostRun{}}
+			if w.chance(0.1) {
+				h.version = w.latest
+			}
+			w.hosts = append(w.hosts, h)
+			c.members = append(c.members, h)
+		}
+		c.maxOut = 1
+		if w.chance(0.2) {
+			c.maxOut = max(1, size*40/100)
+		}
+		c.minHealthy = max(1, size-c.maxOut)
+		switch {
+		case size-1 < c.minHealthy:
+			c.accepted = w.kind == cooperative || w.chance(0.5)
+		case w.chance(0.1):
+			c.minHealthy = size
+			c.accepted = w.kind == cooperative || w.chance(0.7)
+		}
+		w.clusters = append(w.clusters, c)
+	}
+	for _, c := range w.clusters {
+		for _, h := range c.members {
+			h.in = append(h.in, c)
+		}
+	}
+}
+
+func (w *world) campaign(i int) {
+	r := &campaignRun{world: w, flights: flights{}, clusters: map[string]*clusterRun{}}
+	unattended := w.kind == deaf || w.kind == troubled && w.chance(0.3)
+	r.c = Campaign{Instance: "i" + strconv.Itoa(i), Name: "monthly", Parallel: 1 + w.rng.IntN(3), Stages: []string{"staging", "production"}, Unattended: unattended}
+	stages := map[int]bool{}
+	for _, c := range w.clusters {
+		stages[c.stage] = true
+	}
+	for _, c := range w.clusters {
+		stage := c.stage
+		if !stages[0] {
+			stage = 0 // a plan has no stage without clusters
+		}
+		r.c.Clusters = append(r.c.Clusters, Ref{Name: c.name, Stage: stage, Shares: c.shares, Total: len(c.members)})
+	}
+	r.cluster = ClusterPolicy{
+		Soak: w.between(20*time.Minute, 3*time.Hour), SoakPasses: 1 + w.rng.IntN(3), SoakApproval: !unattended || w.kind == troubled && w.chance(0.2),
+		RetryEvery: 5 * time.Minute, WaitMax: time.Hour, Unattended: unattended,
+	}
+	if w.chance(0.7) {
+		r.cluster.Settle = 10 * time.Minute
+	}
+	r.member = MemberPolicy{
+		Reboot: []string{RebootAlways, RebootIfNeeded, RebootNever}[w.rng.IntN(3)], Unattended: unattended, WaitMax: 30 * time.Minute,
+		RetryEvery: 5 * time.Minute, Leftover: []string{"hold", LeftoverUndrain, LeftoverProceed}[w.rng.IntN(3)],
+	}
+	w.runs = append(w.runs, r)
+	w.after(time.Duration(i)*w.between(0, 4*time.Hour), r.step)
+}
+
+const (
+	horizon   = 40 * 24 * time.Hour
+	maxEvents = 200_000
+)
+
+// play lets time pass until every campaign has ended, or nothing moves any more.
+func (w *world) play() {
+	if w.kind != cooperative {
+		w.after(w.between(4*time.Hour, 24*time.Hour), w.calmDown)
+		w.after(w.between(0, time.Hour), w.somethingHappens)
+	}
+	w.after(w.between(time.Minute, 30*time.Minute), w.crashes)
+	if w.kind == cooperative || w.kind == troubled {
+		w.after(w.between(time.Minute, time.Hour), w.peopleCome)
+	}
+	for w.queue.Len() > 0 {
+		e := heap.Pop(&w.queue).(event)
+		w.now = e.at
+		e.do()
+		if w.over() {
+			w.judge()
+			return
+		}
+		if w.n > maxEvents || w.now.Sub(epoch) > horizon {
+			break
+		}
+		if w.kind == deserted && w.now.Sub(epoch) > 36*time.Hour {
+			break
+		}
+	}
+	if w.kind != deserted {
+		w.broken("bounded progress: after %d events it has not ended: %s", w.n, w.excuses())
+	}
+	w.waitsForPeople()
+}
+
+func (w *world) over() bool {
+	for _, r := range w.runs {
+		if !r.over {
+			return false
+		}
+		for _, c := range r.clusters {
+			if !c.over {
+				return false // it has people to tell
+			}
+		}
+	}
+	return true
+}
+
+func (w *world) excuses() string {
+	var out []string
+	for _, r := range w.runs {
+		out = append(out, r.c.Instance+": "+r.c.Next(w.now).Reason)
+		for _, c := range r.ordered() {
+			if !c.over {
+				out = append(out, c.name()+": "+c.c.Next(w.now).Reason)
+			}
+		}
+	}
+	for _, m := range w.working() {
+		out = append(out, m.name()+": "+m.m.Next(w.now).Reason)
+	}
+	return strings.Join(out, "; ")
+}
+
+// working lists the members' workflows that run, in order of their hosts.
+func (w *world) working() []*memberRun {
+	var out []*memberRun
+	for _, h := range w.hosts {
+		if m := w.at[h.name]; m != nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// waitsForPeople holds for a campaign that nobody answered: somebody was told what it waits for, and it is safe.
+func (w *world) waitsForPeople() {
+	w.seen["still waiting for a person"]++
+	for _, r := range w.runs {
+		for _, c := range r.ordered() {
+			switch {
+			case c.over:
+			case c.c.Phase == PhaseGate && w.told["gate "+c.name()] == 0, (c.c.Phase == PhaseHold || c.c.Doubted) && w.told["hold "+c.name()] == 0:
+				w.broken("nobody was told what %s waits for", c.name())
+			}
+		}
+	}
+	stuck := true
+	for _, m := range w.working() {
+		if m.m.Held && w.told["hold "+m.h.name] == 0 {
+			w.broken("nobody was told what %s holds for", m.name())
+		}
+		stuck = stuck && !m.m.Held
+	}
+	for _, r := range w.runs {
+		for _, c := range r.ordered() {
+			stuck = stuck && (c.over || c.c.Phase != PhaseGate && c.c.Phase != PhaseHold && !c.c.Doubted)
+		}
+	}
+	if stuck {
+		w.broken("it waits, and for nobody: %s", w.excuses())
+	}
+}
+
+// judge holds the promises at the end.
+func (w *world) judge() {
+	for _, h := range w.hosts {
+		if h.ours != "" && (!h.quarantined || w.told["quarantine "+h.name] == 0) {
+			w.broken("P5: %s is left drained by %s, and nobody was told", h.name, h.ours)
+		}
+		if h.half && (!h.quarantined || w.told["quarantine "+h.name] == 0) {
+			w.broken("P5: %s is left half way, and nobody was told", h.name)
+		}
+	}
+	if len(w.claims) > 0 {
+		w.broken("all is over, and claims are left: %v", w.claims)
+	}
+	if left := w.working(); len(left) > 0 {
+		w.broken("all is over, and %s goes on", left[0].name())
+	}
+	for _, r := range w.runs {
+		if w.kind != cooperative {
+			continue
+		}
+		if r.c.Outcome != CampaignDone {
+			w.broken("everything went well, and %s ended %s: %s", r.c.Instance, r.c.Outcome, r.c.Reason)
+		}
+		for _, h := range w.hosts {
+			if h.version != w.latest || !w.inService(h) {
+				w.broken("everything went well, and %s has version %d (in service %t), want %d", h.name, h.version, w.inService(h), w.latest)
+			}
+		}
+	}
+}
+
+// Trouble.
+
+func (w *world) calmDown() {
+	w.calm = true
+	w.logf("all is calm")
+	w.blind = w.now
+	for _, h := range w.hosts {
+		h.foreign, h.sickUntil = false, w.now
+		if h.downUntil.After(w.now) {
+			h.downUntil = w.now.Add(time.Minute)
+		}
+	}
+}
+
+func (w *world) somethingHappens() {
+	if w.calm {
+		return
+	}
+	h := w.hosts[w.rng.IntN(len(w.hosts))]
+	lasts := w.between(time.Minute, 3*time.Hour)
+	switch what := w.rng.IntN(10); {
+	case what < 3:
+		h.downUntil = w.now.Add(lasts)
+		w.logf("%s goes down for %s", h.name, lasts)
+	case what < 5:
+		h.sickUntil = w.now.Add(lasts)
+		w.logf("%s is sick for %s", h.name, lasts)
+	case what < 7:
+		if !h.foreign {
+			h.foreign = true
+			w.logf("somebody takes %s into maintenance for %s", h.name, lasts)
+			w.after(lasts, func() { h.foreign = false })
+		}
+	case what < 8:
+		w.blind = w.now.Add(lasts / 3)
+		w.logf("the servers cannot be read for %s", lasts/3)
+	case what < 9:
+		w.publish()
+	default:
+		if w.kind == troubled {
+			w.somebodySays()
+		}
+	}
+	w.after(w.between(2*time.Minute, time.Hour), w.somethingHappens)
+}
+
+// crashes kills a workflow's memory and what it has in flight.
+func (w *world) crashes() {
+	var all []interface{ crash() }
+	for _, r := range w.runs {
+		if r.over {
+			continue
+		}
+		all = append(all, r)
+		for _, c := range r.ordered() {
+			if !c.over {
+				all = append(all, c)
+			}
+		}
+	}
+	for _, m := range w.working() {
+		all = append(all, m)
+	}
+	if len(all) > 0 {
+		w.seen["crash"]++
+		all[w.rng.IntN(len(all))].crash()
+	}
+	if w.now.Sub(epoch) < 3*24*time.Hour {
+		w.after(w.between(time.Minute, 90*time.Minute), w.crashes)
+	}
+}
+
+// People.
+
+// somebodySays sends any message to anybody.
+func (w *world) somebodySays() {
+	r := w.runs[w.rng.IntN(len(w.runs))]
+	if r.over {
+		return
+	}
+	words := []string{"approve", "reject", "backout", "hold", "resume", "resume", "abort"}
+	word := words[w.rng.IntN(len(words))]
+	if word == "abort" && w.chance(0.6) {
+		word = "hold"
+	}
+	if cs := r.ordered(); len(cs) > 0 && w.chance(0.7) {
+		cs[w.rng.IntN(len(cs))].hear(word)
+		return
+	}
+	r.hear(word)
+}
+
+// peopleCome looks after what waits, when all is calm; in a cooperative world they approve what passed.
+func (w *world) peopleCome() {
+	for _, r := range w.runs {
+		if r.over {
+			continue
+		}
+		if w.calm && r.c.Paused != "" {
+			r.hear("resume")
+		}
+		for _, c := range r.ordered() {
+			switch {
+			case c.over:
+			case c.c.Phase == PhaseGate && w.trouble(0.3):
+				c.hear("reject")
+			case c.c.Phase == PhaseGate:
+				c.hear("approve")
+			case !w.calm:
+			case c.c.Paused != "":
+				c.hear("resume")
+			case c.c.Phase == PhaseHold && c.answers < 3:
+				c.answers++
+				c.hear([]string{"resume", "resume", "backout", "abort"}[w.rng.IntN(4)])
+			case c.c.Phase == PhaseHold, c.holds():
+				c.hear("abort")
+			case c.c.Doubted:
+				c.hear("reject")
+				c.hear("abort") // where no soak is open to reject
+			}
+		}
+	}
+	w.after(w.between(10*time.Minute, time.Hour), w.peopleCome)
+}
+
+// clusterRun is the workflow of one cluster.
+type clusterRun struct {
+	*world
+	camp *campaignRun
+	spec *spec
+	c    Cluster
+	flights
+	wake      time.Time
+	over      bool
+	members   []*memberRun
+	reported  Report
+	reportsAt time.Time
+	answers   int
+
+	first      *memberRun // the canary: the first that was patched
+	firstAt    time.Time
+	streak     int       // passes in a row since then
+	passesFrom time.Time // when the soak is over if nothing else is heard
+	passed     bool
+	approved   bool
+	verdict    Verdict // heard last
+	verdictAt  time.Time
+	patchedAt  time.Time // when the last one was patched
+	settledAt  time.Time // and that, once it settled
+	last       map[string]Outcome
+	failed     string          // why nobody else may be touched
+	aborted    bool            // a person said so
+	unforgiven map[string]bool // hosts that ended badly, and nobody has said go on
+}
+
+func (c *clusterRun) name() string { return c.camp.c.Instance + "/" + c.spec.name }
+
+// holds says that a member of it holds for a person.
+func (c *clusterRun) holds() bool {
+	for _, r := range c.members {
+		if !r.over && r.m.Held && c.now.Sub(r.m.WaitSince) > 3*time.Hour {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *clusterRun) step() {
+	for again := true; again && !c.over; {
+		again = false
+		c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Tick(c.now) })
+		d := c.c.Next(c.now)
+		c.said(c.name(), d)
+		c.report()
+		if d.End {
+			c.finish()
+			return
+		}
+		wanted := map[string]bool{}
+		for _, a := range d.Start {
+			wanted[a.ID] = true
+			if c.flights[a.ID] != nil {
+				continue
+			}
+			switch a.Do {
+			case DoNotify:
+				c.notify(c.flights, a, c.name(), func(n int) { c.c.Outbox.Sent(n) }, c.step)
+			case DoClaim, DoRelease:
+				c.claim(a)
+			case DoWatch:
+				c.watch(a)
+			case DoMember:
+				c.start(a)
+				again = true
+			default:
+				c.broken("%s wants %+v", c.name(), a)
+			}
+		}
+		for id, f := range c.flights {
+			if strings.HasPrefix(id, "watch.") && !wanted[id] {
+				f.lost = true
+				delete(c.flights, id)
+			}
+		}
+		if !d.WakeAt.IsZero() && !d.WakeAt.Equal(c.wake) {
+			c.wake = d.WakeAt
+			if d.WakeAt.Before(c.now) {
+				c.broken("%s wants to wake in the past", c.name())
+			}
+			c.after(d.WakeAt.Sub(c.now), c.step)
+		}
+	}
+}
+
+// interrupt has somebody say something while an action is in flight.
+func (c *clusterRun) interrupt() {
+	if c.kind == troubled && !c.calm && c.chance(0.004) {
+		word := []string{"reject", "backout", "hold", "resume", "abort", "abort"}[c.rng.IntN(6)]
+		c.after(c.between(0, 20*time.Second), func() { c.hear(word) })
+	}
+}
+
+func (c *clusterRun) claim(a Action) {
+	c.interrupt()
+	me := c.camp.c.Instance
+	c.launch(c.flights, a.ID, c.between(time.Second, 20*time.Second), func() {
+		ok, why := true, ""
+		for _, name := range append([]string{c.spec.name}, c.spec.shares...) {
+			if owner := c.claims[name]; owner != "" && owner != me {
+				ok, why = false, name+" is claimed by "+owner
+			}
+		}
+		switch lost := c.trouble(0.2); {
+		case lost && c.chance(0.5):
+			ok, why = false, "unreachable"
+		case a.Do == DoRelease:
+			for _, name := range append([]string{c.spec.name}, c.spec.shares...) {
+				if c.claims[name] == me {
+					delete(c.claims, name)
+				}
+			}
+			ok = !lost // done, but the answer was lost
+		default:
+			if ok {
+				for _, name := range append([]string{c.spec.name}, c.spec.shares...) {
+					c.claims[name] = me
+				}
+			} else {
+				c.seen["claim waited"]++
+			}
+			ok = ok && !lost
+		}
+		c.logf("%s %s: %t %s", c.name(), a.ID, ok, why)
+		if a.Do == DoRelease {
+			c.c = c.c.Released(a.ID, ok, why, c.now)
+		} else {
+			c.c = c.c.Claim(a.ID, ok, why, c.now)
+		}
+		c.step()
+	})
+}
+
+// start records a member's start, then makes it.
+func (c *clusterRun) start(a Action) {
+	if c.claims[c.spec.name] != c.camp.c.Instance {
+		c.broken("%s starts %s without its claim", c.name(), a.ID)
+	}
+	if a.Mode == ModePatch {
+		if c.failed != "" || c.aborted {
+			c.broken("P3: %s starts %s after %q (aborted %t)", c.name(), a.Host, c.failed, c.aborted)
+		}
+		c.maySettle(a.Host)
+		if a.Canary != (c.first == nil) {
+			c.broken("P4: %s starts %s with canary %t, but %v was first", c.name(), a.Host, a.Canary, c.first)
+		}
+	} else if c.failed == "" {
+		c.broken("%s backs %s out, and nobody said so", c.name(), a.Host)
+	}
+	c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Started(a.Host, a.Mode, c.now) })
+	c.begin(c.slotOf(a.Host))
+}
+
+func (c *clusterRun) slotOf(host string) Slot {
+	for _, s := range c.c.Members {
+		if s.Host == host {
+			return s
+		}
+	}
+	return Slot{}
+}
+
+// begin starts the workflow of a slot that is recorded as running, unless it exists.
+func (c *clusterRun) begin(s Slot) {
+	c.launch(c.flights, fmt.Sprintf("start.%s.%d", s.Host, s.Tries), c.between(time.Second, 5*time.Second), func() {
+		if other := c.at[s.Host]; other != nil || c.trouble(0.05) {
+			c.seen["host taken"]++
+			c.logf("%s cannot start %s: its id is taken", c.name(), s.Host)
+			c.c = c.c.NotStarted(s.Host, "another instance works on "+s.Host, c.now)
+			c.step()
+			return
+		}
+		r := &memberRun{
+			world: c.world, cl: c, try: s.Tries, flights: flights{}, runNo: map[Step]int{}, inUse: map[Step]bool{}, cuts: map[Step]int{},
+			m: NewMember(c.camp.c.Instance, c.spec.name, s.Host, s.Mode, s.Canary, c.camp.member),
+		}
+		for _, h := range c.spec.members {
+			if h.name == s.Host {
+				r.h = h
+			}
+		}
+		r.from = r.h.version
+		if s.Mode == ModePatch {
+			r.manifest, _ = strconv.Atoi(c.c.Manifest)
+		} else if _, err := fmt.Sscanf(s.Changes, "%d>%d", &r.from, &r.to); err != nil {
+			c.broken("%s backs %s out and does not know to what: %q", c.name(), s.Host, s.Changes)
+		}
+		c.members = append(c.members, r)
+		c.at[s.Host] = r
+		r.step()
+	})
+}
+
+// mayTouch is P3, asked when a member that is to be patched is drained.
+func (c *clusterRun) mayTouch(r *memberRun) {
+	for host := range c.unforgiven {
+		if host != r.h.name {
+			c.broken("P3: %s is drained although %s ended badly and nobody said go on", r.name(), host)
+		}
+	}
+	if c.first == nil || c.first.h == r.h {
+		return
+	}
+	if !c.soaked() {
+		c.broken("P3: %s is drained before the soak of %s passed", r.name(), c.first.h.name)
+	}
+	if c.c.Policy.SoakApproval && !c.approved {
+		c.broken("P3: %s is drained and nobody approved the soak", r.name())
+	}
+}
+
+// maySettle holds that a wave's next member waits for passing checks of the one before.
+func (c *clusterRun) maySettle(host string) {
+	if c.patchedAt.Equal(c.settledAt) {
+		return
+	}
+	c.settledAt = c.patchedAt
+	if c.now.Before(c.patchedAt.Add(c.c.Policy.Settle)) {
+		c.broken("%s starts %s before the one before it has settled", c.name(), host)
+	}
+	if c.c.Policy.Settle > 0 && (c.verdict != Pass || c.verdictAt.Before(c.patchedAt)) {
+		c.broken("%s starts %s with %q of the one before it", c.name(), host, c.verdict)
+	}
+}
+
+func (c *clusterRun) soaked() bool {
+	return c.passed || !c.passesFrom.IsZero() && !c.now.Before(c.passesFrom)
+}
+
+// gets is P4, asked when a patch begins.
+func (c *clusterRun) gets(r *memberRun) {
+	if c.first != nil && r.to != c.first.to {
+		c.broken("P4: %s gets version %d, but %d soaked", r.name(), r.to, c.first.to)
+	}
+}
+
+func (c *clusterRun) ended(r *memberRun) {
+	delete(c.unforgiven, r.h.name)
+	c.last[r.h.name] = r.m.Outcome
+	if r.m.Outcome == Patched {
+		c.patchedAt = c.now
+	}
+	switch {
+	case r.m.Mode == ModeBackout:
+		if c.first != nil && c.first.h == r.h && r.m.Outcome == BackedOut {
+			c.seen["backed out while soaking"]++
+		}
+	case r.m.Outcome == Patched:
+		if c.first == nil {
+			c.first, c.firstAt = r, c.now
+		}
+	case r.m.Outcome != Unchanged:
+		c.unforgiven[r.h.name] = true
+	}
+}
+
+// watch samples the checks once.
+func (c *clusterRun) watch(a Action) {
+	patched, peers := c.c.Watch()
+	passes, takes := c.c.Passes, 10*time.Minute
+	if c.c.Verdict == "" {
+		takes = 10 * time.Second
+	}
+	sample := func() WatchResult {
+		r := WatchResult{ID: a.ID, Verdict: Pass, Passes: passes + 1, Samples: 1}
+		for _, h := range c.spec.members {
+			if !contains(patched, h.name) || c.healthy(h, true) {
+				continue
+			}
+			r.Verdict, r.Passes, r.Reason = Fail, 0, h.name+" fails its checks"
+			for _, p := range c.spec.members {
+				if contains(peers, p.name) && !c.healthy(p, true) || !c.up(h) {
+					r.Verdict = Inconclusive
+				}
+			}
+		}
+		if c.trouble(0.05) {
+			r.Verdict, r.Passes, r.Reason = Inconclusive, 0, "unreachable"
+		}
+		return r
+	}
+	c.launch(c.flights, a.ID, takes, func() {
+		r := sample()
+		c.heard(r.Verdict)
+		c.logf("%s %s: %+v", c.name(), a.ID, r)
+		c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Sampled(r, c.now) })
+		c.step()
+	})
+	if c.chance(0.1) {
+		c.after(c.between(takes+time.Second, 5*time.Hour), func() { // its cancel came too late
+			for _, want := range c.c.Next(c.now).Start {
+				if want.ID == a.ID {
+					return
+				}
+			}
+			c.seen["late watch"]++
+			r := sample()
+			if after := c.c.Sampled(r, c.now); !c.over && fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", c.c) {
+				c.broken("%s: the late %s changed %+v to %+v", c.name(), a.ID, c.c, after)
+			}
+		})
+	}
+}
+
+func contains(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// heard keeps the oracle's own books of the first soak.
+func (c *clusterRun) heard(v Verdict) {
+	c.verdict, c.verdictAt = v, c.now
+	if v == Pass {
+		c.streak++
+		if c.streak == c.c.Policy.SoakPasses {
+			c.passesFrom = c.firstAt.Add(c.c.Policy.Soak)
+			if c.passesFrom.Before(c.now) {
+				c.passesFrom = c.now
+			}
+		}
+		return
+	}
+	if v == Fail {
+		c.failed = "a failed soak"
+		c.seen["soak failed"]++
+	} else {
+		c.seen["soak inconclusive"]++
+	}
+	c.passed = c.soaked()
+	c.streak, c.passesFrom = 0, time.Time{}
+}
+
+// hear applies a person's message as the workflow does: its validator first.
+func (c *clusterRun) hear(word string) {
+	if c.over {
+		return
+	}
+	m := jane
+	if err := may(c.c, word, m); err != nil {
+		after := c.c
+		switch word {
+		case "approve":
+			after = after.Approve(m, c.now)
+		case "backout":
+			after = after.Backout(m, word, c.now)
+		}
+		if fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", c.c) {
+			c.broken("%s: a refused %s changed %+v to %+v", c.name(), word, c.c, after)
+		}
+		return
+	}
+	c.logf("somebody says %s to %s (%s)", word, c.name(), c.c.Phase)
+	before := c.c
+	switch word {
+	case "approve":
+		if !c.soaked() || c.verdict != Pass {
+			c.broken("P3: %s accepts an approval before its soak passed, or with verdict %q", c.name(), c.verdict)
+		}
+		c.seen["soak approved"]++
+		c.approved = true
+		c.c = before.Approve(m, c.now)
+	case "reject", "backout":
+		if word == "reject" {
+			c.seen["soak rejected"]++
+		}
+		c.failed = word
+		c.c = before.Backout(m, word, c.now)
+	case "hold":
+		c.c = before.Hold(m)
+	case "resume":
+		if c.c.Phase == PhaseHold {
+			c.seen["resumed a failure"]++
+			clear(c.unforgiven)
+		}
+		c.c = before.Resume(m, c.now)
+	case "abort":
+		c.aborted = c.c.Phase != PhaseRelease
+		c.c = before.Abort(m, c.now)
+		for _, r := range c.members {
+			if !r.over {
+				c.after(c.between(0, time.Minute), func() {
+					if !r.over {
+						r.logf("%s is told to abort", r.name())
+						r.m = untouched(r.world, r.m, func(st Member) Member { return st.ApplyAbort(r.now) })
+						r.step()
+					}
+				})
+			}
+		}
+	}
+	c.step()
+}
+
+// report tells the campaign what changed: in order, sooner or later, and sometimes twice.
+func (c *clusterRun) report() {
+	now := c.c.Report()
+	if now == c.reported {
+		return
+	}
+	c.reported = now
+	if at := c.now.Add(c.between(0, 30*time.Second)); at.After(c.reportsAt) {
+		c.reportsAt = at
+	}
+	deliver := func() { c.camp.hears(now) }
+	c.after(c.reportsAt.Sub(c.now), deliver)
+	if c.chance(0.2) {
+		c.after(c.between(time.Minute, 3*time.Hour), deliver)
+	}
+}
+
+func (c *clusterRun) finish() {
+	c.over = true
+	c.seen["cluster "+string(c.c.Outcome)]++
+	c.logf("%s ends %s: %s", c.name(), c.c.Outcome, c.c.Reason)
+	for _, r := range c.members {
+		if !r.over {
+			c.broken("%s ends while %s works", c.name(), r.name())
+		}
+	}
+	for _, h := range c.spec.members {
+		switch o := c.last[h.name]; {
+		case c.c.Outcome == ClusterDone && o != Patched && o != Unchanged:
+			c.broken("%s is done, but %s is %q", c.name(), h.name, o)
+		case c.failed != "" && !c.aborted && o == Patched:
+			c.broken("%s ends %s after %s, and %s stays patched", c.name(), c.c.Outcome, c.failed, h.name)
+		}
+	}
+	if c.c.Outcome == ClusterDone && c.failed != "" {
+		c.broken("%s is done in spite of %s", c.name(), c.failed)
+	}
+	if c.c.Claimed {
+		c.broken("%s ends with its claim", c.name())
+	}
+}
+
+func (c *clusterRun) crash() {
+	c.logf("the worker of %s crashes", c.name())
+	c.lose()
+	c.c = reborn(c.world, c.c)
+	for _, s := range c.c.Members {
+		if !s.Running {
+			continue
+		}
+		var mine *memberRun
+		for _, r := range c.members {
+			if r.h.name == s.Host && r.try == s.Tries && r.m.Mode == s.Mode {
+				mine = r
+			}
+		}
+		switch {
+		case mine == nil:
+			c.begin(s)
+		case mine.over:
+			c.after(c.between(0, time.Minute), mine.report)
+		}
+	}
+	c.step()
+}
+
+// campaignRun is the workflow of one instance.
+type campaignRun struct {
+	*world
+	c       Campaign
+	cluster ClusterPolicy
+	member  MemberPolicy
+	flights
+	clusters map[string]*clusterRun
+	over     bool
+	begun    bool
+}
+
+// ordered lists its clusters' workflows in the order of the inventory.
+func (r *campaignRun) ordered() []*clusterRun {
+	var out []*clusterRun
+	for _, s := range r.world.clusters {
+		if c := r.clusters[s.name]; c != nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (r *campaignRun) step() {
+	for again := true; again && !r.over; {
+		again, r.begun = false, true
+		d := r.c.Next(r.now)
+		r.said(r.c.Instance, d)
+		if d.End {
+			r.finish()
+			return
+		}
+		for _, a := range d.Start {
+			if r.flights[a.ID] != nil {
+				continue
+			}
+			if a.Do == DoNotify {
+				r.notify(r.flights, a, r.c.Instance, func(n int) { r.c.Outbox.Sent(n) }, r.step)
+				continue
+			}
+			r.mayStart(a.Name)
+			r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Started(a.Name) })
+			r.begin(a.Name)
+			again = true
+		}
+	}
+}
+
+func (r *campaignRun) mayStart(name string) {
+	ref := func(name string) Ref {
+		for _, c := range r.c.Clusters {
+			if c.Name == name {
+				return c
+			}
+		}
+		return Ref{}
+	}
+	me, running := ref(name), 0
+	if r.clusters[name] != nil {
+		r.broken("%s starts %s twice", r.c.Instance, name)
+	}
+	for _, c := range r.c.Clusters {
+		if c.Running {
+			running++
+		}
+		if c.Running && contains(me.Shares, c.Name) {
+			r.broken("%s starts %s while %s works on a host of it", r.c.Instance, name, c.Name)
+		}
+		if c.Stage < me.Stage && (r.clusters[c.Name] == nil || r.clusters[c.Name].c.Outcome != ClusterDone) {
+			r.broken("%s starts %s before %s of the stage before is done", r.c.Instance, name, c.Name)
+		}
+	}
+	if running >= r.c.Parallel {
+		r.broken("%s starts %s beside %d, at most %d may run", r.c.Instance, name, running, r.c.Parallel)
+	}
+}
+
+func (r *campaignRun) begin(name string) {
+	r.launch(r.flights, "start."+name, r.between(time.Second, 5*time.Second), func() {
+		if r.clusters[name] != nil {
+			return
+		}
+		for _, s := range r.world.clusters {
+			if s.name != name {
+				continue
+			}
+			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}}
+			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
+			if s.accepted {
+				c.c.Accepted = "there is no other"
+			}
+			for _, h := range s.members {
+				c.c.Members = append(c.c.Members, Slot{Host: h.name})
+			}
+			r.clusters[name] = c
+			if r.c.Paused != "" {
+				c.c = c.c.Hold(jane)
+			}
+			c.step()
+			if r.c.AbortFor != "" {
+				c.hear("abort")
+			}
+		}
+	})
+}
+
+func (r *campaignRun) hears(rep Report) {
+	if !r.over {
+		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Reported(rep, r.now) })
+		r.step()
+	}
+}
+
+func (r *campaignRun) hear(word string) {
+	if !r.begun {
+		return
+	}
+	r.logf("somebody says %s to %s", word, r.c.Instance)
+	switch word {
+	case "hold":
+		r.c = r.c.Hold(jane)
+	case "resume":
+		r.c = r.c.Resume()
+	case "abort":
+		r.c = r.c.Abort(jane, r.now)
+	default:
+		return
+	}
+	for _, c := range r.ordered() {
+		r.after(r.between(0, time.Minute), func() { c.hear(word) })
+	}
+	r.step()
+}
+
+func (r *campaignRun) finish() {
+	r.over = true
+	r.seen["campaign "+string(r.c.Outcome)]++
+	r.logf("%s ends %s: %s", r.c.Instance, r.c.Outcome, r.c.Reason)
+	if r.told["done "+r.c.Instance]+r.told["halted "+r.c.Instance] == 0 {
+		r.broken("nobody was told that %s is over", r.c.Instance)
+	}
+	for _, c := range r.ordered() {
+		if c.c.Outcome == "" {
+			r.broken("%s ends while %s works", r.c.Instance, c.name())
+		}
+		if r.c.Outcome == CampaignDone && c.c.Outcome != ClusterDone {
+			r.broken("%s is done, but %s is %s", r.c.Instance, c.name(), c.c.Outcome)
+		}
+	}
+}
+
+func (r *campaignRun) crash() {
+	r.logf("the worker of %s crashes", r.c.Instance)
+	r.lose()
+	r.c = reborn(r.world, r.c)
+	for _, ref := range r.c.Clusters {
+		if ref.Running && r.clusters[ref.Name] == nil {
+			r.begin(ref.Name)
+		}
+	}
+	if r.begun {
+		r.step()
+	}
+}
