@@ -301,3 +301,8 @@ func (s *scene) transactions(host, before string) int {
 }
 
 var web = []string{"web-1", "web-2", "web-3"}
+
+// contextForCleanup outlives the test's own context, which has ended when cleanups run.
+func contextForCleanup() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), time.Minute)
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/rollpatch/rollpatch/testenv/demo"
+)
+
+// demoDir is not the folder of the lab that a person may have up for other purposes.
+const demoDir = "build/demo"
+
+func demoCommand(stdout io.Writer, usage cli.OnUsageErrorFunc) *cli.Command {
+	return &cli.Command{
+		Name: "demo", Usage: "patch a lab of its own while traffic flows over it", OnUsageError: usage,
+		Description: "LAB=real asks for real hosts, LAB=sim for simulated ones. DEMO_KEEP=0 takes all down when it is over.\n" +
+			"Writes into " + demoDir + ", or the folder of --dir, and a report beside it: " + demoDir + ".json.",
+		Flags: []cli.Flag{&cli.StringFlag{Name: "bin", Value: "build", Usage: "`folder` of the built rollpatch and rollpatchd"}},
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return fmt.Errorf("%w: lab demo", errUsage)
+			}
+			dir := demoDir
+			if c.IsSet("dir") {
+				dir = c.String("dir")
+			}
+			// Who cannot type Enter is not waited for by it.
+			var in io.Reader
+			if term.IsTerminal(int(os.Stdin.Fd())) {
+				in = os.Stdin
+			}
+			return demo.Run(c.Context, demo.Options{
+				Kind: os.Getenv("LAB"), Dir: dir, Report: dir + ".json", Bin: c.String("bin"), Keep: os.Getenv("DEMO_KEEP") != "0",
+			}, in, stdout)
+		},
+	}
+}
