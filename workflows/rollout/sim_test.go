@@ -60,7 +60,7 @@ func TestSimulation(t *testing.T) {
 		"member unchanged,member backed-out,member returned,member skipped,member quarantined,told hold,told fail,told backout,told quarantine,told gate,"+
 		"told halted,told done,reboot,backout,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
 		"undrain met somebody else,peers fell while it was out,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
-		"backed out while soaking,three waves,shared host,resumed a failure,late watch,crash,still waiting for a person", ",") {
+		"quarantined while it serves,backed out while soaking,three waves,shared host,resumed a failure,late watch,crash,still waiting for a person", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -529,7 +529,11 @@ func (c *clusterRun) step() {
 
 // interrupt has somebody say something while an action is in flight.
 func (c *clusterRun) interrupt() {
-	if c.kind == troubled && !c.calm && c.chance(0.004) {
+	p := 0.004
+	if c.c.Phase == PhaseClaim && c.c.Asked > 0 {
+		p = 0.05
+	}
+	if c.kind == troubled && !c.calm && c.chance(p) {
 		word := []string{"reject", "backout", "hold", "resume", "abort", "abort"}[c.rng.IntN(6)]
 		c.after(c.between(0, 20*time.Second), func() { c.hear(word) })
 	}
@@ -615,7 +619,7 @@ func (c *clusterRun) begin(s Slot) {
 			return
 		}
 		r := &memberRun{
-			world: c.world, cl: c, try: s.Tries, flights: flights{}, runNo: map[Step]int{}, inUse: map[Step]bool{}, cuts: map[Step]int{},
+			world: c.world, cl: c, try: s.Tries, serves: true, flights: flights{}, runNo: map[Step]int{}, inUse: map[Step]bool{}, cuts: map[Step]int{},
 			m: NewMember(c.camp.c.Instance, c.spec.name, s.Host, s.Mode, s.Canary, c.camp.member),
 		}
 		for _, h := range c.spec.members {
@@ -704,6 +708,9 @@ func (c *clusterRun) watch(a Action) {
 	passes, takes := c.c.Passes, 10*time.Minute
 	if c.c.Verdict == "" {
 		takes = 10 * time.Second
+	}
+	if c.trouble(0.1) {
+		takes = c.between(10*time.Minute, time.Hour)
 	}
 	sample := func() WatchResult {
 		r := WatchResult{ID: a.ID, Verdict: Pass, Passes: passes + 1, Samples: 1}

@@ -318,6 +318,7 @@ type memberRun struct {
 	checked  bool          // the last check passed, and nothing was changed since
 	changed  bool          // a script that changes the host was begun
 	badBoot  bool          // a reboot failed
+	serves   bool          // it was never drained, or its last undrain met nobody else's maintenance
 	drainID  string        // of the drain that began last
 	below    bool          // it is out, and the servers said that its peers are below their floor
 }
@@ -439,6 +440,9 @@ func (r *memberRun) tell(a Action, res MemberResult) {
 	if a.Do == StepCheck {
 		r.checked = res.Verdict == Pass
 	}
+	if a.Do == StepUndrain {
+		r.serves = res.Verdict != Inconclusive && !res.Foreign
+	}
 	if res.Interrupted {
 		r.cuts[a.Do]++
 	}
@@ -537,7 +541,7 @@ func (r *memberRun) asked(step Step) {
 func (r *memberRun) drain(id string) MemberResult {
 	h := r.h
 	if r.drainID != id { // after a crash it goes on
-		r.drainID = id
+		r.drainID, r.serves = id, false
 		r.asked(StepDrain)
 		if why := r.mayBeOut(h); why != "" && h.ours == "" {
 			r.broken("%s drains: %s", r.name(), why)
@@ -741,11 +745,19 @@ func (r *memberRun) finish() {
 	default:
 		r.broken("%s ends %q", r.name(), r.m.Outcome)
 	}
-	if r.m.Mode == ModeBackout && (r.m.Outcome == Returned || r.m.Outcome == Skipped) {
-		want = h.version
+	if r.m.Mode == ModeBackout && r.m.Outcome != BackedOut && r.m.Outcome != Quarantined {
+		r.broken("%s ends %s", r.name(), r.m.Outcome)
+	}
+	if r.foreign && r.m.Mode == ModePatch && r.m.Outcome != Skipped {
+		r.broken("P8: %s ends %s on a host that somebody else has in maintenance", r.name(), r.m.Outcome)
 	}
 	switch t := r.trait(h.version); {
 	case r.m.Outcome == Quarantined:
+		if !ours {
+			r.seen["quarantined while it serves"]++
+		}
+	case !r.serves && r.m.Outcome != Skipped:
+		r.broken("P5: %s ends %s and does not serve", r.name(), r.m.Outcome)
 	case ours && !h.quarantined:
 		r.broken("P5: %s ends %s and leaves its host drained", r.name(), r.m.Outcome)
 	case h.version != want || h.half && r.patches > 0:
