@@ -214,8 +214,8 @@ func (c *campaign) ask(ctx workflow.Context, r rollout.Ref) {
 }
 
 func (c *campaign) finish() (rollout.Campaign, error) {
-	c.Unwritten.flush(c.ctx, SegmentQueue(""))
 	c.settle()
+	c.Unwritten.flush(c.outlive, SegmentQueue(""))
 	if c.Outcome != rollout.CampaignDone {
 		return c.Campaign, temporal.NewNonRetryableApplicationError(string(c.Outcome)+": "+c.Reason, ErrHalted, nil)
 	}

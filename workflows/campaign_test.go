@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -228,5 +229,64 @@ func TestRunsOfOneHostHaveGrowingNumbersAndDistinctIDs(t *testing.T) {
 	}
 	if !seen[instance+".web-1.patch.1-3"] {
 		t.Errorf("no third attempt of the patch in %v", w.runs)
+	}
+}
+
+func TestCancelMeansAbort(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	st, err := w.campaign(t, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(env.CancelWorkflow, 3*time.Hour) // in the canary's soak
+	})
+	if !halted(err) || st.Outcome != rollout.CampaignAborted {
+		t.Fatalf("campaign ended %q, %v; want aborted", st.Outcome, err)
+	}
+	all := strings.Join(w.calls, "\n")
+	if strings.Contains(all, "web-2") || strings.Contains(all, "backout") || !strings.HasSuffix(all, "release") {
+		t.Errorf("want the canary left patched, its peer untouched and the claim released, got\n%s", all)
+	}
+}
+
+func TestMessageWhileAnActivityIsInFlightStaysOnTheChain(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	w.claim = func(call int) (bool, string) { return call >= 10, "claimed by weekly" }
+	_, err := w.campaign(t, func(env *testsuite.TestWorkflowEnvironment) {
+		for i := range 20 { // every moment of the claims, answered and in flight
+			env.RegisterDelayedCallback(func() {
+				for _, word := range []string{workflows.UpdateHold, workflows.UpdateResume} {
+					env.UpdateWorkflow(word, fmt.Sprint(word, i), &testsuite.TestUpdateCallback{
+						OnAccept: func() {}, OnReject: func(err error) { t.Error(err) }, OnComplete: func(any, error) {},
+					}, rollout.Message{ID: fmt.Sprint(word, i), Actor: "ann", Reason: "because"})
+				}
+			}, time.Duration(i)*15*time.Second)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := map[string]audit.Entry{}
+	for _, e := range w.entries {
+		if e.Seq > last[e.Chain].Seq {
+			last[e.Chain] = e
+		}
+	}
+	words := 0
+	for chain, e := range last {
+		strays, err := audit.Verify(e.Head(), w.entries)
+		if err != nil {
+			t.Errorf("chain %s: %v", chain, err)
+		}
+		for _, s := range strays {
+			if s.Kind != audit.Outcome {
+				t.Errorf("chain %s: %+v stands beside it", chain, s)
+			}
+		}
+	}
+	for _, e := range w.entries {
+		if e.Kind == audit.Message && e.Action != "run" {
+			words++
+		}
+	}
+	if words < 40 {
+		t.Errorf("%d messages on the chains, want at least the campaign's 40", words)
 	}
 }

@@ -128,6 +128,16 @@ func intend(ctx workflow.Context, head *audit.Head, action, host, run, detail st
 	return e
 }
 
+// adopt takes an activity's outcome as the end of the chain. Where something was added while it was in flight, the outcome stands
+// on a branch at its intent, and an entry of its own ties it to the chain.
+func (u *unwritten) adopt(ctx workflow.Context, head *audit.Head, intent audit.Entry, outcome audit.Head) {
+	if *head == intent.Head() {
+		*head = outcome
+		return
+	}
+	u.add(ctx, head, audit.Entry{Kind: audit.Child, Actor: intent.Actor, Action: intent.Action, Host: intent.Host, Run: intent.Run, Result: outcome.Digest})
+}
+
 // unwritten keeps entries that no activity of their own writes until one does.
 type unwritten struct {
 	Entries []audit.Entry `json:"entries,omitempty"`

@@ -56,6 +56,8 @@ func Cluster(ctx workflow.Context, st ClusterState) (ClusterReport, error) {
 	}
 	c.findChildren()
 	for {
+		c.Unwritten.flush(c.ctx, c.queue())
+		c.changed = false // what came while it was written is in the State that Next sees
 		now := workflow.Now(c.ctx)
 		c.Cluster = c.Tick(now)
 		d := c.Next(now)
@@ -185,7 +187,6 @@ func (c *cluster) carryOut(ctx workflow.Context, a rollout.Action) {
 
 // claim takes or releases the cluster, through its first member's segment.
 func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
-	c.Unwritten.flush(ctx, c.queue())
 	in := activities.ClaimInput{Instance: c.Instance, Part: c.Part, Reason: c.Why}
 	name, apply := "Claim", rollout.Cluster.Claim
 	if a.Do == rollout.DoRelease {
@@ -196,7 +197,7 @@ func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
 	if err := workflow.ExecuteActivity(options(ctx, c.queue(), string(a.Do)+" "+c.Name, time.Minute), name, in).Get(ctx, &r); err != nil {
 		r = activities.ClaimResult{Reason: cause(err)}
 	} else {
-		c.Audit = r.Audit
+		c.Unwritten.adopt(ctx, &c.Audit, in.Intent, r.Audit)
 	}
 	c.Cluster = apply(c.Cluster, a.ID, r.OK, r.Reason, workflow.Now(ctx))
 }
@@ -223,7 +224,7 @@ func (c *cluster) watch(ctx workflow.Context) {
 	case err != nil:
 		r.WatchResult = rollout.WatchResult{Verdict: rollout.Inconclusive, Reason: cause(err)}
 	default:
-		c.WatchAudit = r.Audit
+		c.Unwritten.adopt(ctx, &c.WatchAudit, in.Intent, r.Audit)
 	}
 	c.Cluster = c.Sampled(r.WatchResult, workflow.Now(ctx))
 }
@@ -352,8 +353,8 @@ func (c *cluster) report() {
 }
 
 func (c *cluster) finish() (ClusterReport, error) {
-	c.Unwritten.flush(c.ctx, c.queue())
 	c.settle()
+	c.Unwritten.flush(c.outlive, c.queue())
 	r := ClusterReport{Report: c.Report(), Audit: c.Audit}
 	if c.Outcome == rollout.ClusterHalted {
 		return r, temporal.NewNonRetryableApplicationError("cluster "+c.Name+" halted: "+c.Reason, ErrHalted, nil, r)

@@ -18,21 +18,22 @@ const parentCloseAbandon = enumspb.PARENT_CLOSE_POLICY_ABANDON
 // MemberState is a member's workflow: what the rules know, and what the activities need.
 type MemberState struct {
 	rollout.Member
-	Part     string                         `json:"part"`
-	Plan     string                         `json:"plan,omitempty"` // for notices; empty: nobody is told
-	Parent   string                         `json:"parent"`         // workflow id of its cluster
-	Segment  string                         `json:"segment,omitempty"`
-	Limits   map[rollout.Step]time.Duration `json:"limits,omitempty"`
-	Peers    []string                       `json:"peers,omitempty"`
-	Manifest string                         `json:"manifest,omitempty"` // what the canary got; empty for the canary
-	Seq      int64                          `json:"seq,omitempty"`      // the number of the host's last run
-	Try      int                            `json:"try"`                // the how manieth workflow for this host in its instance
-	Runs     map[rollout.Step]RunRef        `json:"runs,omitempty"`
-	BootOld  string                         `json:"boot_old,omitempty"`
-	BootNew  string                         `json:"boot_new,omitempty"`
-	Changed  string                         `json:"changed,omitempty"` // the transaction: a digest
-	Got      string                         `json:"got,omitempty"`     // the canary's manifest
-	Audit    audit.Head                     `json:"audit"`
+	Part      string                         `json:"part"`
+	Plan      string                         `json:"plan,omitempty"` // for notices; empty: nobody is told
+	Parent    string                         `json:"parent"`         // workflow id of its cluster
+	Segment   string                         `json:"segment,omitempty"`
+	Limits    map[rollout.Step]time.Duration `json:"limits,omitempty"`
+	Peers     []string                       `json:"peers,omitempty"`
+	Manifest  string                         `json:"manifest,omitempty"` // what the canary got; empty for the canary
+	Seq       int64                          `json:"seq,omitempty"`      // the number of the host's last run
+	Try       int                            `json:"try"`                // the how manieth workflow for this host in its instance
+	Runs      map[rollout.Step]RunRef        `json:"runs,omitempty"`
+	BootOld   string                         `json:"boot_old,omitempty"`
+	BootNew   string                         `json:"boot_new,omitempty"`
+	Changed   string                         `json:"changed,omitempty"` // the transaction: a digest
+	Got       string                         `json:"got,omitempty"`     // the canary's manifest
+	Audit     audit.Head                     `json:"audit"`
+	Unwritten unwritten                      `json:"unwritten"`
 }
 
 // RunRef names the run of a step that is in flight, or comes next. Asking again for what could not be told keeps it; every told
@@ -109,7 +110,7 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 	if err := workflow.ExecuteActivity(opts, stepActivity[a.Do], in).Get(ctx, &r); err != nil {
 		r = activities.StepResult{MemberResult: rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: cause(err)}}
 	} else {
-		m.Audit = r.Audit
+		m.Unwritten.adopt(ctx, &m.Audit, in.Intent, r.Audit)
 	}
 	m.keep(a.Do, r)
 	m.Member = m.Apply(a.ID, r.MemberResult, workflow.Now(ctx))
@@ -142,6 +143,7 @@ func (m *member) keep(step rollout.Step, r activities.StepResult) {
 
 func (m *member) finish(ctx workflow.Context) (MemberReport, error) {
 	m.settle()
+	m.Unwritten.flush(m.outlive, SegmentQueue(m.Segment))
 	r := MemberReport{Audit: m.Audit, MemberEnd: rollout.MemberEnd{
 		Host: m.Host, Mode: m.Mode, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
 		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli,

@@ -1,3 +1,5 @@
+// Consul as a tool of the lab, in a module of its own: its licence (BUSL) and its
+// dependencies stay out of the product, which neither links nor ships it.
 module github.com/rollpatch/rollpatch/testenv/consulbin
 
 go 1.26

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -95,7 +94,7 @@ func (e *Estate) hosts(ctx context.Context) error {
 		}
 		e.Hosts, e.lab = lab, lab
 	case Sim:
-		fleet, err := sim.Up(context.WithoutCancel(ctx), sim.Options{Dir: filepath.Join(e.opts.Dir, fmt.Sprintf("fleet-%d", time.Now().UnixNano())), Log: zap.NewNop()})
+		fleet, err := sim.Up(context.WithoutCancel(ctx), sim.Options{Dir: filepath.Join(e.opts.Dir, "fleet"), Log: zap.NewNop()})
 		if err != nil {
 			return err
 		}
@@ -111,10 +110,7 @@ func (e *Estate) Reset(ctx context.Context) error {
 	if e.lab != nil {
 		return e.lab.Reset(ctx)
 	}
-	if err := e.Hosts.(*sim.Fleet).Close(); err != nil {
-		return err
-	}
-	return e.hosts(ctx)
+	return e.Hosts.(*sim.Fleet).Reset(ctx)
 }
 
 // Lab is the real lab, or nil.

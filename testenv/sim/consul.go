@@ -23,6 +23,7 @@ type consul struct {
 	changed chan struct{} // closed and replaced at every change
 	leader  bool
 	nodes   []*consulNode
+	byName  map[string]*consulNode
 	kv      map[string]*api.KVPair
 }
 
@@ -58,7 +59,7 @@ type maintenance struct {
 const serverNode = "consul-1"
 
 func newConsul(f *Fleet) *consul {
-	return &consul{fleet: f, leader: true, index: 1, changed: make(chan struct{}), kv: map[string]*api.KVPair{}}
+	return &consul{fleet: f, leader: true, index: 1, changed: make(chan struct{}), byName: map[string]*consulNode{}, kv: map[string]*api.KVPair{}}
 }
 
 // bump makes whoever waits for a change look again. The caller holds c.mu.
@@ -78,6 +79,7 @@ func (c *consul) register(h *host) {
 			local: serviceState{status: api.HealthCritical}, seen: serviceState{status: api.HealthCritical}})
 	}
 	c.nodes = append(c.nodes, n)
+	c.byName[h.name] = n
 }
 
 // reset forgets what was put into Consul: records and maintenance.
@@ -92,15 +94,6 @@ func (c *consul) reset() {
 		}
 	}
 	c.bump()
-}
-
-func (c *consul) node(name string) *consulNode {
-	for _, n := range c.nodes {
-		if n.host.name == name {
-			return n
-		}
-	}
-	return nil
 }
 
 func (n *consulNode) service(id string) *consulService {
@@ -119,7 +112,7 @@ func (c *consul) reachable(h *host) bool { return h.current() != nil && h.wire.w
 // its disk and is there again at once.
 func (c *consul) agentUp(h *host, warm bool) {
 	c.mu.Lock()
-	n := c.node(h.name)
+	n := c.byName[h.name]
 	for _, s := range n.svcs {
 		s.local.status, s.local.output = api.HealthCritical, ""
 		if warm {
@@ -148,7 +141,7 @@ func (c *consul) reachChanged(h *host) {
 	time.AfterFunc(delay, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		n, serf := c.node(h.name), api.HealthCritical
+		n, serf := c.byName[h.name], api.HealthCritical
 		if c.reachable(h) {
 			serf = api.HealthPassing
 			c.syncNode(n)
@@ -169,7 +162,7 @@ func (c *consul) refresh(h *host, after time.Duration) {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		n := c.node(h.name)
+		n := c.byName[h.name]
 		for _, s := range n.svcs {
 			s.local.status, s.local.output = h.serviceHealth(s.name)
 		}
@@ -229,7 +222,7 @@ func (f *Fleet) Maintain(name, service string, on bool, reason string) error {
 func (c *consul) maintain(host, service string, on bool, reason string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := c.node(host)
+	n := c.byName[host]
 	if service == "" {
 		// Consul says nothing when maintenance is on already, and keeps the first reason.
 		if n.maint.on != on {
@@ -274,7 +267,7 @@ func (c *consul) passing(service string) []*host {
 func (c *consul) worst(h *host) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := c.node(h.name)
+	n := c.byName[h.name]
 	all := n.checks()
 	for _, s := range n.svcs {
 		all = append(all, s.checks(h.name, s.seen)...)
@@ -492,7 +485,7 @@ func (c *consul) serveAgent(h *host, path string, r *http.Request) (any, error) 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := c.node(h.name)
+	n := c.byName[h.name]
 	switch {
 	case path == "services":
 		out := map[string]*api.AgentService{}
@@ -593,7 +586,7 @@ func (c *consul) serveCatalog(path string) (any, error) {
 		}
 		return out, nil
 	case "node":
-		n := c.node(name)
+		n := c.byName[name]
 		if n == nil {
 			return json.RawMessage("null"), nil
 		}

@@ -83,7 +83,8 @@ func (f *Fleet) Refuse(name string, refuse bool) error {
 		return nil
 	}
 	if refuse {
-		return h.boot.ln.Close()
+		h.boot.deafen()
+		return nil
 	}
 	return h.boot.listen()
 }

@@ -159,7 +159,7 @@ func Up(ctx context.Context, o Options) (_ *Fleet, err error) {
 		return nil, fmt.Errorf("simulated fleet: %w", err)
 	}
 	// A fleet that was killed in this folder may have left scripts behind that would act on the hosts of this one.
-	killByEnv("ROLLPATCH_ROOT="+filepath.Join(dir, "hosts")+"/", true)
+	killHosts(dir)
 
 	f := &Fleet{dir: dir, run: run, clusters: o.Clusters, times: o.Times.withDefaults(), log: o.Log, byName: map[string]*host{}, repo: newRepo()}
 	f.ctx, f.cancel = context.WithCancel(ctx)
@@ -339,14 +339,20 @@ func (f *Fleet) Close() error {
 	return f.closed
 }
 
+// endHosts ends every host with all that runs on it.
+func (f *Fleet) endHosts() {
+	for _, h := range f.hosts {
+		h.end()
+	}
+	killHosts(f.dir)
+}
+
+// killHosts ends every process that takes a folder of this fleet for its root.
+func killHosts(dir string) { killByEnv("ROLLPATCH_ROOT="+filepath.Join(dir, "hosts")+"/", true) }
+
 func (f *Fleet) close() error {
 	f.cancel()
-	var wg sync.WaitGroup
-	for _, h := range f.hosts {
-		wg.Add(1)
-		go func() { defer wg.Done(); h.end() }()
-	}
-	wg.Wait()
+	f.endHosts()
 	if f.balancer != nil {
 		f.balancer.close()
 	}

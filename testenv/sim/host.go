@@ -248,7 +248,9 @@ func (b *boot) listen() error {
 		return err
 	}
 	h.port = ln.Addr().(*net.TCPAddr).Port
+	b.mu.Lock()
 	b.ln = ln
+	b.mu.Unlock()
 	h.fleet.wg.Add(1)
 	go func() {
 		defer h.fleet.wg.Done()
@@ -300,10 +302,8 @@ func (h *host) goDown(b *boot, power bool) bool {
 	h.fleet.events.add(Call{Host: h.name, Boot: b.id, Event: event})
 	b.cancel()
 	b.killAll()
-	if b.ln != nil && !power {
-		b.ln.Close()
-	}
 	if !power {
+		b.deafen()
 		b.closeConns()
 	}
 	h.closeServiceConns()
@@ -311,7 +311,8 @@ func (h *host) goDown(b *boot, power bool) bool {
 	return true
 }
 
-// end takes the host out of the world: everything on it and every connection to it ends, and nothing but unbox starts it again.
+// end takes the host out of the world: every connection to it ends, and nothing but unbox starts it again. What made a session of its own
+// is left to the fleet, which looks for all of them at once.
 func (h *host) end() {
 	h.mu.Lock()
 	h.off = true
@@ -327,10 +328,7 @@ func (h *host) end() {
 			continue
 		}
 		b.cancel()
-		if b.ln != nil {
-			b.ln.Close()
-		}
-		b.killAll()
+		b.killGroups()
 		b.abortConns()
 	}
 	h.closeServiceConns()
@@ -374,6 +372,15 @@ func (b *boot) takeConns() []*wired {
 	return conns
 }
 
+// deafen closes sshd's port.
+func (b *boot) deafen() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ln != nil {
+		b.ln.Close()
+	}
+}
+
 func (b *boot) closeConns() {
 	for _, c := range b.takeConns() {
 		c.Close()
@@ -381,9 +388,7 @@ func (b *boot) closeConns() {
 }
 
 func (b *boot) abortConns() {
-	if b.ln != nil {
-		b.ln.Close()
-	}
+	b.deafen()
 	for _, c := range b.takeConns() {
 		c.abort()
 	}
@@ -425,10 +430,14 @@ func (b *boot) start(cmd *exec.Cmd) (done func(), err error) {
 
 // killAll ends every process of the boot, also those that made a session of their own.
 func (b *boot) killAll() {
+	b.killGroups()
+	killByEnv(envBoot+"="+b.id, false)
+}
+
+func (b *boot) killGroups() {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	for pid := range b.procs {
 		_ = syscall.Kill(-pid, syscall.SIGKILL) // already gone is as good
 	}
-	b.mu.Unlock()
-	killByEnv(envBoot+"="+b.id, false)
 }

@@ -20,9 +20,7 @@ import (
 
 // Reset makes the fleet like new: fresh hosts under the same addresses and keys, an empty Consul, nothing published.
 func (f *Fleet) Reset(context.Context) error {
-	for _, h := range f.hosts {
-		h.end()
-	}
+	f.endHosts()
 	f.consul.reset()
 	f.repo.reset()
 	if err := f.bootAll(); err != nil {
