@@ -35,9 +35,11 @@ func (a *Activities) transact(ctx context.Context, in StepInput, name string, wa
 		if in.Repair {
 			env["ROLLPATCH_REPAIR"] = "1"
 		}
-		if _, err := a.run(ctx, s, in, script, env, time.Duration(s.part.Policy.Timeouts.Patch), r); err != nil || r.Verdict != "" {
+		out, err := a.run(ctx, s, in, script, env, time.Duration(s.part.Policy.Timeouts.Patch), r)
+		if err != nil || r.Verdict != "" {
 			return err
 		}
+		r.Boot = out.BootID // a power cut on the way may have changed it since the inspect: a reboot must differ from this one
 		wrong, err := a.differ(ctx, s, osID, changes, want)
 		if err != nil {
 			return r.orUnknown(ctx, err)

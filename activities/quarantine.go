@@ -2,14 +2,14 @@ package activities
 
 import "context"
 
-// Quarantine records that the member stays out of service on purpose, and why. Its maintenance stays; only a person ends it.
+// Quarantine records that the member is not touched again, and why: it stays in or out of service as it is. Only a person ends it.
 func (a *Activities) Quarantine(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
 		record := Claim{Key: quarantineKey(s.host.Name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Why}
 		if _, err := a.Claims.Take(ctx, s.consul(), []Claim{record}); err != nil {
 			return r.orUnknown(ctx, err)
 		}
-		r.pass("out of service on purpose: " + in.Why)
+		r.pass("in quarantine: " + in.Why)
 		return nil
 	})
 }

@@ -32,7 +32,7 @@ type StepInput struct {
 // StepResult is what a step of a member came to.
 type StepResult struct {
 	rollout.MemberResult
-	Boot     string     `json:"boot,omitempty"`        // boot id seen (inspect, reboot)
+	Boot     string     `json:"boot,omitempty"`        // boot id seen (inspect, patch, backout, reboot)
 	Seq      int64      `json:"seq,omitempty"`         // the host's number (inspect)
 	Changes  string     `json:"transaction,omitempty"` // digest (fetch)
 	Manifest string     `json:"manifest,omitempty"`    // digest (fetch of a canary)

@@ -162,10 +162,11 @@ func (c *cluster) hear(word string, m rollout.Message) {
 	c.changed = true
 }
 
-// abortMembers tells the members on their way; one that is not patched yet goes back into service.
+// abortMembers tells the members on their way: one that is not patched yet goes back into service, and a backout is finished unless
+// it holds.
 func (c *cluster) abortMembers(m rollout.Message) {
 	for _, s := range c.Members {
-		if s.Running && s.Mode == rollout.ModePatch {
+		if s.Running {
 			workflow.Go(c.ctx, func(ctx workflow.Context) {
 				_ = workflow.SignalExternalWorkflow(ctx, MemberID(s.Host), "", signalAbort, m).Get(ctx, nil)
 			})
@@ -181,7 +182,7 @@ func (c *cluster) carryOut(ctx workflow.Context, a rollout.Action) {
 	case rollout.DoClaim, rollout.DoRelease:
 		c.claim(ctx, a)
 	case rollout.DoWatch:
-		c.watch(ctx)
+		c.watch(ctx, a)
 	}
 }
 
@@ -210,7 +211,7 @@ func (c *cluster) queue() string {
 }
 
 // watch samples the checks until they change. One that was cancelled said nothing.
-func (c *cluster) watch(ctx workflow.Context) {
+func (c *cluster) watch(ctx workflow.Context, a rollout.Action) {
 	patched, peers := c.Watch()
 	in := activities.WatchInput{
 		Instance: c.Instance, Part: c.Part, Patched: patched, Peers: peers, Verdict: c.Verdict, Reason: c.Watched, Passes: c.Passes,
@@ -226,6 +227,7 @@ func (c *cluster) watch(ctx workflow.Context) {
 	default:
 		c.Unwritten.adopt(ctx, &c.WatchAudit, in.Intent, r.Audit)
 	}
+	r.ID = a.ID
 	c.Cluster = c.Sampled(r.WatchResult, workflow.Now(ctx))
 }
 
@@ -265,7 +267,7 @@ func (c *cluster) follow(ctx workflow.Context, a rollout.Action, st MemberState)
 	c.Cluster = c.Confirmed(a.Host, run.RunID)
 	var r MemberReport
 	if err := child.Get(ctx, &r); err != nil && !reported(err, &r) {
-		r = MemberReport{MemberEnd: lost(a.Host, a.Mode, cause(err))}
+		r = MemberReport{MemberEnd: lost(a.Host, a.Mode, st.Try, cause(err))}
 	}
 	c.memberEnded(r)
 }
@@ -276,8 +278,8 @@ func reported(err error, into *MemberReport) bool {
 	return asApplication(err, &app) && app.Type() == ErrQuarantined && app.HasDetails() && app.Details(into) == nil
 }
 
-func lost(host string, mode rollout.Mode, why string) rollout.MemberEnd {
-	return rollout.MemberEnd{Host: host, Mode: mode, Outcome: rollout.Lost, Reason: "its workflow ended without a report: " + why + "; look at the host before anything else"}
+func lost(host string, mode rollout.Mode, try int, why string) rollout.MemberEnd {
+	return rollout.MemberEnd{Host: host, Mode: mode, Try: try, Outcome: rollout.Lost, Reason: "its workflow ended without a report: " + why + "; look at the host before anything else"}
 }
 
 func (c *cluster) memberEnded(r MemberReport) {
@@ -310,7 +312,7 @@ func (c *cluster) ask(ctx workflow.Context, s rollout.Slot) {
 		if !r.Running {
 			var end MemberReport
 			if json.Unmarshal(r.Result, &end) != nil || end.Outcome == "" {
-				end = MemberReport{MemberEnd: lost(s.Host, s.Mode, r.Status)}
+				end = MemberReport{MemberEnd: lost(s.Host, s.Mode, s.Tries, r.Status)}
 			}
 			c.memberEnded(end)
 			return

@@ -145,7 +145,7 @@ func (m *member) finish(ctx workflow.Context) (MemberReport, error) {
 	m.settle()
 	m.Unwritten.flush(m.outlive, SegmentQueue(m.Segment))
 	r := MemberReport{Audit: m.Audit, MemberEnd: rollout.MemberEnd{
-		Host: m.Host, Mode: m.Mode, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
+		Host: m.Host, Mode: m.Mode, Try: m.Try, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
 		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli,
 	}}
 	own, _ := workflow.NewDisconnectedContext(ctx)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
@@ -43,7 +44,7 @@ type Cluster struct {
 	Soak       string   `json:"soak"`
 	Approval   bool     `json:"approval"`
 	Reboot     string   `json:"reboot"`
-	Shares     []string `json:"shares,omitempty"`   // clusters of this campaign with a host in common
+	Shares     []string `json:"shares,omitempty"`   // clusters of this campaign that cannot go at the same time: their claims overlap
 	Accepted   string   `json:"accepted,omitempty"` // why its impact is accepted
 	Affects    []string `json:"affects,omitempty"`  // clusters that depend on it
 }
@@ -96,12 +97,6 @@ func (p Part) Claims() []string {
 func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part) {
 	p := Plan{Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: c.Base().Parallel, Notify: c.Notify}
 	parts := map[string]Part{}
-	mine := map[string]bool{}
-	for _, s := range c.Stages {
-		for _, name := range s.In(inv) {
-			mine[name] = true
-		}
-	}
 	for _, s := range c.Stages {
 		stage := Stage{Name: s.Name}
 		for _, name := range s.In(inv) {
@@ -112,11 +107,6 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 				Name: name, Part: Digest(part), Members: cl.Members, Waves: rollout.Waves(len(cl.Members)), MinHealthy: cl.MinHealthy,
 				MaxOut: cl.MaxUnavailable.Of(len(cl.Members)), Soak: part.Policy.Soak.String(), Approval: part.Policy.SoakApproval,
 				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted,
-			}
-			for _, o := range part.Others {
-				if mine[o.Cluster.Name] {
-					pc.Shares = append(pc.Shares, o.Cluster.Name)
-				}
 			}
 			for _, d := range inv.Clusters {
 				for _, need := range d.DependsOn {
@@ -132,7 +122,29 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 		}
 		p.Stages = append(p.Stages, stage)
 	}
+	shares(&p, parts)
 	return p, parts
+}
+
+// shares notes which clusters must go one after the other: those whose claims overlap, because the release of one would take a
+// claim away from under the other.
+func shares(p *Plan, parts map[string]Part) {
+	for i := range p.Stages {
+		for k := range p.Stages[i].Clusters {
+			c := &p.Stages[i].Clusters[k]
+			for _, s := range p.Stages {
+				for _, o := range s.Clusters {
+					if o.Name != c.Name && overlap(parts[c.Name].Claims(), parts[o.Name].Claims()) {
+						c.Shares = append(c.Shares, o.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(name string) bool { return slices.Contains(b, name) })
 }
 
 func partOf(c campaign.Campaign, inv inventory.Inventory, stage string, cl inventory.Cluster) Part {
@@ -190,7 +202,7 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 	c := rollout.Cluster{
 		Instance: instance, Name: p.Cluster.Name, Stage: p.Stage, MinHealthy: p.Cluster.MinHealthy, Accepted: p.Accepted, Phase: rollout.PhaseClaim,
 		Policy: rollout.ClusterPolicy{
-			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
+			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, WaitMax: time.Duration(pol.WaitMax), SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
 			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended,
 		},
 	}

@@ -21,7 +21,7 @@ type Ref struct {
 	Name  string `json:"name"`
 	Stage int    `json:"stage"`
 	Part  string `json:"part"` // digest of its part of the plan
-	// Shares names clusters of this instance that have a host in common with it: they go one after the other.
+	// Shares names clusters of this instance whose claims overlap with its own: they go one after the other.
 	Shares  []string       `json:"shares,omitempty"`
 	Running bool           `json:"running,omitempty"`
 	Phase   Phase          `json:"phase,omitempty"`

@@ -49,7 +49,6 @@ type Slot struct {
 	Mode    Mode    `json:"mode,omitempty"`    // of the workflow that runs, or ran last
 	Tries   int     `json:"tries,omitempty"`   // workflows started for it
 	Running bool    `json:"running,omitempty"` // its workflow was started and has not reported its end
-	Step    Step    `json:"step,omitempty"`    // where it stands, as it last reported
 	Outcome Outcome `json:"outcome,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
 	Canary  bool    `json:"canary,omitempty"`
@@ -124,9 +123,6 @@ func (c Cluster) Next(now time.Time) Decision {
 	}
 	if run, ok := c.running(); ok {
 		d.Reason = string(run.Mode) + " of " + run.Host + " is on its way"
-		if run.Step != "" {
-			d.Reason += ": " + string(run.Step)
-		}
 		return d
 	}
 	switch c.Phase {
@@ -295,7 +291,7 @@ func (c Cluster) Released(id string, ok bool, why string, now time.Time) Cluster
 // a second one: what was recorded and never started is found by asking for it.
 func (c Cluster) Started(host string, mode Mode, now time.Time) Cluster {
 	return c.slot(host, func(s *Slot) {
-		s.Running, s.Mode, s.Tries, s.Step, s.Reason, s.RunID = true, mode, s.Tries+1, "", "", ""
+		s.Running, s.Mode, s.Tries, s.Reason, s.RunID = true, mode, s.Tries+1, "", ""
 		s.Canary = s.Canary || mode == ModePatch && c.Manifest == ""
 	})
 }
@@ -315,15 +311,6 @@ func (c Cluster) NotStarted(host, why string, now time.Time) Cluster {
 	c.Asked++
 	c.WaitFor, c.NextAsk = why, now.Add(c.Policy.RetryEvery)
 	return c.border(now)
-}
-
-// Progress records where a running member stands.
-func (c Cluster) Progress(host string, step Step) Cluster {
-	return c.slot(host, func(s *Slot) {
-		if s.Running {
-			s.Step = step
-		}
-	})
 }
 
 // MemberEnd is what a member's workflow reports at its end.
@@ -349,7 +336,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 			return
 		}
 		found = true
-		s.Running, s.Step, s.Reason = false, "", e.Reason
+		s.Running, s.Reason = false, e.Reason
 		if e.Mode == ModePatch || e.Outcome != Returned && e.Outcome != Skipped {
 			s.Outcome = e.Outcome // a backout that did not begin leaves the member patched
 		}

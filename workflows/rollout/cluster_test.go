@@ -483,8 +483,8 @@ func TestClusterKeepsWhatItsMembersTold(t *testing.T) {
 	for _, word := range strings.Fields("claim=ok web-1=unchanged web-2") {
 		c, now = playCluster(t, c, word, now)
 	}
-	c = c.Confirmed("web-2", "run-7").Progress("web-2", StepPatch)
-	if d := c.Next(now); d.Reason != "patch of web-2 is on its way: patch" || c.Members[1].RunID != "run-7" {
+	c = c.Confirmed("web-2", "run-7")
+	if d := c.Next(now); d.Reason != "patch of web-2 is on its way" || c.Members[1].RunID != "run-7" {
 		t.Errorf("Next says %q of run %q", d.Reason, c.Members[1].RunID)
 	}
 	c = c.Ended(MemberEnd{Host: "web-2", Mode: ModePatch, Try: 1, Outcome: Patched, Manifest: "sha256:m", Changes: "sha256:c", Count: 3, BootOld: "a", BootNew: "b", OutMilli: 400}, now)

@@ -193,7 +193,7 @@ func (m Member) ApplyAbort(now time.Time) Member {
 	case m.Mode == ModePatch && !m.Touched && m.Step != StepDrain && m.Step != StepUndrain: // those two report before it turns round
 		return m.giveUp("aborted")
 	case m.Step == StepGate && m.draining() && m.sound():
-		return m.giveUp(notRebooted)
+		return m.callOff()
 	case m.Held && waiting && m.Step != StepCheck: // which is asked once more, now
 		m, _ = m.exit("aborted while holding before " + string(m.at()) + ": " + m.WaitFor)
 	}
@@ -338,7 +338,7 @@ func (m Member) drained(r MemberResult, now time.Time) Member {
 		m.Theirs = r.Foreign
 		return m.giveUp(r.Reason) // ours, as far as it was set, is taken back; theirs stays (P8)
 	case m.Abort && m.sound():
-		return m.giveUp(notRebooted)
+		return m.callOff()
 	}
 	// The policy says hold, or a reboot or the way back is still owed and must not end here.
 	return m.wait(r.Reason, now).drainAgain()
@@ -401,10 +401,18 @@ func (m Member) fail(why string) Member {
 	}
 	m.Failed, m.Again, m.Work = true, false, StepBackout
 	if m.Served {
-		m.Drained, m.Proven = false, false
+		m.Drained = false
+	}
+	if !m.Proven {
 		return m.to(StepGate)
 	}
 	return m.to(StepBackout)
+}
+
+// callOff leaves a reboot that has not begun: the member goes back if its checks pass without it.
+func (m Member) callOff() Member {
+	m.Why, m.Again = notRebooted, false
+	return m.to(StepCheck)
 }
 
 func (m Member) checked(r MemberResult, now time.Time) Member {
@@ -452,7 +460,7 @@ func (m Member) undrained(r MemberResult, now time.Time) Member {
 		m.Why = first(m.Why, r.Reason)
 	}
 	switch {
-	case m.Again && !m.Abort:
+	case m.Again && (!m.Abort || m.Failed && !m.BackOut): // an abort does not call off the way back
 		m.Again, m.Drained = false, false
 		if !m.Touched {
 			m.Why = "" // it is tried again
@@ -529,8 +537,8 @@ func (m Member) exit(why string) (Member, bool) {
 		return m, false
 	case m.BackOut && !m.Drained:
 		return m.end(BackedOut, m.Why+"; not rebooted: "+why), true
-	case m.Abort && m.sound() && m.Step == StepGate && m.Proven:
-		return m.to(StepCheck), true // its reboot is called off
+	case m.Abort && m.sound() && (m.Step == StepGate || m.Step == StepDrain):
+		return m.callOff(), true
 	}
 	return m.quarantine(why), true
 }

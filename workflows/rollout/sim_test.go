@@ -417,7 +417,7 @@ func (w *world) peopleCome() {
 		for _, c := range r.ordered() {
 			switch {
 			case c.over:
-			case c.c.Phase == PhaseGate && w.trouble(0.3):
+			case c.c.Phase == PhaseGate && (w.trouble(0.3) || w.calm && c.c.Verdict != Pass):
 				c.hear("reject")
 			case c.c.Phase == PhaseGate:
 				c.hear("approve")
@@ -529,7 +529,7 @@ func (c *clusterRun) step() {
 
 // interrupt has somebody say something while an action is in flight.
 func (c *clusterRun) interrupt() {
-	p := 0.004
+	p := 0.008
 	if c.c.Phase == PhaseClaim && c.c.Asked > 0 {
 		p = 0.05
 	}
@@ -1074,5 +1074,22 @@ func (r *campaignRun) crash() {
 	}
 	if r.begun {
 		r.step()
+	}
+}
+
+func TestSeedPlaysTheSameTwice(t *testing.T) {
+	t.Parallel()
+	for seed := range 20 {
+		var first, second []string
+		simulate(seed, func(line string) { first = append(first, line) })
+		simulate(seed, func(line string) { second = append(second, line) })
+		for i := range first {
+			if i >= len(second) || first[i] != second[i] {
+				t.Fatalf("seed %d: line %d is %q at first", seed, i, first[i])
+			}
+		}
+		if len(first) == 0 || len(first) != len(second) {
+			t.Fatalf("seed %d: %d lines, then %d", seed, len(first), len(second))
+		}
 	}
 }
