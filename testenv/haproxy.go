@@ -12,7 +12,9 @@ import (
 
 // haproxyConfig has nothing that would hide a member that is taken away while
 // it serves: no retry, no second member for a failed request. A member leaves
-// as soon as Consul's DNS leaves it out.
+// as soon as Consul's DNS leaves it out. It keeps no idle connections either:
+// now and then one stays with a member that has left, until nginx ends it after
+// 65 s, and a drain waits for it.
 func haproxyConfig(number int) string {
 	return fmt.Sprintf(`global
 	maxconn 4000
@@ -24,6 +26,7 @@ defaults
 	timeout server 5s
 	retries 0
 	no option redispatch
+	option http-server-close
 
 resolvers consul
 	nameserver lab %[1]s:%[2]d

@@ -47,10 +47,6 @@ func newWorld(members ...string) *world {
 	}
 }
 
-func (w *world) failing(key, why string) {
-	w.on[key] = func(int) rollout.MemberResult { return rollout.MemberResult{Verdict: rollout.Fail, Reason: why} }
-}
-
 func (w *world) step(_ context.Context, name string, in activities.StepInput) (activities.StepResult, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -33,9 +35,31 @@ func demoCommand(stdout io.Writer, usage cli.OnUsageErrorFunc) *cli.Command {
 			if term.IsTerminal(int(os.Stdin.Fd())) {
 				in = os.Stdin
 			}
-			return demo.Run(c.Context, demo.Options{
+			ctx, cancel := untilOrphaned(c.Context)
+			defer cancel()
+			return demo.Run(ctx, demo.Options{
 				Kind: os.Getenv("LAB"), Dir: dir, Report: dir + ".json", Bin: c.String("bin"), Keep: os.Getenv("DEMO_KEEP") != "0",
 			}, in, stdout)
 		},
 	}
+}
+
+// untilOrphaned ends with the process that started this one: `go run` dies of a SIGTERM without passing it on, and nobody would
+// be left to end the demo.
+func untilOrphaned(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	parent := os.Getppid()
+	go func() {
+		tick := time.NewTicker(500 * time.Millisecond)
+		defer tick.Stop()
+		for os.Getppid() == parent {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+		cancel()
+	}()
+	return ctx, cancel
 }

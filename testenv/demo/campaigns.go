@@ -22,6 +22,7 @@ unattended: true
 stages:
   - {name: production, clusters: [web]}
 policy:
+  reboot: if-needed
   checks: {passes: 2, interval: 1s, timeout: 10s}
   settle: 1s
   soak: 4s

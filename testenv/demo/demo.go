@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -41,7 +42,7 @@ type demo struct {
 // Run shows it all. in, which may be nil, is read for the line that ends it. The lab is down when Run returns, whatever happened.
 func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) (err error) {
 	d := &demo{opts: o, out: &screen{w: out}}
-	unlock, err := alone(o.Dir)
+	unlock, err := alone(o)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,8 @@ func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) (err error
 		d.sayf("interrupted: the campaign is abandoned with its lab")
 		return ctx.Err()
 	}
-	d.sayf("that took %.0f s, %.0f s of them for bringing everything up", time.Since(begun).Seconds(), up.Seconds())
+	d.print("\n")
+	d.sayf("that took %.0f s: %.0f s to bring everything up, %.0f s for the campaign, the rest for the bad one", time.Since(begun).Seconds(), up.Seconds(), d.report.Seconds)
 	if verdict != nil {
 		d.sayf("not as it should be: %v", verdict)
 	}
@@ -71,11 +73,11 @@ func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) (err error
 }
 
 // alone keeps a second demo out of the folder, and clears away what an earlier one left.
-func alone(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+func alone(o Options) (unlock func(), err error) {
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(filepath.Join(o.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -84,10 +86,10 @@ func alone(dir string) (unlock func(), err error) {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			err = errors.New("another demo is running there")
 		}
-		return nil, fmt.Errorf("%s: %w", dir, err)
+		return nil, fmt.Errorf("%s: %w", o.Dir, err)
 	}
-	old, err := filepath.Glob(filepath.Join(dir, "fleet-*"))
-	for _, path := range append(old, filepath.Join(dir, "rollpatchd")) {
+	old, err := filepath.Glob(filepath.Join(o.Dir, "fleet-*"))
+	for _, path := range append(old, filepath.Join(o.Dir, "rollpatchd"), o.Report) {
 		err = errors.Join(err, os.RemoveAll(path))
 	}
 	if err != nil {
@@ -131,8 +133,10 @@ func (d *demo) show(ctx context.Context) error {
 	}
 
 	d.headline("A cluster of one is refused")
-	if code, err := d.rollpatch(ctx, "plan", "-i", d.InventoryFile(), solo); err != nil || code != 2 {
-		return fmt.Errorf("a campaign over a cluster of one: exit status %d, want 2: %w", code, err)
+	if code, err := d.rollpatch(ctx, "plan", "-i", d.InventoryFile(), solo); err != nil {
+		return err
+	} else if code != 2 {
+		return fmt.Errorf("the plan of a cluster of one ended with exit status %d, want 2: refused", code)
 	}
 
 	d.headline("Patch night: the campaign file")
@@ -191,11 +195,17 @@ func (d *demo) rollpatch(ctx context.Context, args ...string) (code int, err err
 	defer cancel()
 	shown := make([]string, len(args))
 	for i, a := range args {
-		shown[i] = d.short(a)
+		shown[i] = typed(a)
 	}
 	d.print("\n$ rollpatch " + strings.Join(shown, " ") + "\n")
-	r, err := d.Rollpatch(ctx, d.out, args...)
-	return r.Code, err
+	cmd := d.Command(ctx, args...)
+	cmd.Stdout, cmd.Stderr = d.out, d.out // one pipe: what comes first is shown first
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) || ctx.Err() != nil {
+		err = nil
+	}
+	return cmd.ProcessState.ExitCode(), err
 }
 
 // look says what can be done while everything is up.
@@ -237,8 +247,8 @@ func (d *demo) keep(ctx context.Context, in io.Reader) {
 
 func (d *demo) file(name string) string { return filepath.Join(d.opts.Dir, name) }
 
-// short is a path as it is typed.
-func (d *demo) short(path string) string {
+// typed is a path as a person would type it.
+func typed(path string) string {
 	wd, err := os.Getwd()
 	if err != nil {
 		return path

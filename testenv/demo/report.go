@@ -36,7 +36,12 @@ func (r Report) text() string {
 
 func (a Act) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%s is %s (exit status %d): %s\n\n", cmp.Or(a.Campaign.Instance, "no campaign"), cmp.Or(a.Campaign.State, "unknown"), a.Campaign.Exit, cmp.Or(a.Campaign.Reason, "-"))
+	state := cmp.Or(a.Campaign.State, "unknown")
+	fmt.Fprintf(&b, "\n%s is %s, exit status %d\n", cmp.Or(a.Campaign.Instance, "no campaign"), state, a.Campaign.Exit)
+	if why := strings.TrimPrefix(a.Campaign.Reason, state+": "); why != state && why != "" {
+		fmt.Fprintf(&b, "%s\n", why)
+	}
+	b.WriteString("\n")
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "member\tlab-web\tpackages changed\tdpkg log\tboot id\tout of service")
 	for _, m := range a.Members {

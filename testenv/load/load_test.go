@@ -38,9 +38,9 @@ func TestLoadCountsWhatAUserWouldCallAFailure(t *testing.T) {
 		reason string
 	}{
 		{"a whole page is none", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(page())) }, false, ""},
-		{"another status is one", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, page(), 503) }, true, "status 503"},
+		{"another status is one", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, page(), http.StatusServiceUnavailable) }, true, "status 503"},
 		{"no content is one", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, true, "status 204"},
-		{"a redirect is one", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) }, true, "status 302"},
+		{"a redirect is one", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, true, "status 302"},
 		{"a short body is one", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(page()[1:])) }, true, "short body"},
 		{"a body that breaks off is one", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", strconv.Itoa(PageBytes+1))

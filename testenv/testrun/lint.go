@@ -24,7 +24,7 @@ var lintChecks = []check{
 	{"go mod tidy", modTidy},
 	{"go vet", tool("go", "vet", "./...")},
 	{"staticcheck", goTool("staticcheck", "./...")},
-	{"workflowcheck", goTool("workflowcheck", "./...")},
+	{"workflowcheck", goTool("workflowcheck", "-config", "testenv/tools/workflowcheck.yaml", "./workflows/...")},
 	{"govulncheck", govulncheck},
 }
 

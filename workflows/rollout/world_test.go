@@ -74,7 +74,6 @@ type host struct {
 type hostRun struct {
 	result MemberResult
 	until  time.Time
-	told   bool
 }
 
 // spec is one cluster of the inventory.

@@ -13,7 +13,7 @@ func awaits(s Status, c rollout.Campaign) []Await {
 		return nil
 	}
 	var out []Await
-	if c.Paused != "" {
+	if c.Paused != "" && c.AbortFor == "" {
 		out = append(out, Await{For: "a person to resume the campaign: " + c.Paused, Person: true, Type: []string{say("resume", s.Instance, ""), say("abort", s.Instance, "")}})
 	}
 	for _, st := range s.Stages {
@@ -57,7 +57,7 @@ func (c Cluster) awaits(instance string) []Await {
 	}
 	for _, m := range c.Members {
 		if m.Held {
-			out = append(out, Await{Cluster: c.Name, Host: m.Host, For: m.Reason, Since: m.Since, Person: true, Type: []string{say("abort", instance, "")}})
+			out = append(out, Await{Cluster: c.Name, Host: m.Host, For: "its cause to clear, or a person: " + m.waitFor, Since: m.Since, Person: true, Type: []string{say("abort", instance, "")}})
 		}
 	}
 	return out

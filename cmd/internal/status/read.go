@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rollpatch/rollpatch/activities"
@@ -71,6 +72,13 @@ func (r *Reader) Read(ctx context.Context, instance string) (Status, error) {
 	}
 	if held && s.State == Running {
 		s.State = Hold
+		for _, st := range s.Stages {
+			for _, cl := range st.Clusters {
+				if cl.State == Hold && cl.Reason != "" {
+					s.Reason += "; " + cl.Name + ": " + cl.Reason
+				}
+			}
+		}
 	}
 	s.Awaits = awaits(s, c.Campaign)
 	return s, nil
@@ -116,8 +124,11 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 	case ref.Outcome != "": // its workflow ended without a word of its own: the campaign knows better
 	default:
 		out.State, out.Reason = string(report.Phase), c.Next(now).Reason
-		if report.Phase == "" {
+		switch report.Phase {
+		case "":
 			out.State = string(rollout.PhaseClaim)
+		case rollout.PhaseHold:
+			out.Reason = report.Reason // since when is told beside it
 		}
 	}
 	if c.SoakNo > 0 {
@@ -138,7 +149,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 	if err != nil {
 		return Cluster{}, fmt.Errorf("cluster %q: %w", ref.Name, err)
 	}
-	out.Reason += reason
+	out.Reason = strings.TrimPrefix(out.Reason+reason, "; ")
 	return out, nil
 }
 
@@ -158,6 +169,7 @@ func (r *Reader) member(ctx context.Context, instance string, slot rollout.Slot,
 	}
 	m.Rebooted = m.BootOld != "" && m.BootNew != "" && m.BootOld != m.BootNew
 	m.Packages = r.packages(ctx, m.Changes)
+	m.Count = max(m.Count, len(m.Packages)) // a backout counts none of its own
 	return m, nil
 }
 
@@ -174,6 +186,10 @@ func (r *Reader) onItsWay(ctx context.Context, instance string, m *Member, now t
 	}
 	d := st.Next(now)
 	m.Step, m.Reason, m.Held, m.Since = string(st.Step), d.Reason, st.Held, st.WaitSince
+	m.waitFor = st.WaitFor
+	if m.Reason == m.Step+" "+m.Host {
+		m.Reason = "" // that much is told by the step
+	}
 	if st.Outcome != "" { // ended, and its cluster has not heard yet
 		m.Step = string(st.Outcome)
 	}
@@ -188,13 +204,13 @@ func (r *Reader) onItsWay(ctx context.Context, instance string, m *Member, now t
 	}
 	m.OutSeconds += float64(st.OutMilli) / 1000
 	if st.OutAt > 0 {
-		m.OutSeconds += now.Sub(time.UnixMilli(st.OutAt)).Round(time.Millisecond).Seconds()
+		m.OutSeconds += max(0, now.Sub(time.UnixMilli(st.OutAt))).Round(time.Millisecond).Seconds() // our clock may be behind the server's
 	}
 	reason, since, err := r.pending(ctx, id, now)
 	if err != nil {
 		return fmt.Errorf("host %q: %w", m.Host, err)
 	}
-	m.Reason += reason
+	m.Reason = strings.TrimPrefix(m.Reason+reason, "; ")
 	if m.Since.IsZero() {
 		m.Since = since
 	}
@@ -211,7 +227,7 @@ func (r *Reader) pending(ctx context.Context, id string, now time.Time) (reason 
 		return "", since, nil
 	}
 	for _, a := range run.Pending {
-		if since.IsZero() {
+		if since.IsZero() && a.Attempt < 2 { // of a later attempt nobody says when the first one was
 			since = a.Since
 		}
 		switch {

@@ -119,6 +119,7 @@ type Member struct {
 	Rebooted   bool                `json:"rebooted,omitempty"`
 	OutSeconds float64             `json:"out_seconds,omitempty"` // out of service
 	Reason     string              `json:"reason,omitempty"`
+	waitFor    string
 }
 
 // The states that are not words of the rules.

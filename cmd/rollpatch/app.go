@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rollpatch/rollpatch/inventory"
+)
+
+func (d *desk) app() *cli.App {
+	app := &cli.App{
+		Name:            "rollpatch",
+		Usage:           "patch redundant servers one cluster member at a time",
+		Reader:          d.in,
+		Writer:          d.out,
+		ErrWriter:       d.err,
+		HideHelpCommand: true,
+		HideVersion:     true,
+		ExitErrHandler:  func(*cli.Context, error) {},
+		OnUsageError:    onUsageError,
+		Commands: []*cli.Command{
+			d.validateCommand(), d.planCommand(), d.runCommand(), d.listCommand(), d.statusCommand(), d.watchCommand(), d.whyCommand(),
+			d.approveCommand(), d.rejectCommand(), d.holdCommand(), d.resumeCommand(), d.abortCommand(), d.backoutCommand(),
+			d.workerCommand(), d.completionCommand(),
+		},
+	}
+	app.Action = func(c *cli.Context) error {
+		if word := c.Args().First(); word != "" {
+			return usage(fmt.Sprintf("unknown command %q%s", word, inventory.DidYouMean(word, commandNames(app))), "rollpatch --help lists the commands")
+		}
+		return cli.ShowAppHelp(c)
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = onUsageError // without one of its own a command prints its help to stdout
+		c.HideHelpCommand = true
+	}
+	return app
+}
+
+func commandNames(app *cli.App) []string {
+	var names []string
+	for _, c := range app.Commands {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+func onUsageError(c *cli.Context, err error, _ bool) error {
+	help := "rollpatch --help lists the commands"
+	if c.Command != nil && c.Command.Name != "" && c.Command.Name != c.App.Name {
+		help = "rollpatch " + c.Command.Name + " --help lists the flags"
+	}
+	return usage(err.Error(), help)
+}
+
+// interspersed puts flags before arguments: people add `--reason` at the end, and the library stops looking for flags at the
+// first argument.
+func interspersed(app *cli.App, args []string) []string {
+	at := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
+	if at < 0 {
+		return args
+	}
+	cmd := app.Command(args[at])
+	if cmd == nil {
+		return args
+	}
+	flags, words := []string(nil), []string(nil)
+	rest := args[at+1:]
+	for i := 0; i < len(rest); i++ {
+		a := rest[i]
+		if a == "--" {
+			words = append(words, rest[i+1:]...)
+			break
+		}
+		if len(a) < 2 || a[0] != '-' {
+			words = append(words, a)
+			continue
+		}
+		flags = append(flags, a)
+		name, _, hasValue := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		if !hasValue && takesValue(cmd, name) && i+1 < len(rest) {
+			i++
+			flags = append(flags, rest[i])
+		}
+	}
+	out := append(slices.Clone(args[:at+1]), flags...)
+	if len(words) > 0 {
+		out = append(append(out, "--"), words...)
+	}
+	return out
+}
+
+func takesValue(cmd *cli.Command, name string) bool {
+	for _, f := range cmd.Flags {
+		if _, isBool := f.(*cli.BoolFlag); !isBool && slices.Contains(f.Names(), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// argument is the one argument of a command.
+func argument(c *cli.Context, what string) (string, error) {
+	if err := atMost(c, 1); err != nil {
+		return "", err
+	}
+	if c.Args().First() == "" {
+		return "", usage(c.Command.Name+": "+what+" is missing", "rollpatch "+c.Command.Name+" --help says more")
+	}
+	return c.Args().First(), nil
+}
+
+func atMost(c *cli.Context, n int) error {
+	if c.NArg() > n {
+		return usage(fmt.Sprintf("%s: unexpected argument %q", c.Command.Name, c.Args().Get(n)), "rollpatch "+c.Command.Name+" --help says more")
+	}
+	return nil
+}
+
+// The flags that several commands share.
+
+func outputFlags() []cli.Flag {
+	return []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORMAT` of what is printed: text or json", Value: "text"}}
+}
+
+func inventoryFlags() []cli.Flag {
+	return []cli.Flag{&cli.PathFlag{Name: "inventory", Aliases: []string{"i"}, Usage: "inventory `FILE`; the files of a folder inventory.d beside it are added", Value: "inventory.yaml"}}
+}
+
+func (d *desk) storeFlags() []cli.Flag {
+	return []cli.Flag{&cli.PathFlag{Name: "store", Usage: "`DIR` of plan and ledger bodies, the same as the workers'", DefaultText: "ROLLPATCH_STORE, $XDG_STATE_HOME/rollpatch/store"}}
+}
+
+func serverFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "address", Usage: "`ADDRESS` of the Temporal server", DefaultText: "TEMPORAL_ADDRESS, temporal.toml, " + defaultAddress},
+		&cli.StringFlag{Name: "namespace", Usage: "Temporal `NAMESPACE`", DefaultText: "TEMPORAL_NAMESPACE, temporal.toml, default"},
+		&cli.BoolFlag{Name: "verbose", Usage: "log what the Temporal client does on stderr"},
+	}
+}
+
+func join(groups ...[]cli.Flag) []cli.Flag { return slices.Concat(groups...) }

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollpatch/rollpatch/cmd/internal/status"
+	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// entry is a workflow as the fake server has it.
+type entry struct {
+	status.Execution
+	Kind     string          `json:"kind"`
+	Cluster  string          `json:"cluster,omitempty"`
+	JSON     json.RawMessage `json:"json"`
+	NoWorker bool            `json:"no_worker,omitempty"`
+	Refuses  string          `json:"refuses,omitempty"` // every message, in these words
+}
+
+// frame is the server at one moment; a pause of the command moves on to the next.
+type frame struct {
+	At        time.Time        `json:"at"`
+	Workflows map[string]entry `json:"workflows"`
+}
+
+// fake stands for a Temporal server and its workers. What it is sent is appended to a file.
+type fake struct {
+	Frames []frame `json:"frames"`
+	at     int
+	sent   string
+}
+
+func loadFake(path, sent string) (*fake, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &fake{sent: sent}
+	return f, json.Unmarshal(raw, f)
+}
+
+func (f *fake) pass() { f.at = min(f.at+1, len(f.Frames)-1) }
+
+func (f *fake) now() map[string]entry { return f.Frames[f.at].Workflows }
+
+func (f *fake) time() time.Time { return f.Frames[f.at].At }
+
+func (f *fake) State(_ context.Context, id string, into any) error {
+	e, ok := f.now()[id]
+	switch {
+	case !ok:
+		return status.ErrNotFound
+	case e.NoWorker:
+		return status.ErrNoWorker
+	}
+	return json.Unmarshal(e.JSON, into)
+}
+
+func (f *fake) Describe(_ context.Context, id string) (status.Execution, error) {
+	e, ok := f.now()[id]
+	if !ok {
+		return status.Execution{}, status.ErrNotFound
+	}
+	return e.Execution, nil
+}
+
+func (f *fake) List(_ context.Context, want filter) ([]status.Execution, error) {
+	var out []status.Execution
+	for id, e := range f.now() {
+		if e.Kind == want.kind && strings.HasPrefix(id, want.prefix) && (want.cluster == "" || e.Cluster == want.cluster) && (!want.running || e.Status == status.Running) {
+			out = append(out, e.Execution)
+		}
+	}
+	slices.SortFunc(out, func(a, b status.Execution) int { return b.Started.Compare(a.Started) })
+	return out, nil
+}
+
+func (f *fake) Start(_ context.Context, st workflows.CampaignState) error {
+	return f.record(map[string]any{"start": workflows.CampaignID(st.Instance), "plan": st.Plan, "requester": st.Requester, "tell": st.Tell})
+}
+
+func (f *fake) Tell(_ context.Context, id, word string, m rollout.Message) error {
+	e, ok := f.now()[id]
+	switch {
+	case !ok || e.Status != status.Running:
+		return status.ErrNotFound
+	case e.NoWorker:
+		return status.ErrNoWorker
+	case e.Refuses != "":
+		return &refusal{e.Refuses}
+	}
+	return f.record(map[string]any{"to": id, "word": word, "message": m})
+}
+
+func (f *fake) record(v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(f.sent, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = fmt.Fprintln(file, string(raw))
+	return err
+}
+
+func (f *fake) Close() {}

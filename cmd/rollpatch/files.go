@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/inventory/file"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+)
+
+// invalid is everything that is wrong with the files, at once.
+func invalid(err error) error {
+	return &problem{code: exitUsage, err: err, hints: []string{nothingHint}}
+}
+
+// readFile reads a file that a person named.
+func readFile(path string) (file.Source, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		return file.Source{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return file.Source{Name: path, Raw: raw}, nil
+}
+
+// inventorySources are the inventory file and what a folder inventory.d beside it adds, in the order of their names.
+func inventorySources(path string) ([]file.Source, error) {
+	first, err := readFile(path)
+	if err != nil {
+		return nil, usage(err.Error(), "-i FILE names the inventory")
+	}
+	sources := []file.Source{first}
+	more, err := filepath.Glob(filepath.Join(globSafe(filepath.Dir(path)), "inventory.d", "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range more {
+		s, err := readFile(name)
+		if err != nil {
+			return nil, usage(err.Error())
+		}
+		sources = append(sources, s)
+	}
+	return sources, nil
+}
+
+var globLetters = regexp.MustCompile(`[*?\[\\]`)
+
+// globSafe keeps letters in the folder's own name from being taken for a pattern.
+func globSafe(dir string) string { return globLetters.ReplaceAllString(dir, `\$0`) }
+
+// files is what both files say, valid and checked against each other, as they were written.
+type files struct {
+	inventoryPath string
+	inventory     inventory.Inventory
+	campaignPath  string
+	campaign      campaign.Campaign
+}
+
+func readFiles(inventoryPath, campaignPath string) (files, error) {
+	f := files{inventoryPath: inventoryPath, campaignPath: campaignPath}
+	sources, err := inventorySources(inventoryPath)
+	if err != nil {
+		return f, err
+	}
+	source, err := readFile(campaignPath)
+	if err != nil {
+		return f, usage(err.Error())
+	}
+	inv, invErr := file.ParseInventory(sources...)
+	c, err := file.ParseCampaign(source)
+	if invErr == nil { // against a broken inventory, half of what a check finds is not so
+		err = file.CheckCampaign(c, inv.Value)
+	}
+	f.inventory, f.campaign = inv.Value, c.Value
+	if err := errors.Join(invErr, err); err != nil {
+		return f, invalid(err)
+	}
+	return f, nil
+}
+
+// plan works out what the files ask for. Paths in them are made whole here: a worker runs in another folder, with another home.
+func (f files) plan(d *desk) (plan.Plan, map[string]plan.Part, error) {
+	home := d.getenv("HOME")
+	if !filepath.IsAbs(home) {
+		return plan.Plan{}, nil, usage("HOME is not set: paths that begin with ~ lead nowhere")
+	}
+	wd, err := d.getwd()
+	if err != nil {
+		return plan.Plan{}, nil, failed(err)
+	}
+	folder := func(path string) string {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(wd, path)
+		}
+		return filepath.Dir(path)
+	}
+	inv := f.inventory.Resolve().WithPaths(folder(f.inventoryPath), home)
+	p, parts := plan.Build(f.campaign.WithPaths(folder(f.campaignPath), home), inv)
+	return p, parts, nil
+}
+
+// refused is a plan with clusters that must not be touched as things stand.
+func refused(p plan.Plan) error {
+	if len(p.Refusals) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, r := range p.Refusals {
+		lines = append(lines, fmt.Sprintf("cluster %q is refused: %s", r.Cluster, r.Reason), "  "+r.Remedy)
+	}
+	return &problem{code: exitUsage, err: errors.New(strings.Join(lines, "\n")), hints: []string{nothingHint}}
+}
+
+// storeFolder is where plans are kept.
+func (d *desk) storeFolder(given string) (string, error) {
+	if given == "" {
+		given = d.getenv("ROLLPATCH_STORE")
+	}
+	if given == "" {
+		given = wiring.StateDir(d.getenv, "store")
+	}
+	if given == "" {
+		return "", usage("no folder for the store: neither XDG_STATE_HOME nor HOME is set", "--store DIR names one")
+	}
+	if filepath.IsAbs(given) {
+		return given, nil
+	}
+	wd, err := d.getwd()
+	return filepath.Join(wd, given), err
+}

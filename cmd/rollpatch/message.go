@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rollpatch/rollpatch/cmd/internal/status"
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// word is a message that people send.
+type word struct {
+	name, usage, says string
+	// to says where it goes. A message to clusters finds the one that it fits by itself when none is named.
+	toCampaign, toCluster bool
+	soak                  bool // a soak's number may be given
+	fits                  func(rollout.Cluster, rollout.Message) error
+}
+
+func (d *desk) approveCommand() *cli.Command {
+	return d.message(word{
+		name: workflows.UpdateApprove, usage: "let a soak end that passed", says: "approved", toCluster: true, soak: true, fits: rollout.Cluster.MayApprove,
+	})
+}
+
+func (d *desk) rejectCommand() *cli.Command {
+	return d.message(word{
+		name: workflows.UpdateReject, usage: "bring a soak's patched members back instead of going on", says: "rejected", toCluster: true, soak: true, fits: rollout.Cluster.MayReject,
+	})
+}
+
+func (d *desk) backoutCommand() *cli.Command {
+	return d.message(word{
+		name: workflows.UpdateBackout, usage: "bring every patched member of a cluster back", says: "being backed out", toCluster: true, fits: rollout.Cluster.MayBackout,
+	})
+}
+
+func (d *desk) holdCommand() *cli.Command {
+	return d.message(word{
+		name: workflows.UpdateHold, usage: "start nothing further; takes effect at the next border between members", says: "holding", toCampaign: true, toCluster: true,
+	})
+}
+
+func (d *desk) resumeCommand() *cli.Command {
+	return d.message(word{
+		name: workflows.UpdateResume, usage: "go on after a hold; a member that failed is tried again", says: "going on", toCampaign: true, toCluster: true, fits: mayResume,
+	})
+}
+
+func (d *desk) abortCommand() *cli.Command {
+	return d.message(word{
+		name: workflows.UpdateAbort, usage: "start nothing new and bring what is on its way to a safe end", says: "aborting", toCampaign: true,
+	})
+}
+
+// mayResume says that a cluster is in a hold.
+func mayResume(c rollout.Cluster, m rollout.Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if c.Phase != rollout.PhaseHold && c.Paused == "" {
+		return fmt.Errorf("cluster %q: nothing to resume, it is in %s", c.Name, c.Phase)
+	}
+	return nil
+}
+
+func (d *desk) message(w word) *cli.Command {
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "reason", Aliases: []string{"r"}, Usage: "`WHY`, on record; asked for on a terminal"},
+		asFlag(),
+		&cli.StringFlag{Name: "id", Usage: "request `ID`; a message with the same one is taken once", DefaultText: "a new one"},
+	}
+	switch {
+	case w.toCampaign && w.toCluster:
+		flags = append(flags, &cli.StringFlag{Name: "cluster", Aliases: []string{"c"}, Usage: "`NAME` of one cluster; absent, it is said to the instance"})
+	case w.toCluster:
+		flags = append(flags, &cli.StringFlag{Name: "cluster", Aliases: []string{"c"}, Usage: "`NAME` of the cluster; may be left out where only one is meant"})
+	}
+	if w.soak {
+		flags = append(flags, &cli.IntFlag{Name: "soak", Usage: "`NUMBER` of the soak", DefaultText: "the one that is open now"})
+	}
+	return &cli.Command{
+		Name: w.name, Usage: w.usage, ArgsUsage: "CAMPAIGN|INSTANCE", Flags: join(flags, outputFlags(), serverFlags()),
+		Action: func(c *cli.Context) error { return d.send(c, w) },
+	}
+}
+
+// sent is a message that was taken.
+type sent struct {
+	Instance string `json:"instance"`
+	Cluster  string `json:"cluster,omitempty"`
+	Message  string `json:"message"`
+	ID       string `json:"id"`
+	Actor    string `json:"actor"`
+	Reason   string `json:"reason"`
+}
+
+func (d *desk) send(c *cli.Context, w word) error {
+	p, err := d.printer(c)
+	if err != nil {
+		return err
+	}
+	arg, err := argument(c, "CAMPAIGN or INSTANCE")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(checkName(arg), checkName(c.String("cluster"))); err != nil {
+		return err
+	}
+	m := rollout.Message{ID: c.String("id"), Actor: d.actor(c), Soak: c.Int("soak")}
+	if m.Reason, err = d.reason(c, w, p.json); err != nil {
+		return err
+	}
+	if m.ID == "" {
+		m.ID = d.newID()
+	}
+	srv, err := d.connect(c)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	instance, err := resolve(c.Context, srv, arg)
+	if err != nil {
+		return err
+	}
+	cluster, err := addressee(c.Context, srv, w, instance, c.String("cluster"), &m)
+	if err != nil {
+		return err
+	}
+	to, name := workflows.CampaignID(instance), instance
+	if cluster != "" {
+		to, name = workflows.ClusterID(instance, cluster), "cluster "+cluster+" of "+instance
+	}
+	err = srv.Tell(c.Context, to, w.name, m)
+	switch {
+	case errors.Is(err, status.ErrNotFound):
+		return failed(fmt.Errorf("%s does not run", name), statusHint(instance))
+	case errors.Is(err, status.ErrNoWorker):
+		return failed(fmt.Errorf("no worker answered: nobody knows whether %s was taken", w.name),
+			"say it again, it is taken once: rollpatch "+w.name+" "+instance+inFlags(cluster)+fmt.Sprintf(" --reason %q --id %s", m.Reason, m.ID),
+			"a worker is started with: rollpatch worker")
+	case err != nil:
+		return failed(err, statusHint(instance))
+	}
+	out := sent{Instance: instance, Cluster: cluster, Message: w.name, ID: m.ID, Actor: m.Actor, Reason: m.Reason}
+	if err := p.result(out, func() { fmt.Fprintf(p.w, "%s: %s\n", name, w.says) }); err != nil {
+		return err
+	}
+	d.note("watch it with: rollpatch watch %s", instance)
+	return nil
+}
+
+func inFlags(cluster string) string {
+	if cluster == "" {
+		return ""
+	}
+	return " --cluster " + cluster
+}
+
+// reason is required, on record as it is. Only a person at a terminal is asked for it.
+func (d *desk) reason(c *cli.Context, w word, json bool) (string, error) {
+	reason := strings.TrimSpace(c.String("reason"))
+	if reason == "" && !c.IsSet("reason") && !json && d.terminal(d.in) {
+		fmt.Fprintf(d.err, "reason to %s: ", w.name)
+		line, err := bufio.NewReader(d.in).ReadString('\n')
+		if err != nil && line == "" {
+			fmt.Fprintln(d.err)
+		}
+		reason = strings.TrimSpace(line)
+	}
+	if reason == "" {
+		return "", usage(w.name+": --reason is missing: it goes on record", fmt.Sprintf(`rollpatch %s %s --reason "..."`, w.name, c.Args().First()))
+	}
+	return reason, nil
+}
+
+// addressee is the cluster that a message goes to, or none for the instance itself.
+func addressee(ctx context.Context, srv server, w word, instance, named string, m *rollout.Message) (string, error) {
+	if w.toCampaign && (!w.toCluster || named == "" && w.fits == nil) {
+		return "", nil
+	}
+	var st workflows.CampaignState
+	if err := srv.State(ctx, workflows.CampaignID(instance), &st); err != nil {
+		return "", fmt.Errorf("instance %q: %w", instance, err)
+	}
+	if named != "" {
+		return named, known(st, instance, named)
+	}
+	if st.Outcome != "" {
+		return "", failed(fmt.Errorf("%s has ended: %s", instance, st.Outcome), statusHint(instance))
+	}
+	if w.toCampaign && st.Paused != "" {
+		return "", nil
+	}
+	var fit, not []string
+	soak := 0
+	for _, r := range st.Clusters {
+		if !r.Running {
+			continue
+		}
+		var c workflows.ClusterState
+		err := srv.State(ctx, workflows.ClusterID(instance, r.Name), &c)
+		if errors.Is(err, status.ErrNotFound) {
+			continue // its workflow starts this very moment
+		}
+		if err != nil {
+			return "", fmt.Errorf("cluster %q: %w", r.Name, err)
+		}
+		if err := w.fits(c.Cluster, *m); err != nil {
+			not = append(not, err.Error())
+			continue
+		}
+		fit, soak = append(fit, r.Name), c.SoakNo
+	}
+	switch len(fit) {
+	case 0:
+		if len(not) == 0 {
+			not = []string{"no cluster of " + instance + " is on its way"}
+		}
+		return "", failed(errors.New(strings.Join(not, "\n")), statusHint(instance))
+	case 1:
+		if w.soak && m.Soak == 0 {
+			m.Soak = soak // the one that was looked at, not one that opens meanwhile
+		}
+		return fit[0], nil
+	}
+	var hints []string
+	for _, name := range fit {
+		hints = append(hints, fmt.Sprintf("  rollpatch %s %s --cluster %s --reason %q", w.name, instance, name, m.Reason))
+	}
+	return "", usage(fmt.Sprintf("%s: %d clusters could be meant: %s", w.name, len(fit), strings.Join(fit, ", ")), hints...)
+}
+
+// known says that the instance has no such cluster.
+func known(st workflows.CampaignState, instance, cluster string) error {
+	var names []string
+	for _, r := range st.Clusters {
+		if r.Name == cluster {
+			return nil
+		}
+		names = append(names, r.Name)
+	}
+	return usage(fmt.Sprintf("%q is no cluster of %s%s", cluster, instance, inventory.DidYouMean(cluster, names)), statusHint(instance))
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+)
+
+func (d *desk) planCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "plan",
+		Usage:     "say what run would do, and what it would refuse",
+		ArgsUsage: "CAMPAIGN.yaml",
+		Flags:     join(inventoryFlags(), outputFlags()),
+		Action:    d.plan,
+	}
+}
+
+// planned is a plan and its digest.
+type planned struct {
+	plan.Plan
+	Digest string `json:"digest"`
+}
+
+func (d *desk) plan(c *cli.Context) error {
+	p, err := d.printer(c)
+	if err != nil {
+		return err
+	}
+	path, err := argument(c, "CAMPAIGN.yaml")
+	if err != nil {
+		return err
+	}
+	f, err := readFiles(c.Path("inventory"), path)
+	if err != nil {
+		return err
+	}
+	pl, _, err := f.plan(d)
+	if err != nil {
+		return err
+	}
+	if err := p.result(planned{Plan: pl, Digest: plan.Digest(pl)}, func() { p.plan(pl) }); err != nil {
+		return err
+	}
+	return refused(pl)
+}
+
+func (p printer) plan(pl plan.Plan) {
+	fmt.Fprintf(p.w, "%s: %s%s\n", pl.Name, pl.Reason, inBrackets(pl.Ticket))
+	fmt.Fprintf(p.w, "plan %s\n", plan.Digest(pl))
+	attended := "a failure holds its cluster for a person"
+	if pl.Unattended {
+		attended = "unattended: soaks end by policy, a failure halts"
+	}
+	fmt.Fprintf(p.w, "up to %d clusters at the same time; %s\n", pl.Parallel, attended)
+	if len(pl.Notify) > 0 {
+		fmt.Fprintf(p.w, "told: %s\n", told(pl.Notify))
+	}
+	fmt.Fprintln(p.w)
+	var rows []row
+	for _, s := range pl.Stages {
+		for _, c := range s.Clusters {
+			rows = append(rows, row{cells: []string{
+				s.Name, c.Name, members(c), waves(c), strconv.Itoa(c.MaxOut), strconv.Itoa(c.MinHealthy), soak(c), approval(c), c.Reboot, strings.Join(c.Affects, " "), remarks(c, pl.Refusals),
+			}})
+		}
+	}
+	p.table([]string{"stage", "cluster", "members", "waves", "max out", "min healthy", "soak", "approval", "reboot", "affects", "remarks"}, rows)
+}
+
+// fewMembers is how many names a wave lists before it only counts them.
+const fewMembers = 6
+
+// members lists them in order of work, with a bar where a soak lies between them.
+func members(c plan.Cluster) string {
+	var out []string
+	at := 0
+	for _, n := range c.Waves {
+		end := min(at+n, len(c.Members))
+		if n > fewMembers {
+			out = append(out, fmt.Sprintf("%s .. %s (%d)", c.Members[at], c.Members[end-1], end-at))
+		} else if end > at {
+			out = append(out, strings.Join(c.Members[at:end], " "))
+		}
+		at = end
+	}
+	return strings.Join(out, " | ")
+}
+
+func approval(c plan.Cluster) string {
+	if len(c.Waves) < 2 {
+		return ""
+	}
+	if c.Approval {
+		return "person"
+	}
+	return "policy"
+}
+
+func soak(c plan.Cluster) string {
+	if len(c.Waves) < 2 {
+		return ""
+	}
+	return c.Soak
+}
+
+func waves(c plan.Cluster) string {
+	var out []string
+	for _, n := range c.Waves {
+		out = append(out, strconv.Itoa(n))
+	}
+	return strings.Join(out, ", ")
+}
+
+func remarks(c plan.Cluster, refusals []plan.Refusal) string {
+	var out []string
+	for _, r := range refusals {
+		if r.Cluster == c.Name {
+			out = append(out, "refused")
+		}
+	}
+	if c.Accepted != "" {
+		out = append(out, "impact accepted: "+c.Accepted)
+	}
+	if len(c.Shares) > 0 {
+		out = append(out, "not beside "+strings.Join(c.Shares, " ")+": they share a host")
+	}
+	return strings.Join(out, "; ")
+}
+
+func told(n []campaign.Notify) string {
+	var out []string
+	for _, r := range n {
+		how := "command"
+		if r.Webhook != nil {
+			how = "webhook"
+		}
+		events := "everything"
+		if len(r.Events) > 0 {
+			var words []string
+			for _, e := range r.Events {
+				words = append(words, string(e))
+			}
+			events = strings.Join(words, " ")
+		}
+		out = append(out, fmt.Sprintf("%s (%s) of %s", r.Name, how, events))
+	}
+	return strings.Join(out, ", ")
+}
+
+func inBrackets(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}

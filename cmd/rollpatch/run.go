@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rollpatch/rollpatch/activities/store"
+	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+)
+
+func (d *desk) runCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "start an instance of a campaign, and watch it",
+		ArgsUsage: "CAMPAIGN.yaml",
+		Description: "Does what plan prints. The instance goes on without this command: Ctrl-C ends the watching only.\n" +
+			"Ends with 0 when it is done, with 3 when it halted or nothing moves without a person.",
+		Flags: join(inventoryFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "start it and return"},
+			asFlag(),
+		}, d.storeFlags(), outputFlags(), serverFlags()),
+		Action: d.start,
+	}
+}
+
+// started is an instance that was started.
+type started struct {
+	Instance string `json:"instance"`
+	Workflow string `json:"workflow"`
+	Plan     string `json:"plan"`
+}
+
+func (d *desk) start(c *cli.Context) error {
+	p, err := d.printer(c)
+	if err != nil {
+		return err
+	}
+	path, err := argument(c, "CAMPAIGN.yaml")
+	if err != nil {
+		return err
+	}
+	f, err := readFiles(c.Path("inventory"), path)
+	if err != nil {
+		return err
+	}
+	pl, parts, err := f.plan(d)
+	if err != nil {
+		return err
+	}
+	if err := refused(pl); err != nil {
+		return err
+	}
+	folder, err := d.storeFolder(c.Path("store"))
+	if err != nil {
+		return err
+	}
+	srv, err := d.connect(c)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	if err := keep(c.Context, folder, pl, parts); err != nil {
+		return failed(err, "--store DIR names another")
+	}
+	now := d.now()
+	st := workflows.CampaignState{Campaign: pl.Campaign(pl.Instance(now), d.actor(c), now.UTC()), Tell: len(pl.Notify) > 0}
+	if err := srv.Start(c.Context, st); err != nil {
+		return failed(err, "whether it started: rollpatch status "+st.Instance)
+	}
+	out := started{Instance: st.Instance, Workflow: workflows.CampaignID(st.Instance), Plan: st.Plan}
+	if c.Bool("detach") {
+		if err := p.result(out, func() { fmt.Fprintln(p.w, out.Instance) }); err != nil {
+			return err
+		}
+		d.note("watch it with: rollpatch watch %s", out.Instance)
+		return nil
+	}
+	if p.json {
+		if err := p.line(out, ""); err != nil {
+			return err
+		}
+	}
+	d.note("%s started; Ctrl-C ends the watching only", out.Instance)
+	return d.follow(c, p, srv, out.Instance)
+}
+
+// keep puts the plan and its parts where workers find them.
+func keep(ctx context.Context, path string, pl plan.Plan, parts map[string]plan.Part) error {
+	folder, err := store.NewFolder(path)
+	if err != nil {
+		return err
+	}
+	for _, s := range pl.Stages {
+		for _, cl := range s.Clusters {
+			if _, err := folder.Put(ctx, plan.Body(parts[cl.Name])); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = folder.Put(ctx, plan.Body(pl))
+	return err
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/rollpatch/rollpatch/cmd/internal/status"
+	"github.com/rollpatch/rollpatch/inventory/file"
+	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// sceneStart is when every scene's instance started.
+var sceneStart = time.Date(2026, 11, 1, 1, 0, 0, 0, time.UTC)
+
+const sceneInstance = "monthly-20261101T010000Z"
+
+// stage is an instance in the making: its States are moved by the rules themselves, so that no scene shows what cannot be.
+type stage struct {
+	at       time.Time
+	campaign rollout.Campaign
+	clusters map[string]*workflows.ClusterState
+	members  map[string]*workflows.MemberState
+	closed   map[string]string // workflow id -> status of one that was ended from outside
+	pending  map[string][]status.Activity
+	silent   bool
+	refuses  string
+}
+
+func newStage() *stage {
+	read := func(name string) file.Source {
+		raw, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			panic(err)
+		}
+		return file.Source{Name: name, Raw: raw}
+	}
+	inv, err := file.ParseInventory(read("inventory.yaml"))
+	if err != nil {
+		panic(err)
+	}
+	c, err := file.ParseCampaign(read("monthly.yaml"))
+	if err != nil {
+		panic(err)
+	}
+	pl, parts := plan.Build(c.Value, inv.Value.Resolve())
+	s := &stage{
+		at: sceneStart, campaign: pl.Campaign(sceneInstance, "ann@desk", sceneStart), clusters: map[string]*workflows.ClusterState{},
+		members: map[string]*workflows.MemberState{}, closed: map[string]string{}, pending: map[string][]status.Activity{},
+	}
+	for name, p := range parts {
+		s.clusters[name] = &workflows.ClusterState{Cluster: p.State(sceneInstance, false)}
+	}
+	return s
+}
+
+func (s *stage) later(d time.Duration) *stage { s.at = s.at.Add(d); return s }
+
+// begin starts a cluster and gives it its claim.
+func (s *stage) begin(cluster string) *stage {
+	s.campaign = s.campaign.Started(cluster)
+	c := s.clusters[cluster]
+	c.Since = s.at
+	c.Cluster = c.Claim("claim.0", true, "", s.at)
+	return s.report(cluster)
+}
+
+func (s *stage) report(cluster string) *stage {
+	s.campaign = s.campaign.Reported(s.clusters[cluster].Report(), s.at)
+	return s
+}
+
+// out brings a member as far as a step.
+func (s *stage) out(cluster, host string, step rollout.Step) *stage {
+	c := s.clusters[cluster]
+	c.Cluster = c.Started(host, rollout.ModePatch, s.at)
+	m := &workflows.MemberState{Member: rollout.NewMember(sceneInstance, cluster, host, rollout.ModePatch, c.Manifest == "", rollout.MemberPolicy{
+		Reboot: rollout.RebootAlways, WaitMax: time.Minute, RetryEvery: time.Second, Leftover: "hold",
+	})}
+	s.members[host] = m
+	for m.Step != step {
+		s.pass(host)
+	}
+	return s
+}
+
+// pass lets the member's step in flight pass.
+func (s *stage) pass(host string) *stage {
+	return s.step(host, rollout.MemberResult{Verdict: rollout.Pass})
+}
+
+func (s *stage) step(host string, r rollout.MemberResult) *stage {
+	m := s.members[host]
+	if r.Verdict == rollout.Pass {
+		switch m.Step {
+		case rollout.StepInspect:
+			m.BootOld, m.BootNew = "boot-a", "boot-a"
+		case rollout.StepFetch:
+			r.Changes, m.Changed = 2, "sha256:changes"
+		case rollout.StepGate:
+			r.Peers = []rollout.Redundancy{{Cluster: m.Cluster, Size: 3, MaxOut: 1, MinHealthy: 1, PeersIn: 2}}
+		case rollout.StepReboot:
+			m.BootNew = "boot-b"
+		}
+	}
+	s.later(time.Second)
+	m.Member = m.Apply(fmt.Sprintf("%s.%d", m.Step, m.Asked), r, s.at)
+	if m.Outcome != "" {
+		c := s.clusters[m.Cluster]
+		c.Cluster = c.Ended(rollout.MemberEnd{
+			Host: host, Mode: m.Mode, Outcome: m.Outcome, Reason: m.Reason, Manifest: "sha256:manifest", Changes: "sha256:changes", Count: m.Changes, BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli,
+		}, s.at)
+		s.report(m.Cluster)
+	}
+	return s
+}
+
+// whole brings a member from its beginning to its end.
+func (s *stage) whole(cluster, host string) *stage {
+	s.out(cluster, host, rollout.StepInspect)
+	for s.members[host].Outcome == "" {
+		s.pass(host)
+	}
+	return s
+}
+
+// bad brings a member back to its ledger, after checks that fail.
+func (s *stage) bad(cluster, host string) *stage {
+	s.out(cluster, host, rollout.StepCheck).step(host, rollout.MemberResult{Verdict: rollout.Fail, Reason: "unit nginx.service is failed"})
+	for s.members[host].Outcome == "" {
+		s.pass(host)
+	}
+	return s
+}
+
+// soaked lets a soak come to its end with passes.
+func (s *stage) soaked(cluster string) *stage {
+	c := s.clusters[cluster]
+	s.later(c.SoakEnds.Sub(s.at))
+	c.Cluster = c.Sampled(rollout.WatchResult{Verdict: rollout.Pass, Passes: 3, Samples: 3}, s.at)
+	c.Cluster = c.Tick(s.at)
+	return s.report(cluster)
+}
+
+// settled lets the time between two members go by.
+func (s *stage) settled(cluster string) *stage {
+	c := s.clusters[cluster]
+	s.later(c.Policy.Settle)
+	c.Cluster = c.Sampled(rollout.WatchResult{Verdict: rollout.Pass, Passes: 3, Samples: 3}, s.at)
+	c.Cluster = c.Tick(s.at)
+	return s.report(cluster)
+}
+
+func (s *stage) release(cluster string) *stage {
+	c := s.clusters[cluster]
+	c.Cluster = c.Released(fmt.Sprintf("release.%d", c.Asked), true, "", s.at)
+	return s.report(cluster)
+}
+
+// cacheDone has the first stage behind it.
+func (s *stage) cacheDone() *stage {
+	return s.begin("cache").whole("cache", "cache-1").soaked("cache").whole("cache", "cache-2").release("cache")
+}
+
+func (s *stage) frame() frame {
+	f := frame{At: s.at, Workflows: map[string]entry{}}
+	add := func(id, kind, cluster string, ended bool, state any) {
+		raw, err := json.Marshal(state)
+		if err != nil {
+			panic(err)
+		}
+		e := entry{Kind: kind, Cluster: cluster, JSON: raw, NoWorker: s.silent, Refuses: s.refuses, Execution: status.Execution{ID: id, Status: status.Running, Started: sceneStart, Pending: s.pending[id]}}
+		if ended {
+			e.Status, e.Closed = "completed", s.at
+		}
+		if how := s.closed[id]; how != "" {
+			e.Status, e.Closed = how, s.at
+		}
+		f.Workflows[id] = e
+	}
+	add(workflows.CampaignID(sceneInstance), workflows.CampaignType, "", s.campaign.Outcome != "", workflows.CampaignState{Campaign: s.campaign})
+	for _, r := range s.campaign.Clusters {
+		if r.Running || r.Outcome != "" {
+			add(workflows.ClusterID(sceneInstance, r.Name), workflows.ClusterType, r.Name, r.Outcome != "", s.clusters[r.Name])
+		}
+	}
+	for host, m := range s.members {
+		add(workflows.MemberID(host), workflows.MemberType, "", m.Outcome != "", m)
+	}
+	e := f.Workflows[workflows.CampaignID(sceneInstance)]
+	e.State = "running"
+	if s.campaign.Outcome != "" {
+		e.State = string(s.campaign.Outcome)
+	} else if s.campaign.Held() {
+		e.State = status.Hold
+	}
+	f.Workflows[e.ID] = e
+	return f
+}
+
+// scenes are what scripts ask for by name.
+var scenes = map[string]func() []frame{
+	"none": func() []frame { return []frame{{At: sceneStart}} },
+	"drain": func() []frame {
+		return []frame{newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepDrain).frame()}
+	},
+	"gate": func() []frame { return []frame{gated().frame()} },
+	"refuses": func() []frame {
+		s := gated()
+		s.refuses = `cluster "web": soak 1 cannot be approved while its verdict is inconclusive`
+		return []frame{s.frame()}
+	},
+	"soak":   func() []frame { return []frame{newStage().cacheDone().begin("web").whole("web", "web-1").frame()} },
+	"hold":   func() []frame { return []frame{newStage().cacheDone().begin("web").bad("web", "web-1").frame()} },
+	"silent": func() []frame { s := gated(); s.silent = true; return []frame{s.frame()} },
+	"paused": func() []frame {
+		s := newStage()
+		s.campaign = s.campaign.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
+		return []frame{s.frame()}
+	},
+	// two clusters whose soaks wait at the same time
+	"gates": func() []frame {
+		s := newStage()
+		for i := range s.campaign.Clusters {
+			s.campaign.Clusters[i].Stage = 0
+		}
+		for _, c := range s.clusters {
+			c.Policy.SoakApproval = true
+		}
+		return []frame{s.begin("cache").whole("cache", "cache-1").begin("web").whole("web", "web-1").soaked("cache").soaked("web").frame()}
+	},
+	"unreachable": func() []frame {
+		s := newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepPatch)
+		s.pending[workflows.MemberID("web-1")] = []status.Activity{{Name: "Patch", Attempt: 7, Failure: "dial tcp 192.0.2.11:22: i/o timeout"}}
+		return []frame{s.frame()}
+	},
+	"memberhold": func() []frame {
+		s := newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepPatch)
+		for range 70 {
+			s.step("web-1", rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: "ssh: web-1: connection refused"})
+		}
+		return []frame{s.frame()}
+	},
+	"terminated": func() []frame {
+		s := newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepPatch)
+		s.closed[workflows.CampaignID(sceneInstance)] = "terminated"
+		return []frame{s.frame()}
+	},
+	"done":   func() []frame { return []frame{finished(newStage().cacheDone(), nil).frame()} },
+	"halted": func() []frame { return []frame{halted().frame()} },
+	// a good instance from its start to its end, in moments, with a worker that is away for one of them
+	"story": func() []frame {
+		s := newStage()
+		frames := []frame{s.frame()}
+		shot := func() { frames = append(frames, s.frame()) }
+		s.begin("cache").out("cache", "cache-1", rollout.StepDrain)
+		shot()
+		s.silent = true
+		shot()
+		s.silent = false
+		for s.members["cache-1"].Outcome == "" {
+			s.pass("cache-1")
+		}
+		shot()
+		s.soaked("cache").whole("cache", "cache-2").release("cache")
+		shot()
+		finished(s, shot)
+		return frames
+	},
+	// a person resumes what is held: for a moment the instance still looks held
+	"resumed": func() []frame {
+		s := newStage().begin("cache").bad("cache", "cache-1")
+		frames := []frame{s.frame(), s.frame()}
+		c := s.clusters["cache"]
+		c.Cluster = c.Resume(rollout.Message{Actor: "ann", Reason: "again"}, s.at)
+		s.report("cache").whole("cache", "cache-1").soaked("cache").whole("cache", "cache-2").release("cache")
+		frames = append(frames, s.frame())
+		return append(frames, finished(s, nil).frame())
+	},
+}
+
+func gated() *stage {
+	return newStage().cacheDone().begin("web").whole("web", "web-1").soaked("web")
+}
+
+func finished(s *stage, shot func()) *stage {
+	s.begin("web").whole("web", "web-1").soaked("web")
+	if shot != nil {
+		shot()
+	}
+	c := s.clusters["web"]
+	c.Cluster = c.Approve(rollout.Message{Actor: "ann", Reason: "fine"}, s.at)
+	s.whole("web", "web-2").settled("web").whole("web", "web-3").release("web")
+	if shot != nil {
+		shot()
+	}
+	return s
+}
+
+// halted has a member in quarantine: neither its patch nor its backout came to anything.
+func halted() *stage {
+	s := newStage()
+	s.clusters["cache"].Policy.Unattended = true
+	s.begin("cache").out("cache", "cache-1", rollout.StepPatch)
+	s.step("cache-1", rollout.MemberResult{Verdict: rollout.Fail, Reason: "dpkg ended with 1"})
+	s.step("cache-1", rollout.MemberResult{Verdict: rollout.Fail, Reason: "openssl 3.0.11 is missing"})
+	for s.members["cache-1"].Outcome == "" {
+		s.pass("cache-1")
+	}
+	return s.release("cache")
+}
+
+// writeScene puts a scene where the command under test finds it.
+func writeScene(name, path string) error {
+	make, ok := scenes[name]
+	if !ok {
+		var known []string
+		for k := range scenes {
+			known = append(known, k)
+		}
+		return fmt.Errorf("no scene %q, there are %s", name, strings.Join(known, " "))
+	}
+	raw, err := json.Marshal(fake{Frames: make()})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, raw, 0o600)
+}

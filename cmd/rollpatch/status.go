@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rollpatch/rollpatch/cmd/internal/status"
+)
+
+func (d *desk) statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "status",
+		Usage:     "say how an instance stands, and what to type next",
+		ArgsUsage: "[CAMPAIGN|INSTANCE]",
+		Flags: join([]cli.Flag{
+			&cli.BoolFlag{Name: "packages", Usage: "list the packages of each member"},
+		}, d.storeFlags(), outputFlags(), serverFlags()),
+		Action: d.status,
+	}
+}
+
+func (d *desk) status(c *cli.Context) error {
+	p, err := d.printer(c)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(atMost(c, 1), checkName(c.Args().First())); err != nil {
+		return err
+	}
+	srv, err := d.connect(c)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	instance, err := resolve(c.Context, srv, c.Args().First())
+	if err != nil {
+		return err
+	}
+	r, err := d.reader(c, srv)
+	if err != nil {
+		return err
+	}
+	s, err := r.Read(c.Context, instance)
+	if err != nil {
+		return err
+	}
+	return p.result(s, func() { p.status(s, c.Bool("packages")) })
+}
+
+// status prints an instance: its clusters, their members, what it waits for.
+func (p printer) status(s status.Status, packages bool) {
+	fmt.Fprintf(p.w, "%s: %s\n", s.Instance, p.paint(s.State, s.State))
+	fmt.Fprintf(p.w, "%s%s, requested by %s, started %s", s.Why, inBrackets(s.Ticket), dash(s.Requester), dash(stamp(s.Started)))
+	if !s.Ended.IsZero() {
+		fmt.Fprintf(p.w, ", ended %s", stamp(s.Ended))
+	}
+	fmt.Fprintln(p.w)
+	if s.Reason != "" && s.Reason != s.State {
+		fmt.Fprintln(p.w, s.Reason)
+	}
+	var clusters, members, changes []row
+	for _, st := range s.Stages {
+		for _, cl := range st.Clusters {
+			clusters = append(clusters, row{word: cl.State, cells: []string{st.Name, cl.Name, words(cl.State), fmt.Sprintf("%d of %d", cl.Done, cl.Total), stamp(cl.Since), cl.Reason}})
+			for _, m := range cl.Members {
+				members = append(members, row{word: m.State, cells: []string{cl.Name, m.Host, memberState(m), m.Step, count(m.Count), out(m.OutSeconds), rebooted(m), m.Reason}})
+				for _, ch := range m.Packages {
+					changes = append(changes, row{cells: []string{m.Host, ch.Name, ch.Old, ch.New}})
+				}
+			}
+		}
+	}
+	fmt.Fprintln(p.w)
+	p.table([]string{"stage", "cluster", "state", "members", "since", "why"}, clusters)
+	if len(members) > 0 {
+		fmt.Fprintln(p.w)
+		p.table([]string{"cluster", "host", "state", "step", "packages", "out", "rebooted", "why"}, members)
+	}
+	if packages && len(changes) > 0 {
+		fmt.Fprintln(p.w)
+		p.table([]string{"host", "package", "old", "new"}, changes)
+	}
+	p.awaits(s.Awaits)
+}
+
+// awaits prints what is waited for, and what may be typed.
+func (p printer) awaits(awaits []status.Await) {
+	for _, a := range awaits {
+		fmt.Fprintf(p.w, "\n%s\n", strings.Join(asking(a), "\n"))
+	}
+}
+
+func memberState(m status.Member) string {
+	s := words(m.State)
+	if m.State == status.OnItsWay && m.Mode != "" {
+		s = m.Mode + " on its way"
+	}
+	if m.Held {
+		s += ", held"
+	}
+	if m.Canary {
+		s += ", canary"
+	}
+	return s
+}
+
+func rebooted(m status.Member) string {
+	switch {
+	case m.BootOld == "":
+		return ""
+	case m.Rebooted:
+		return "yes"
+	}
+	return "no"
+}
+
+// words are a state as people read it.
+func words(state string) string {
+	switch state {
+	case status.NotBegun:
+		return "not begun"
+	case status.OnItsWay:
+		return "on its way"
+	}
+	return state
+}
+
+func count(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func out(seconds float64) string {
+	if seconds == 0 {
+		return ""
+	}
+	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Millisecond).String()
+}

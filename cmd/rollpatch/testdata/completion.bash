@@ -1,0 +1,74 @@
+_rollpatch() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		mapfile -t COMPREPLY < <(compgen -W "validate plan run list status watch why approve reject hold resume abort backout worker completion" -- "$cur")
+		return
+	fi
+	case $prev in
+	--output | -o) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
+	esac
+	local flags='' words='' files=''
+	case ${COMP_WORDS[1]} in
+	validate)
+		flags="--help --inventory --output"
+		files=yes
+		;;
+	plan)
+		flags="--help --inventory --output"
+		files=yes
+		;;
+	run)
+		flags="--address --as --detach --help --inventory --namespace --output --store --verbose"
+		files=yes
+		;;
+	list)
+		flags="--address --help --limit --namespace --output --verbose"
+		;;
+	status)
+		flags="--address --help --namespace --output --packages --store --verbose"
+		;;
+	watch)
+		flags="--address --help --namespace --output --store --verbose"
+		;;
+	why)
+		flags="--address --help --namespace --output --store --verbose"
+		;;
+	approve)
+		flags="--address --as --cluster --help --id --namespace --output --reason --soak --verbose"
+		;;
+	reject)
+		flags="--address --as --cluster --help --id --namespace --output --reason --soak --verbose"
+		;;
+	hold)
+		flags="--address --as --cluster --help --id --namespace --output --reason --verbose"
+		;;
+	resume)
+		flags="--address --as --cluster --help --id --namespace --output --reason --verbose"
+		;;
+	abort)
+		flags="--address --as --help --id --namespace --output --reason --verbose"
+		;;
+	backout)
+		flags="--address --as --cluster --help --id --namespace --output --reason --verbose"
+		;;
+	worker)
+		flags="--address --audit --help --namespace --playbooks --segment --store --verbose"
+		;;
+	completion)
+		flags="--help"
+		words="bash zsh fish"
+		;;
+	esac
+	case $cur in
+	-*) mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur") ;;
+	*)
+		if [ -n "$words" ]; then
+			mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+		elif [ -n "$files" ] || [[ $prev == -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		fi
+		;;
+	esac
+}
+complete -o filenames -F _rollpatch rollpatch

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rollpatch/rollpatch/inventory/file"
+)
+
+func (d *desk) validateCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "validate",
+		Usage:     "read files and say everything that is wrong with them",
+		ArgsUsage: "[FILE...]",
+		Description: "Reads the inventory and the campaign files given, and holds the campaigns against the inventory.\n" +
+			"A FILE that has hosts and no stages is taken for the inventory itself.",
+		Flags:  join(inventoryFlags(), outputFlags()),
+		Action: d.validate,
+	}
+}
+
+// validated is what was read, when nothing is wrong with it.
+type validated struct {
+	Findings  []file.Finding `json:"findings"`
+	Hosts     int            `json:"hosts"`
+	Clusters  int            `json:"clusters"`
+	Campaigns []string       `json:"campaigns"`
+}
+
+var (
+	hasHosts  = regexp.MustCompile(`(?m)^["']?hosts["']?\s*:`)
+	hasStages = regexp.MustCompile(`(?m)^["']?stages["']?\s*:`)
+)
+
+func (d *desk) validate(c *cli.Context) error {
+	p, err := d.printer(c)
+	if err != nil {
+		return err
+	}
+	path := c.Path("inventory")
+	var campaigns []file.Source
+	for _, arg := range c.Args().Slice() {
+		s, err := readFile(arg)
+		switch {
+		case err != nil:
+			return usage(err.Error())
+		case filepath.Clean(arg) == filepath.Clean(path):
+		case hasHosts.Match(s.Raw) && !hasStages.Match(s.Raw):
+			if c.IsSet("inventory") {
+				return usage(fmt.Sprintf("two inventories: %s and %s", path, arg), "rollpatch validate --help says more")
+			}
+			path = arg
+		default:
+			campaigns = append(campaigns, s)
+		}
+	}
+	sources, err := inventorySources(path)
+	if err != nil {
+		return err
+	}
+	out := validated{Findings: []file.Finding{}, Campaigns: []string{}}
+	inv, invErr := file.ParseInventory(sources...)
+	errs := []error{invErr}
+	for _, s := range campaigns {
+		doc, err := file.ParseCampaign(s)
+		if invErr == nil {
+			err = file.CheckCampaign(doc, inv.Value)
+		}
+		errs = append(errs, err)
+		out.Campaigns = append(out.Campaigns, s.Name)
+	}
+	out.Hosts, out.Clusters = len(inv.Value.Hosts), len(inv.Value.Clusters)
+	for _, err := range errs {
+		var f file.Findings
+		if errors.As(err, &f) {
+			out.Findings = append(out.Findings, f...)
+		}
+	}
+	err = errors.Join(errs...)
+	if err != nil && !p.json {
+		return invalid(err)
+	}
+	if printErr := p.result(out, func() {
+		fmt.Fprintf(p.w, "%s: %d hosts, %d clusters\n", path, out.Hosts, out.Clusters)
+		for _, name := range out.Campaigns {
+			fmt.Fprintf(p.w, "%s: fits the inventory\n", name)
+		}
+	}); printErr != nil {
+		return printErr
+	}
+	if err != nil {
+		return invalid(err)
+	}
+	return nil
+}
