@@ -116,11 +116,11 @@ type AskInput struct {
 	RunID      string `json:"run_id,omitempty"`
 }
 
-// AskResult says whether the workflow still runs, and what it returned if it ended by itself.
+// AskResult says whether the workflow still runs, and what it reported if it ended by itself.
 type AskResult struct {
 	Running bool   `json:"running"`
 	Status  string `json:"status"`
-	Result  []byte `json:"result,omitempty"` // JSON, of a completed workflow
+	Result  []byte `json:"result,omitempty"` // JSON: its result, or the report that it failed with
 }
 
 // RecordInput is entries for the audit chain that no activity of their own writes.

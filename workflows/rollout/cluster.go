@@ -344,7 +344,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 			s.Canary = false // the first one that is patched is the canary
 		}
 		s.OutMilli += e.OutMilli
-		if e.Changes != "" {
+		if e.Changes != "" && e.Mode == ModePatch { // a backout undoes the transaction that is on record
 			s.Changes, s.Count = e.Changes, e.Count
 		}
 		if e.BootOld != "" && s.BootOld == "" {

@@ -8,6 +8,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/rollpatch/rollpatch/activities"
 )
@@ -31,9 +32,15 @@ func (a asker) Ask(ctx context.Context, in activities.AskInput) (activities.AskR
 		r.Running = true
 	case enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
 		return a.Ask(ctx, activities.AskInput{WorkflowID: in.WorkflowID})
-	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED:
 		var body json.RawMessage
-		if err := a.c.GetWorkflow(ctx, in.WorkflowID, in.RunID).Get(ctx, &body); err != nil {
+		err := a.c.GetWorkflow(ctx, in.WorkflowID, in.RunID).Get(ctx, &body)
+		// A quarantine and a halt are failures whose details are the report.
+		if app := new(temporal.ApplicationError); errors.As(err, &app) {
+			if !app.HasDetails() || app.Details(&body) != nil {
+				return r, nil
+			}
+		} else if err != nil {
 			return r, err
 		}
 		r.Result = body

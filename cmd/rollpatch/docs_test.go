@@ -1,0 +1,507 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/inventory/file"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+const top = "../.."
+
+// page is one document that people read.
+type page struct{ name, text string }
+
+func pages(t *testing.T) []page {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(top, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []page
+	for _, path := range append([]string{filepath.Join(top, "README.md"), filepath.Join(top, "CONTRIBUTING.md")}, found...) {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, err := filepath.Rel(top, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, page{name, string(raw)})
+	}
+	if len(out) < 4 {
+		t.Fatalf("got %d pages, want README, CONTRIBUTING, architecture and operations at least", len(out))
+	}
+	return out
+}
+
+func pageOf(t *testing.T, name string) string {
+	t.Helper()
+	for _, p := range pages(t) {
+		if p.name == name {
+			return p.text
+		}
+	}
+	t.Fatalf("there is no %s", name)
+	return ""
+}
+
+// block is what stands between two fences.
+type block struct {
+	lang string
+	line int // of its first line
+	text string
+}
+
+var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+
+func (p page) blocks() []block {
+	var out []block
+	for _, m := range fence.FindAllStringSubmatchIndex(p.text, -1) {
+		out = append(out, block{lang: p.text[m[2]:m[3]], line: 1 + strings.Count(p.text[:m[4]], "\n"), text: p.text[m[4]:m[5]]})
+	}
+	return out
+}
+
+// words splits a line as a shell does, up to a pipe, a redirection or a second command.
+func words(line string) ([]string, error) {
+	var (
+		out    []string
+		word   strings.Builder
+		quote  rune
+		inWord bool
+	)
+	end := func() {
+		if inWord {
+			out, inWord = append(out, word.String()), false
+			word.Reset()
+		}
+	}
+	for _, r := range line {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote != 0:
+			word.WriteRune(r)
+		case r == '"' || r == '\'':
+			quote, inWord = r, true
+		case r == ' ':
+			end()
+		case strings.ContainsRune("|>&;", r):
+			end()
+			return out, nil
+		default:
+			word.WriteRune(r)
+			inWord = true
+		}
+	}
+	end()
+	if quote != 0 {
+		return nil, fmt.Errorf("a quote is not closed: %s", line)
+	}
+	return out, nil
+}
+
+func TestWords(t *testing.T) {
+	for line, want := range map[string][]string{
+		`rollpatch approve monthly --reason "pages are fine"`: {"rollpatch", "approve", "monthly", "--reason", "pages are fine"},
+		`rollpatch list -o json | jq -r '.[0].instance'`:      {"rollpatch", "list", "-o", "json"},
+		`rollpatch why ''`: {"rollpatch", "why", ""},
+	} {
+		if got, err := words(line); err != nil || !slices.Equal(got, want) {
+			t.Errorf("words(%s) = %q, %v, want %q", line, got, err, want)
+		}
+	}
+	if got, err := words(`rollpatch approve --reason "never closed`); err == nil {
+		t.Errorf("words of an open quote = %q, want an error", got)
+	}
+}
+
+// understood says what the CLI itself would find wrong with a command line, doing nothing of what it says.
+func understood(argv []string) error {
+	d := &desk{in: strings.NewReader(""), out: &bytes.Buffer{}, err: &bytes.Buffer{}, now: time.Now, terminal: func(any) bool { return false }}
+	app := d.app()
+	asked := false
+	for _, c := range app.Commands {
+		c.Action = func(c *cli.Context) error {
+			asked = true
+			switch form := c.Command.ArgsUsage; {
+			case form == "" && c.NArg() > 0:
+				return fmt.Errorf("%s takes no argument, got %q", c.Command.Name, c.Args().Slice())
+			case form != "" && !strings.HasPrefix(form, "[") && c.NArg() != 1:
+				return fmt.Errorf("%s takes %s, got %q", c.Command.Name, form, c.Args().Slice())
+			}
+			return nil
+		}
+	}
+	if err := app.RunContext(context.Background(), append([]string{app.Name}, interspersed(app, argv)...)); err != nil {
+		return err
+	}
+	if !asked && !slices.Contains(argv, "--help") {
+		return fmt.Errorf("no command is named")
+	}
+	return nil
+}
+
+func TestUnderstood(t *testing.T) {
+	for _, good := range []string{"run -i other.yaml campaign.yaml", "status", "why web-1", `abort monthly --reason "..."`} {
+		argv, _ := words(good)
+		if err := understood(argv); err != nil {
+			t.Errorf("rollpatch %s: %v", good, err)
+		}
+	}
+	for _, bad := range []string{"", "freeze now", "run", "run --soon campaign.yaml", "status one two three --flag", "list web"} {
+		argv, _ := words(bad)
+		if understood(argv) == nil {
+			t.Errorf("rollpatch %s is understood", bad)
+		}
+	}
+}
+
+var (
+	typed   = regexp.MustCompile(`(?m)^\$ (.*)$`)
+	inline  = regexp.MustCompile("`((?:rollpatch|rollpatchd|make) [^`]+)`")
+	targets = regexp.MustCompile(`(?m)^([a-z-]+):.*## `)
+)
+
+// TestDocumentedCommands holds every command of the docs against the command lines that there are.
+func TestDocumentedCommands(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(top, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made []string
+	for _, m := range targets.FindAllStringSubmatch(string(makefile), -1) {
+		made = append(made, m[1])
+	}
+	daemon := daemonFlags(t)
+	seen := map[string]int{}
+	check := func(where, line string) {
+		argv, err := words(line)
+		for len(argv) > 0 && (strings.Contains(argv[0], "=") || argv[0] == "sudo") {
+			argv = argv[1:]
+		}
+		if err != nil || len(argv) == 0 {
+			t.Errorf("%s: %q: %v", where, line, err)
+			return
+		}
+		seen[argv[0]]++
+		switch argv[0] {
+		case "rollpatch":
+			if err := understood(argv[1:]); err != nil {
+				t.Errorf("%s: %s: %v", where, line, err)
+			}
+		case "rollpatchd":
+			for _, a := range argv[1:] {
+				name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "=")
+				if strings.HasPrefix(a, "-") && !slices.Contains(daemon, name) {
+					t.Errorf("%s: %s: rollpatchd has no flag %s, only %v", where, line, a, daemon)
+				}
+			}
+		case "make":
+			for _, a := range argv[1:] {
+				if !strings.Contains(a, "=") && !slices.Contains(made, a) {
+					t.Errorf("%s: %s: there is no target %s, only %v", where, line, a, made)
+				}
+			}
+		}
+	}
+	for _, p := range pages(t) {
+		prose := p.text
+		for _, b := range p.blocks() {
+			prose = strings.Replace(prose, b.text, "", 1)
+			if b.lang != "console" {
+				continue
+			}
+			lines := typed.FindAllStringSubmatch(b.text, -1)
+			if len(lines) == 0 {
+				t.Errorf("%s:%d: a session in which nothing is typed", p.name, b.line)
+			}
+			for _, m := range lines {
+				check(fmt.Sprintf("%s:%d", p.name, b.line), m[1])
+			}
+		}
+		for _, m := range inline.FindAllStringSubmatch(prose, -1) {
+			check(p.name, m[1])
+		}
+	}
+	for _, name := range []string{"rollpatch", "rollpatchd", "make"} {
+		if seen[name] == 0 {
+			t.Errorf("the docs type no %s: the test looks at nothing", name)
+		}
+	}
+}
+
+// daemonFlags are read from its source: it may be imported by nobody.
+func daemonFlags(t *testing.T) []string {
+	t.Helper()
+	source, err := os.ReadFile("../rollpatchd/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, m := range regexp.MustCompile(`Flag\{Name: "([a-z-]+)"`).FindAllStringSubmatch(string(source), -1) {
+		out = append(out, m[1])
+	}
+	for _, f := range wiring.Flags() {
+		out = append(out, f.Names()...)
+	}
+	if len(out) < 10 {
+		t.Fatalf("found the flags %v alone", out)
+	}
+	return append(out, "help")
+}
+
+// TestDocumentedFiles reads every inventory and campaign of the docs; a campaign is held against the inventory before it.
+func TestDocumentedFiles(t *testing.T) {
+	inventories, campaigns := 0, 0
+	for _, p := range pages(t) {
+		var inv inventory.Inventory
+		for _, b := range p.blocks() {
+			if b.lang != "yaml" {
+				continue
+			}
+			source := file.Source{Name: fmt.Sprintf("%s:%d", p.name, b.line), Raw: []byte(b.text)}
+			switch {
+			case hasHosts.MatchString(b.text):
+				inventories++
+				doc, err := file.ParseInventory(source)
+				if err != nil {
+					t.Error(err)
+				}
+				inv = doc.Value
+			case hasStages.MatchString(b.text):
+				campaigns++
+				doc, err := file.ParseCampaign(source)
+				if err == nil {
+					err = file.CheckCampaign(doc, inv)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			default:
+				t.Errorf("%s: neither an inventory nor a campaign", source.Name)
+			}
+		}
+	}
+	if inventories == 0 || campaigns == 0 {
+		t.Errorf("%d inventories and %d campaigns in the docs, want some of both", inventories, campaigns)
+	}
+}
+
+// leaves are told of in one row of a table, whatever they hold.
+var leaves = []reflect.Type{
+	reflect.TypeFor[inventory.Secret](), reflect.TypeFor[inventory.Labels](), reflect.TypeFor[inventory.Budget](), reflect.TypeFor[inventory.Duration](),
+}
+
+// keys lists the keys that a file may have, as the README spells them. What the path of an override points to is told of where it is first.
+func keys(t reflect.Type, at string, overrides ...string) []string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case slices.Contains(leaves, t) || slices.Contains(overrides, at):
+		return []string{at}
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
+		return keys(t.Elem(), at+"[]", overrides...)
+	case t.Kind() != reflect.Struct:
+		return []string{at}
+	}
+	var out []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		path := name
+		if at != "" {
+			path = at + "." + name
+		}
+		out = append(out, keys(f.Type, path, overrides...)...)
+	}
+	return out
+}
+
+var keyRow = regexp.MustCompile("(?m)^\\| `([a-z_.\\[\\]]+)` \\| ([^|]*) \\| ([^|]*) \\| ([^|]*) \\|$")
+
+// TestDocumentedKeys holds the README's tables of keys against the types of the two files, and defaults of the policy against the code.
+func TestDocumentedKeys(t *testing.T) {
+	rows := map[string]string{}
+	for _, m := range keyRow.FindAllStringSubmatch(pageOf(t, "README.md"), -1) {
+		if _, twice := rows[m[1]]; twice {
+			t.Errorf("README.md: %s has two rows", m[1])
+		}
+		rows[m[1]] = strings.Trim(m[3], "`")
+	}
+	want := slices.Concat(
+		keys(reflect.TypeFor[inventory.Inventory](), "", "hosts[].access", "clusters[].consul"),
+		keys(reflect.TypeFor[campaign.Campaign](), ""),
+	)
+	for _, k := range want {
+		if _, ok := rows[k]; !ok {
+			t.Errorf("README.md: no table has a row for %s", k)
+		}
+	}
+	for k := range rows {
+		if !slices.Contains(want, k) {
+			t.Errorf("README.md: %s is no key of either file", k)
+		}
+	}
+	var defaults map[string]any
+	raw, err := json.Marshal(campaign.Default(false))
+	if err == nil {
+		err = json.Unmarshal(raw, &defaults)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for k, got := range rows {
+		path, ok := strings.CutPrefix(k, "policy.")
+		if !ok {
+			continue
+		}
+		value := any(defaults)
+		for _, step := range strings.Split(path, ".") {
+			m, _ := value.(map[string]any)
+			value = m[step]
+		}
+		compared++
+		if want := fmt.Sprint(value); got != want {
+			t.Errorf("README.md: the default of %s is %q there, and %q", k, got, want)
+		}
+	}
+	if compared < 10 {
+		t.Errorf("%d defaults were compared", compared)
+	}
+}
+
+// phases are the rows of the table of commands and states, each as a cluster that stands there.
+func phases() map[string]rollout.Cluster {
+	at := func(p rollout.Phase, members ...rollout.Slot) rollout.Cluster {
+		return rollout.Cluster{Instance: "monthly-1", Name: "web", Phase: p, Members: members, SoakNo: 1, Verdict: rollout.Pass}
+	}
+	patched, waiting := rollout.Slot{Host: "web-1", Outcome: rollout.Patched}, rollout.Slot{Host: "web-2"}
+	running := rollout.Slot{Host: "web-1", Running: true, Mode: rollout.ModePatch}
+	doubted := at(rollout.PhaseSoak, patched, waiting)
+	doubted.Doubted, doubted.Verdict = true, rollout.Inconclusive
+	failing := at(rollout.PhaseGate, patched, waiting)
+	failing.Verdict = rollout.Inconclusive
+	paused := at(rollout.PhaseRoll, waiting)
+	paused.Paused = "by jane"
+	return map[string]rollout.Cluster{
+		"claim":                     at(rollout.PhaseClaim, waiting),
+		"roll, a member on its way": at(rollout.PhaseRoll, running, waiting),
+		"roll, held by a person":    paused,
+		"settle":                    at(rollout.PhaseSettle, patched, waiting),
+		"soak":                      at(rollout.PhaseSoak, patched, waiting),
+		"soak, in doubt":            doubted,
+		"gate":                      at(rollout.PhaseGate, patched, waiting),
+		"gate, checks not passing":  failing,
+		"hold, some patched":        at(rollout.PhaseHold, patched, waiting),
+		"hold, none patched":        at(rollout.PhaseHold, rollout.Slot{Host: "web-1", Outcome: rollout.BackedOut}, waiting),
+		"backout":                   at(rollout.PhaseBackout, patched, waiting),
+		"release":                   at(rollout.PhaseRelease, patched),
+	}
+}
+
+// TestDocumentedStates holds docs/operations.md's table of commands and states against what the rules accept.
+func TestDocumentedStates(t *testing.T) {
+	m := rollout.Message{Actor: "jane", Reason: "because"}
+	may := map[string]func(rollout.Cluster) error{
+		"approve": func(c rollout.Cluster) error { return c.MayApprove(m) },
+		"reject":  func(c rollout.Cluster) error { return c.MayReject(m) },
+		"backout": func(c rollout.Cluster) error { return c.MayBackout(m) },
+		"resume":  func(c rollout.Cluster) error { return mayResume(c, m) },
+	}
+	cut := func(line string) []string {
+		var cells []string
+		for _, c := range strings.Split(strings.Trim(line, "|"), "|") {
+			cells = append(cells, strings.TrimSpace(c))
+		}
+		return cells
+	}
+	var header []string
+	left := phases()
+	for line := range strings.Lines(pageOf(t, "docs/operations.md")) {
+		cells := cut(strings.TrimSpace(line))
+		switch {
+		case cells[0] == "the cluster is in":
+			header = cells
+			continue
+		case header == nil || !strings.HasPrefix(line, "|"):
+			continue
+		}
+		c, ok := left[cells[0]]
+		if !ok {
+			continue
+		}
+		delete(left, cells[0])
+		for i, word := range header {
+			ask, ok := may[strings.Trim(word, "`")]
+			if !ok {
+				continue
+			}
+			err := ask(c)
+			if refused := strings.HasPrefix(cells[i], "refused"); refused != (err != nil) {
+				t.Errorf("docs/operations.md: %s in %q is %q, and the rules say %v", word, cells[0], cells[i], err)
+			}
+		}
+	}
+	for state := range left {
+		t.Errorf("docs/operations.md: the table of commands and states has no row %q", state)
+	}
+	if len(header) != 7 {
+		t.Errorf("docs/operations.md: the table of commands and states has the columns %q, want the state and six commands", header)
+	}
+}
+
+var (
+	testName = regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z][A-Za-z0-9]*\b`)
+	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9]*)\(`)
+)
+
+// TestDocumentedTests looks for the tests that docs/architecture.md calls on.
+func TestDocumentedTests(t *testing.T) {
+	have := map[string]bool{}
+	for _, folder := range []string{"activities", "cmd", "inventory", "playbooks", "testenv", "workflows"} {
+		err := filepath.WalkDir(filepath.Join(top, folder), func(path string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			raw, err := os.ReadFile(path)
+			for _, m := range testFunc.FindAllSubmatch(raw, -1) {
+				have[string(m[1])] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	named := testName.FindAllString(pageOf(t, "docs/architecture.md"), -1)
+	if len(named) < 20 {
+		t.Errorf("docs/architecture.md names %d tests", len(named))
+	}
+	for _, name := range named {
+		if !have[name] {
+			t.Errorf("docs/architecture.md: there is no %s", name)
+		}
+	}
+}
