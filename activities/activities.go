@@ -105,8 +105,24 @@ func targetOf(h inventory.Host) Target {
 	return Target{Host: h.Name, Addr: net.JoinHostPort(h.Address, strconv.Itoa(h.Access.Port)), Access: h.Access}
 }
 
+// clusters are those that the host belongs to, the one that is worked on first. It goes out of service in all of them, and comes back in all.
+func (s scene) clusters() []plan.Other {
+	all := []plan.Other{{Cluster: s.part.Cluster, Accepted: s.part.Accepted}}
+	for _, o := range s.part.Others {
+		if o.Cluster.Has(s.host.Name) {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// consulFor is how the servers of one of these clusters are asked.
+func (s scene) consulFor(c inventory.Cluster) ConsulAccess {
+	return consulOf(s.part, c.Consul, s.host.Name)
+}
+
 // consul is how the cluster's servers are asked: never through the member being worked on, whose agent may be down or lie.
-func (s scene) consul() ConsulAccess { return consulOf(s.part, s.part.Cluster.Consul, s.host.Name) }
+func (s scene) consul() ConsulAccess { return s.consulFor(s.part.Cluster) }
 
 func consulOf(p plan.Part, c inventory.Consul, not string) ConsulAccess {
 	acc := ConsulAccess{Consul: c}
@@ -196,6 +212,7 @@ func (a *Activities) step(ctx context.Context, in StepInput, work func(ctx conte
 		if err := work(ctx, s, &r); err != nil {
 			return "", "", fmt.Errorf("host %q: step %q: %w", in.Host, in.Intent.Action, err)
 		}
+		r.Reason = clip(r.Reason)
 		result := string(r.Verdict)
 		if r.Reason != "" {
 			result += ": " + r.Reason
@@ -209,7 +226,7 @@ func (r *StepResult) pass(reason string)    { r.Verdict, r.Reason = rollout.Pass
 func (r *StepResult) fail(reason string)    { r.Verdict, r.Reason = rollout.Fail, reason }
 func (r *StepResult) unknown(reason string) { r.Verdict, r.Reason = rollout.Inconclusive, reason }
 
-// tell gives connection trouble some time to pass, then reports it as unknown, so that people see what is waited for.
+// orUnknown reports trouble as unknown, so that people see what is waited for.
 func (r *StepResult) orUnknown(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -231,6 +248,16 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
+}
+
+// reasonSize bounds a reason, which people read and history keeps: what it is made of, such as a list of processes, may be long.
+const reasonSize = 1 << 10
+
+func clip(s string) string {
+	if len(s) > reasonSize {
+		s = s[:reasonSize] + " ..."
+	}
+	return strings.ToValidUTF8(s, "?")
 }
 
 // tailSize bounds what of an output enters history.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ func (a *Activities) checkHost(ctx context.Context, s scene, peers []string, r *
 			return nil
 		}
 		if a.Now().After(deadline) {
-			r.Verdict, r.Reason = a.judge(ctx, s.part.Cluster.Name, round, a.probePeers(ctx, s, peers, round.failed))
+			r.Verdict, r.Reason = judge(round, a.probePeers(ctx, s, peers, round.failed))
 			return nil
 		}
 		if err := wait(ctx, time.Duration(pol.Interval)); err != nil {
@@ -50,7 +51,8 @@ type round struct {
 	host    string
 	failed  []inventory.Check
 	reasons []string
-	unknown error
+	unasked []string // names of checks
+	unknown error    // why
 }
 
 func (r round) good() bool { return len(r.failed) == 0 && r.unknown == nil }
@@ -72,6 +74,7 @@ func (a *Activities) probe(ctx context.Context, t Target, checks []inventory.Che
 		ok, reason, err := a.Prober.Probe(ctx, t, c)
 		switch {
 		case err != nil:
+			r.unasked = append(r.unasked, c.Name)
 			r.unknown = errors.Join(r.unknown, fmt.Errorf("check %q on %s: %w", c.Name, t.Host, err))
 		case !ok:
 			r.failed = append(r.failed, c)
@@ -94,15 +97,40 @@ func (a *Activities) probePeers(ctx context.Context, s scene, peers []string, fa
 	return out
 }
 
-// judge tells the patch's fault from a shared one: what unpatched peers fail too says nothing about the patch (P10).
-func (a *Activities) judge(_ context.Context, cluster string, mine round, peers []round) (rollout.Verdict, string) {
+// judge tells the patch's fault from a shared one: a check that an unpatched peer fails too says nothing about the patch, and neither
+// does one that no peer could be asked (P10). Where there is no unpatched peer, the check stands for itself.
+func judge(mine round, peers []round) (rollout.Verdict, string) {
 	if len(mine.failed) == 0 {
 		return rollout.Inconclusive, mine.String()
 	}
-	for _, p := range peers {
-		if len(p.failed) == len(mine.failed) {
-			return rollout.Inconclusive, fmt.Sprintf("%s; but its unpatched peer %s fails the same", mine, p.host)
+	var shared []string
+	for _, c := range mine.failed {
+		why, isShared := sharedCause(c.Name, peers)
+		if !isShared {
+			return rollout.Fail, mine.String()
+		}
+		if !slices.Contains(shared, why) {
+			shared = append(shared, why)
 		}
 	}
-	return rollout.Fail, mine.String()
+	return rollout.Inconclusive, mine.String() + "; but " + strings.Join(shared, ", ")
+}
+
+// sharedCause says why a failed check may not be the patch's fault.
+func sharedCause(check string, peers []round) (why string, ok bool) {
+	passed := false
+	for _, p := range peers {
+		switch {
+		case slices.ContainsFunc(p.failed, func(c inventory.Check) bool { return c.Name == check }):
+			return "its unpatched peer " + p.host + " fails the same", true
+		case slices.Contains(p.unasked, check):
+			why, ok = "its unpatched peers could not be asked", true
+		default:
+			passed = true
+		}
+	}
+	if passed {
+		return "", false
+	}
+	return why, ok
 }

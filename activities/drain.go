@@ -27,15 +27,16 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 			r.Foreign = true
 			return nil
 		}
-		services := serviceNames(s.part.Cluster)
 		var foreign *ForeignError
-		switch err := a.Catalog.Enter(ctx, s.consul(), s.target, services, reason); {
-		case errors.As(err, &foreign):
-			r.fail(foreign.Error())
-			r.Foreign = true
-			return nil
-		case err != nil:
-			return r.orUnknown(ctx, err)
+		for _, c := range s.clusters() {
+			switch err := a.Catalog.Enter(ctx, s.consulFor(c.Cluster), s.target, serviceNames(c.Cluster), reason); {
+			case errors.As(err, &foreign):
+				r.fail(foreign.Error())
+				r.Foreign = true
+				return nil
+			case err != nil:
+				return r.orUnknown(ctx, err)
+			}
 		}
 		deadline := a.Now().Add(time.Duration(s.part.Policy.Drain.Timeout))
 		for samples := 0; samples < 2; {
@@ -58,10 +59,14 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 				}
 			}
 		}
-		if ttl := s.part.Cluster.Consul.DNSTTL; ttl != nil && *ttl > 0 {
-			if err := wait(ctx, time.Duration(*ttl)); err != nil {
-				return err
+		var ttl time.Duration
+		for _, c := range s.clusters() {
+			if t := c.Cluster.Consul.DNSTTL; t != nil {
+				ttl = max(ttl, time.Duration(*t))
 			}
+		}
+		if err := wait(ctx, ttl); err != nil {
+			return err
 		}
 		return a.connectionsGone(ctx, s, deadline, r)
 	})
@@ -69,8 +74,10 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 
 func (a *Activities) connectionsGone(ctx context.Context, s scene, deadline time.Time, r *StepResult) error {
 	var ports []int
-	for _, svc := range s.part.Cluster.Services {
-		ports = append(ports, svc.Port)
+	for _, c := range s.clusters() {
+		for _, svc := range c.Cluster.Services {
+			ports = append(ports, svc.Port)
+		}
 	}
 	limit := s.part.Policy.Drain.Connections
 	for {
@@ -95,17 +102,33 @@ func (a *Activities) connectionsGone(ctx context.Context, s scene, deadline time
 
 // listed says whether the servers still give the member to consumers of any of its services.
 func (a *Activities) listed(ctx context.Context, s scene) (bool, error) {
-	list, err := a.Catalog.Instances(ctx, s.consul(), serviceNames(s.part.Cluster))
-	if err != nil {
-		return false, err
-	}
-	for _, svc := range s.part.Cluster.Services {
-		one := inventory.Cluster{Services: []inventory.Service{svc}}
-		if inService(one, s.host.Name, s.host.Address, list) {
-			return true, nil
+	for _, c := range s.clusters() {
+		list, err := a.Catalog.Instances(ctx, s.consulFor(c.Cluster), serviceNames(c.Cluster))
+		if err != nil {
+			return false, err
+		}
+		for _, svc := range c.Cluster.Services {
+			one := inventory.Cluster{Services: []inventory.Service{svc}}
+			if inService(one, s.host.Name, s.host.Address, list) {
+				return true, nil
+			}
 		}
 	}
 	return false, nil
+}
+
+// back says whether the servers list the member in every cluster that it belongs to.
+func (a *Activities) back(ctx context.Context, s scene) (bool, error) {
+	for _, c := range s.clusters() {
+		list, err := a.Catalog.Instances(ctx, s.consulFor(c.Cluster), serviceNames(c.Cluster))
+		if err != nil {
+			return false, err
+		}
+		if !inService(c.Cluster, s.host.Name, s.host.Address, list) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // Undrain removes our maintenance and nothing else, waits until the servers list the member again, and checks it under
@@ -113,9 +136,11 @@ func (a *Activities) listed(ctx context.Context, s scene) (bool, error) {
 func (a *Activities) Undrain(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
 		var foreign *ForeignError
-		err := a.Catalog.Leave(ctx, s.consul(), s.target, serviceNames(s.part.Cluster), Reason(in.Instance, s.host.Name))
-		if err != nil && !errors.As(err, &foreign) {
-			return r.orUnknown(ctx, err)
+		for _, c := range s.clusters() {
+			err := a.Catalog.Leave(ctx, s.consulFor(c.Cluster), s.target, serviceNames(c.Cluster), Reason(in.Instance, s.host.Name))
+			if err != nil && !errors.As(err, &foreign) {
+				return r.orUnknown(ctx, err)
+			}
 		}
 		if err := a.Claims.Release(ctx, s.consul(), in.Instance, []string{drainKey(s.host.Name)}); err != nil {
 			return r.orUnknown(ctx, err)
@@ -127,8 +152,8 @@ func (a *Activities) Undrain(ctx context.Context, in StepInput) (StepResult, err
 		}
 		deadline := a.Now().Add(time.Duration(s.part.Policy.Checks.Timeout))
 		for samples := 0; samples < 2; {
-			list, err := a.Catalog.Instances(ctx, s.consul(), serviceNames(s.part.Cluster))
-			if err == nil && inService(s.part.Cluster, s.host.Name, s.host.Address, list) {
+			back, err := a.back(ctx, s)
+			if err == nil && back {
 				samples++
 			} else {
 				samples = 0

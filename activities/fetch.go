@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/rollpatch/rollpatch/inventory/campaign"
 )
 
 // Fetch works out the transaction, downloads it while the member still serves, and secures every old package. The canary takes
@@ -31,7 +33,9 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 				r.fail(fmt.Sprintf("its platform %s %s %s is not the canary's %s %s %s: nothing soaked for it", f.OS, f.Release, f.Arch, manifest.OS, manifest.Release, manifest.Arch))
 				return nil
 			}
-			want, left = wanted(*manifest, f.Versions), ""
+			all := want
+			want = wanted(*manifest, f.Versions)
+			left = debt(all, want)
 		}
 		if want == "" {
 			r.pass("nothing to do" + left)
@@ -47,7 +51,7 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			return err
 		}
 		changes := parseChanges(out.Stdout, "change")
-		switch problem := refuse(changes, manifest, out.Stdout); {
+		switch problem := refuse(changes, manifest, s.part.Packages, out.Stdout); {
 		case problem != "":
 			r.fail(problem)
 			return nil
@@ -118,11 +122,42 @@ func wanted(m Manifest, has map[string]string) string {
 	return b.String()
 }
 
+// debt tells what the peer has pending and does not get, because it did not soak.
+func debt(pending, want string) string {
+	got := map[string]bool{}
+	for _, line := range strings.Split(want, "\n") {
+		got[line] = true
+	}
+	n := 0
+	for _, line := range strings.Split(pending, "\n") {
+		if line != "" && !got[line] {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d pending ones did not soak and are left alone", n)
+}
+
 // refuse says why a simulated transaction must not happen, or "".
-func refuse(changes []Change, m *Manifest, out []byte) string {
+func refuse(changes []Change, m *Manifest, p campaign.Packages, out []byte) string {
+	back := map[string]bool{}
+	for _, r := range rows(out) {
+		if r[0] == "back" && len(r) >= 4 {
+			back[r[1]+" "+r[2]] = r[3] != "missing"
+		}
+	}
+	listed := campaign.Packages{Exclude: p.Exclude} // what include leaves out may still be needed by what it names
 	for _, c := range changes {
 		if c.New == "" {
 			return fmt.Sprintf("the transaction would remove %s %s, which the plan does not list", c.Name, c.Old)
+		}
+		if !listed.Match(c.Name) {
+			return fmt.Sprintf("the transaction would bring %s %s, which the campaign excludes", c.Name, c.New)
+		}
+		if c.Old != "" && !back[c.Name+" "+c.Old] { // not told is no way back either
+			return fmt.Sprintf("no way back: %s %s is neither in a repository nor in a cache", c.Name, c.Old)
 		}
 		if m == nil {
 			continue
@@ -133,11 +168,6 @@ func refuse(changes []Change, m *Manifest, out []byte) string {
 		}
 		if !soaked {
 			return fmt.Sprintf("the transaction would bring %s %s, which did not soak on the canary", c.Name, c.New)
-		}
-	}
-	for _, r := range rows(out) {
-		if r[0] == "back" && len(r) >= 4 && r[3] == "missing" {
-			return fmt.Sprintf("no way back: %s %s is neither in a repository nor in a cache", r[1], r[2])
 		}
 	}
 	return ""

@@ -24,12 +24,8 @@ func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error)
 				return nil
 			}
 		}
-		clusters := append([]plan.Other{{Cluster: s.part.Cluster, Accepted: s.part.Accepted}}, s.part.Others...)
-		for _, c := range clusters {
-			if !c.Cluster.Has(s.host.Name) {
-				continue
-			}
-			list, err := a.Catalog.Instances(ctx, consulOf(s.part, c.Cluster.Consul, s.host.Name), serviceNames(c.Cluster))
+		for _, c := range s.clusters() {
+			list, err := a.Catalog.Instances(ctx, s.consulFor(c.Cluster), serviceNames(c.Cluster))
 			if err != nil {
 				return r.orUnknown(ctx, err)
 			}

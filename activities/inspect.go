@@ -75,20 +75,22 @@ func (a *Activities) osID(ctx context.Context, s scene) (string, error) {
 
 // foreign says which maintenance of somebody else keeps this host out of service, or "".
 func (a *Activities) foreign(ctx context.Context, s scene, instance string) (string, error) {
-	list, err := a.Catalog.Instances(ctx, s.consul(), serviceNames(s.part.Cluster))
-	if err != nil {
-		return "", err
-	}
-	for _, i := range list {
-		if !s.is(i) {
-			continue
+	for _, c := range s.clusters() {
+		list, err := a.Catalog.Instances(ctx, s.consulFor(c.Cluster), serviceNames(c.Cluster))
+		if err != nil {
+			return "", err
 		}
-		if i.NodeMaint != "" {
-			return fmt.Sprintf("node %s is in maintenance by somebody else: %q", i.Node, i.NodeMaint), nil
-		}
-		for _, reason := range i.Maintenance {
-			if reason != Reason(instance, s.host.Name) {
-				return fmt.Sprintf("service %s on %s is in maintenance by somebody else: %q", i.Service, i.Node, reason), nil
+		for _, i := range list {
+			if !s.is(i) {
+				continue
+			}
+			if i.NodeMaint != "" {
+				return (&ForeignError{Node: i.Node, Reason: i.NodeMaint}).Error(), nil
+			}
+			for _, reason := range i.Maintenance {
+				if reason != Reason(instance, s.host.Name) {
+					return (&ForeignError{Node: i.Node, Service: i.Service, Reason: reason}).Error(), nil
+				}
 			}
 		}
 	}

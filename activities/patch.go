@@ -50,7 +50,7 @@ func (a *Activities) transact(ctx context.Context, in StepInput, name string, wa
 		}
 		reasons, err := a.rebootReasons(ctx, s, osID)
 		if err != nil {
-			return r.orFail(ctx, err)
+			return r.orUnknown(ctx, err) // it is no word on the patch
 		}
 		r.NeedsReboot = len(reasons) > 0
 		text := fmt.Sprintf("%d packages", len(changes))

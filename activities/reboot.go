@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"go.temporal.io/sdk/temporal"
 )
 
 // rebootPoll is how often a rebooting host is asked for its boot id. Each ask is a real handshake: a bare connect would be
@@ -15,33 +17,21 @@ const rebootPoll = time.Second
 // time-out it is unknown, and the next call goes on asking.
 func (a *Activities) Reboot(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
-		deadline := a.Now().Add(time.Duration(s.part.Policy.Timeouts.Reboot))
-		began := a.Now()
-		now, err := a.Runner.BootID(ctx, s.target)
-		if err == nil && now == in.Boot {
-			osID, err := a.osID(ctx, s)
-			if err != nil {
-				return r.orUnknown(ctx, err)
-			}
-			script, err := s.script(a, osID, "reboot")
-			if err != nil {
-				return err
-			}
-			// The connection dies with the host: whatever Run says, the boot id decides.
-			started, stop := context.WithTimeout(ctx, 30*time.Second)
-			out, err := a.Runner.Run(started, s.target, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Deadline: time.Minute}, func(RunOutcome) {})
-			stop()
-			switch {
-			case err == nil && out.State == RunStale:
-				r.unknown("refused by the host: " + out.Reason)
-				return nil
-			case err == nil && out.State == RunExited && out.Exit != 0:
-				r.unknown("the reboot was refused: " + exitReason(out))
-				return nil
-			}
+		if in.Boot == "" {
+			return temporal.NewNonRetryableApplicationError("no boot id to tell the next boot from", ErrBadInput, nil)
 		}
-		for {
-			now, err = a.Runner.BootID(ctx, s.target)
+		began := a.Now()
+		deadline := began.Add(time.Duration(s.part.Policy.Timeouts.Reboot))
+		for asked := false; ; {
+			now, err := a.Runner.BootID(ctx, s.target)
+			// Not only at first: a host that could not be reached then has not been told to reboot.
+			if err == nil && now == in.Boot && !asked {
+				asked = true
+				if err := a.askReboot(ctx, s, in, r); err != nil || r.Verdict != "" {
+					return err
+				}
+				continue
+			}
 			if err == nil && now != in.Boot {
 				r.Boot = now
 				r.pass(fmt.Sprintf("back with boot id %s after %s", now, a.Now().Sub(began).Round(100*time.Millisecond)))
@@ -67,4 +57,27 @@ func (a *Activities) Reboot(ctx context.Context, in StepInput) (StepResult, erro
 			}
 		}
 	})
+}
+
+// askReboot starts the reboot's run, or attaches to it. The connection dies with the host: whatever it says but a refusal, the boot id
+// decides.
+func (a *Activities) askReboot(ctx context.Context, s scene, in StepInput, r *StepResult) error {
+	osID, err := a.osID(ctx, s)
+	if err != nil {
+		return r.orUnknown(ctx, err)
+	}
+	script, err := s.script(a, osID, "reboot")
+	if err != nil {
+		return err
+	}
+	started, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	out, err := a.Runner.Run(started, s.target, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Deadline: time.Minute}, func(RunOutcome) {})
+	switch {
+	case err == nil && out.State == RunStale:
+		r.unknown("refused by the host: " + out.Reason)
+	case err == nil && out.State == RunExited && out.Exit != 0:
+		r.unknown("the reboot was refused: " + exitReason(out))
+	}
+	return nil
 }

@@ -12,15 +12,21 @@ import (
 
 // The exit statuses of playbook scripts.
 const (
-	exitOther     = 10 // the transaction would touch something that is not listed
-	exitLock      = 11
-	exitVersion   = 12
-	exitSpace     = 13
-	exitSource    = 14
-	exitManager   = 20
-	exitNotClean  = 21
-	exitUntouched = exitManager // every status below it, but 0, left the packages as they were
+	exitArgument = 2
+	exitOther    = 10 // the transaction would touch something that is not listed
+	exitLock     = 11
+	exitVersion  = 12
+	exitSpace    = 13
+	exitSource   = 14
+	exitManager  = 20
+	exitNotClean = 21
 )
+
+// untouched says that a status promises that the packages are as they were. One that the table does not know, such as that of a
+// shell that stumbled half way, promises nothing.
+func untouched(exit int) bool {
+	return exit == exitArgument || exit >= exitOther && exit <= exitSource
+}
 
 // unreachableFor is how long an activity tries by itself before it reports that a host cannot be reached, so that people see
 // what is waited for. The run on the host does not care.
@@ -52,7 +58,7 @@ func (a *Activities) run(ctx context.Context, s scene, in StepInput, script []by
 		r.unknown("the host says its run is " + string(out.State))
 	case out.Exit != 0:
 		r.fail(exitReason(out))
-		r.Nothing = out.Exit < exitUntouched
+		r.Nothing = untouched(out.Exit)
 	}
 	return out, nil
 }
@@ -62,7 +68,7 @@ var errUnreachable = errors.New("nothing heard of the host for " + unreachableFo
 // exitReason puts a script's status and its last words together.
 func exitReason(out RunOutcome) string {
 	why := map[int]string{
-		exitOther: "the transaction would touch packages that are not listed", exitLock: "the package lock did not become free in time",
+		exitArgument: "an argument is not what the script takes", exitOther: "the transaction would touch packages that are not listed", exitLock: "the package lock did not become free in time",
 		exitVersion: "a version is not to be had", exitSpace: "not enough space", exitSource: "the repository cannot be reached or its signature is not valid",
 		exitManager: "the package manager failed", exitNotClean: "the package database is not clean afterwards",
 	}[out.Exit]
@@ -72,16 +78,14 @@ func exitReason(out RunOutcome) string {
 	if last := lastWords(out.Stderr); last != "" {
 		why += ": " + last
 	}
-	if len(why) > 500 {
-		why = why[:500]
-	}
-	return why
+	return clip(why)
 }
 
-// orFail is for read-only scripts: a status of their own is a fail, everything else is unknown.
+// orFail is for read-only scripts: a status of their own is a fail, but for those whose cause can clear itself; everything else is
+// unknown.
 func (r *StepResult) orFail(ctx context.Context, err error) error {
 	var exit interface{ ExitStatus() int }
-	if errors.As(err, &exit) {
+	if errors.As(err, &exit) && exit.ExitStatus() != exitLock && exit.ExitStatus() != exitSource {
 		r.Verdict, r.Reason = rollout.Fail, err.Error()
 		return nil
 	}

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type facts struct {
 
 func parseFacts(out []byte) (facts, error) {
 	f := facts{Versions: map[string]string{}, Holds: map[string]bool{}}
+	told := false
 	for _, r := range rows(out) {
 		if len(r) < 2 {
 			continue
@@ -52,7 +54,7 @@ func parseFacts(out []byte) (facts, error) {
 			}
 			f.Seq = n
 		case "dpkg":
-			f.Dirty = r[1] != "clean"
+			f.Dirty, told = r[1] != "clean", true
 		case "pkg":
 			if len(r) < 3 {
 				return f, fmt.Errorf("facts: row %q has no version", strings.Join(r, " "))
@@ -63,6 +65,9 @@ func parseFacts(out []byte) (facts, error) {
 	}
 	if f.Boot == "" || f.OS == "" {
 		return f, fmt.Errorf("facts: no os or boot id in %d rows", len(rows(out)))
+	}
+	if !told {
+		return f, errors.New("facts: not a word on whether the package database is clean")
 	}
 	return f, nil
 }

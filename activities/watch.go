@@ -51,13 +51,15 @@ func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, err
 
 // sample is one look at all patched members.
 func (a *Activities) sample(ctx context.Context, p plan.Part, in WatchInput) (rollout.Verdict, string, error) {
+	if len(in.Patched) == 0 {
+		return rollout.Inconclusive, "no patched member to look at", nil
+	}
 	verdict, reasons := rollout.Pass, []string(nil)
 	for _, name := range in.Patched {
-		h, ok := p.Host(name)
-		if !ok {
-			continue
+		s, err := a.scene(ctx, in.Part, name)
+		if err != nil {
+			return "", "", err // nobody looked at is no pass
 		}
-		s := scene{part: p, host: h, target: targetOf(h)}
 		bad := a.probeAll(ctx, s)
 		for again := 1; !bad.good() && again < p.Policy.Checks.Passes; again++ {
 			if err := wait(ctx, time.Duration(p.Policy.Checks.Interval)); err != nil {
@@ -71,11 +73,11 @@ func (a *Activities) sample(ctx context.Context, p plan.Part, in WatchInput) (ro
 		if bad.good() {
 			continue
 		}
-		v, why := a.judge(ctx, p.Cluster.Name, bad, a.probePeers(ctx, s, in.Peers, bad.failed))
+		v, why := judge(bad, a.probePeers(ctx, s, in.Peers, bad.failed))
 		reasons = append(reasons, why)
 		if v == rollout.Fail || verdict == rollout.Pass {
 			verdict = v
 		}
 	}
-	return verdict, strings.Join(reasons, "; "), nil
+	return verdict, clip(strings.Join(reasons, "; ")), nil
 }

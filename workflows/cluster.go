@@ -218,7 +218,9 @@ func (c *cluster) watch(ctx workflow.Context, a rollout.Action) {
 	}
 	in.Intent = intend(ctx, &c.WatchAudit, "watch", strings.Join(patched, ","), "", "soak "+itoa(c.SoakNo))
 	var r activities.WatchResult
-	err := workflow.ExecuteActivity(options(ctx, c.queue(), "watch "+strings.Join(patched, ", "), 2*time.Hour), "Watch", in).Get(ctx, &r)
+	opts := options(ctx, c.queue(), "watch "+strings.Join(patched, ", "), 2*time.Hour)
+	opts = workflow.WithWaitForCancellation(opts, false) // it only reads: nobody need wait until it has heard of its end
+	err := workflow.ExecuteActivity(opts, "Watch", in).Get(ctx, &r)
 	switch {
 	case temporal.IsCanceledError(err):
 		return

@@ -81,8 +81,8 @@ func (p page) blocks() []block {
 	return out
 }
 
-// words splits a line as a shell does, up to a pipe, a redirection or a second command.
-func words(line string) ([]string, error) {
+// shellWords splits a line as a shell does, up to a pipe, a redirection or a second command.
+func shellWords(line string) ([]string, error) {
 	var (
 		out    []string
 		word   strings.Builder
@@ -120,17 +120,17 @@ func words(line string) ([]string, error) {
 	return out, nil
 }
 
-func TestWords(t *testing.T) {
+func TestShellWords(t *testing.T) {
 	for line, want := range map[string][]string{
 		`rollpatch approve monthly --reason "pages are fine"`: {"rollpatch", "approve", "monthly", "--reason", "pages are fine"},
 		`rollpatch list -o json | jq -r '.[0].instance'`:      {"rollpatch", "list", "-o", "json"},
 		`rollpatch why ''`: {"rollpatch", "why", ""},
 	} {
-		if got, err := words(line); err != nil || !slices.Equal(got, want) {
-			t.Errorf("words(%s) = %q, %v, want %q", line, got, err, want)
+		if got, err := shellWords(line); err != nil || !slices.Equal(got, want) {
+			t.Errorf("shellWords(%s) = %q, %v, want %q", line, got, err, want)
 		}
 	}
-	if got, err := words(`rollpatch approve --reason "never closed`); err == nil {
+	if got, err := shellWords(`rollpatch approve --reason "never closed`); err == nil {
 		t.Errorf("words of an open quote = %q, want an error", got)
 	}
 }
@@ -163,13 +163,13 @@ func understood(argv []string) error {
 
 func TestUnderstood(t *testing.T) {
 	for _, good := range []string{"run -i other.yaml campaign.yaml", "status", "why web-1", `abort monthly --reason "..."`} {
-		argv, _ := words(good)
+		argv, _ := shellWords(good)
 		if err := understood(argv); err != nil {
 			t.Errorf("rollpatch %s: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"", "freeze now", "run", "run --soon campaign.yaml", "status one two three --flag", "list web"} {
-		argv, _ := words(bad)
+	for _, bad := range []string{"", "freeze now", "freeze --help", "run", "run --soon campaign.yaml", "status one two three --flag", "list web"} {
+		argv, _ := shellWords(bad)
 		if understood(argv) == nil {
 			t.Errorf("rollpatch %s is understood", bad)
 		}
@@ -194,8 +194,9 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 	daemon := daemonFlags(t)
 	seen := map[string]int{}
-	check := func(where, line string) {
-		argv, err := words(line)
+	// A command that prose mentions may lack its arguments; one that is typed may not.
+	check := func(where, line string, isTyped bool) {
+		argv, err := shellWords(line)
 		for len(argv) > 0 && (strings.Contains(argv[0], "=") || argv[0] == "sudo") {
 			argv = argv[1:]
 		}
@@ -206,6 +207,9 @@ func TestDocumentedCommands(t *testing.T) {
 		seen[argv[0]]++
 		switch argv[0] {
 		case "rollpatch":
+			if !isTyped && len(argv) == 2 {
+				argv = append(argv, "--help")
+			}
 			if err := understood(argv[1:]); err != nil {
 				t.Errorf("%s: %s: %v", where, line, err)
 			}
@@ -236,11 +240,11 @@ func TestDocumentedCommands(t *testing.T) {
 				t.Errorf("%s:%d: a session in which nothing is typed", p.name, b.line)
 			}
 			for _, m := range lines {
-				check(fmt.Sprintf("%s:%d", p.name, b.line), m[1])
+				check(fmt.Sprintf("%s:%d", p.name, b.line), m[1], true)
 			}
 		}
 		for _, m := range inline.FindAllStringSubmatch(prose, -1) {
-			check(p.name, m[1])
+			check(p.name, m[1], false)
 		}
 	}
 	for _, name := range []string{"rollpatch", "rollpatchd", "make"} {

@@ -107,6 +107,9 @@ func sdkLogger(log *zap.Logger) sdklog.Logger {
 // stopTimeout is how long a stopping worker waits for activities to leave; what they follow goes on on its host.
 const stopTimeout = 5 * time.Second
 
+// heartbeatEvery bounds how long the SDK holds a heartbeat back.
+const heartbeatEvery = 5 * time.Second
+
 // Start runs a worker on a client until stop is called.
 func Start(c client.Client, o Options) (stop func(), err error) {
 	bodies, err := store.NewFolder(o.Store)
@@ -129,7 +132,8 @@ func Start(c client.Client, o Options) (stop func(), err error) {
 		Runner: pool, Catalog: servers, Claims: servers, Prober: health.New(pool, pool), Notifier: notify.New(secrets.Resolve), Store: bodies, Audit: chain,
 		Scripts: scripts{books}, Workflows: asker{c}, Actor: fmt.Sprintf("worker %s pid %d", host, os.Getpid()), Now: time.Now, Log: o.Log,
 	}
-	options := worker.Options{WorkerStopTimeout: stopTimeout, MaxConcurrentActivityExecutionSize: 200}
+	// A heartbeat also brings the news that an activity is no longer wanted: held back for long, an abort would wait for it.
+	options := worker.Options{WorkerStopTimeout: stopTimeout, MaxConcurrentActivityExecutionSize: 200, MaxHeartbeatThrottleInterval: heartbeatEvery}
 	flows := worker.New(c, workflows.Queue, options)
 	workflows.Register(flows)
 	workers := []worker.Worker{flows}

@@ -1,0 +1,198 @@
+package activities
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// transaction brings openssl up and libnew in.
+var transaction = []Change{{Name: "openssl", Old: "1.0", New: "1.1"}, {Name: "libnew", New: "2.0"}}
+
+func (w *world) transaction(in *StepInput) {
+	in.Changes, _ = w.Put(nil, plan.Body(transaction))
+}
+
+func exits(status int) func(Run) (RunOutcome, error) {
+	return func(Run) (RunOutcome, error) {
+		return RunOutcome{State: RunExited, Exit: status, BootID: "boot-b", Kept: "/var/lib/rollpatch/runs/run-1", Stdout: []byte("out\n"), Stderr: []byte("first\nE: broken\nlast\n")}, nil
+	}
+}
+
+const verified = "pkg\topenssl\t1.1\tinstalled\npkg\tlibnew\t2.0\tinstalled\ndpkg\tclean\n"
+const restored = "pkg\topenssl\t1.0\tinstalled\npkg\tlibnew\t-\tnot-installed\ndpkg\tclean\n"
+
+func TestPatch(t *testing.T) {
+	given := func(also func(w *world, p *plan.Part, in *StepInput)) func(w *world, p *plan.Part, in *StepInput) {
+		return func(w *world, p *plan.Part, in *StepInput) {
+			w.transaction(in)
+			w.says["verify"], w.outcome = verified, exits(0)
+			if also != nil {
+				also(w, p, in)
+			}
+		}
+	}
+	rows := []stepRow{
+		{"exactly the transaction is given, and proven", given(nil), rollout.Pass, "2 packages", func(t *testing.T, w *world, r StepResult) {
+			run := w.runs[0]
+			if run.ID != "run-1" || run.Seq != 7 || string(run.Script) != "apply" || run.Deadline != time.Hour || run.Step != "patch" {
+				t.Errorf("run %+v", run)
+			}
+			if got, want := run.Env["ROLLPATCH_CHANGES"], "openssl\t1.0\t1.1\nlibnew\t-\t2.0\n"; got != want || run.Env["ROLLPATCH_LEDGER"] != instance || run.Env["ROLLPATCH_REPAIR"] != "" {
+				t.Errorf("env %q, want changes %q", run.Env, want)
+			}
+			if r.Boot != "boot-b" || r.NeedsReboot || r.Kept == "" || !strings.Contains(r.Tail, "E: broken") {
+				t.Errorf("result %+v", r)
+			}
+		}},
+		{"after an interruption it is repaired first", given(func(w *world, p *plan.Part, in *StepInput) { in.Repair = true }), rollout.Pass, "", func(t *testing.T, w *world, r StepResult) {
+			if w.runs[0].Env["ROLLPATCH_REPAIR"] != "1" {
+				t.Errorf("env %q", w.runs[0].Env)
+			}
+		}},
+		{"a signal asks for a reboot", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.says["reboot-needed"] = "reason\tkernel 6.2 is installed\n"
+		}),
+			rollout.Pass, "a reboot is needed: kernel 6.2 is installed", func(t *testing.T, w *world, r StepResult) {
+				if !r.NeedsReboot {
+					t.Error("needs no reboot")
+				}
+			}},
+		{"signals that cannot be read say nothing about the patch", given(func(w *world, p *plan.Part, in *StepInput) { w.cannot["reboot-needed"] = statusError(2) }),
+			rollout.Inconclusive, "ended with status 2", nil},
+		{"hundreds of signals do not fill the history", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.says["reboot-needed"] = strings.Repeat("reason\tpostgrés still uses the replaced /lib/libc.so\n", 500)
+		}), rollout.Pass, "a reboot is needed", func(t *testing.T, w *world, r StepResult) {
+			if len(r.Reason) > reasonSize+10 || !utf8.ValidString(r.Reason) {
+				t.Errorf("%d bytes, valid %t", len(r.Reason), utf8.ValidString(r.Reason))
+			}
+		}},
+		{"a run that was cut short is neither done nor untouched", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{State: RunInterrupted, Reason: "another boot"}, nil }
+		}), rollout.Fail, "cut short: another boot", func(t *testing.T, w *world, r StepResult) {
+			if !r.Interrupted || r.Nothing {
+				t.Errorf("result %+v", r)
+			}
+		}},
+		{"a run that the host refuses as stale is inconclusive", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{State: RunStale, Reason: "number 9 was seen"}, nil }
+		}), rollout.Inconclusive, "refused by the host: number 9 was seen", nil},
+		{"a run that the host still calls running is inconclusive", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{State: RunRunning}, nil }
+		}), rollout.Inconclusive, "running", nil},
+		{"a host that cannot be reached is inconclusive", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{}, errors.New("connection refused") }
+		}), rollout.Inconclusive, "connection refused", nil},
+		{"a host whose system cannot be told is inconclusive", given(func(w *world, p *plan.Part, in *StepInput) { w.cannot[osRelease] = errors.New("connection refused") }),
+			rollout.Inconclusive, "connection refused", nil},
+		{"a wrong version after a good exit is a fail that names it", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.says["verify"] = "pkg\topenssl\t1.0\tinstalled\npkg\tlibnew\t-\tnot-installed\ndpkg\tclean\n"
+		}), rollout.Fail, "openssl is 1.0, not 1.1; libnew is -, not 2.0", func(t *testing.T, w *world, r StepResult) {
+			if r.Nothing {
+				t.Error("counts as untouched")
+			}
+		}},
+		{"a package database that is not clean is a fail", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.says["verify"] = strings.Replace(verified, "clean", "dirty", 1)
+		}),
+			rollout.Fail, "the package database is not clean", nil},
+		{"a package database of which nothing is said is not clean", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.says["verify"] = strings.Replace(verified, "dpkg\tclean\n", "", 1)
+		}),
+			rollout.Fail, "the package database is not clean", nil},
+		{"versions that cannot be read are inconclusive", given(func(w *world, p *plan.Part, in *StepInput) { w.cannot["verify"] = statusError(20) }), rollout.Inconclusive, "status 20", nil},
+	}
+	for status, why := range map[int]string{
+		2: "an argument", 10: "packages that are not listed", 11: "lock", 12: "version", 13: "space", 14: "repository",
+		1: "ended with status 1", 9: "ended with status 9", 15: "ended with status 15", 20: "package manager failed", 21: "not clean afterwards", 137: "ended with status 137",
+	} {
+		promised := status == 2 || status >= 10 && status <= 14
+		rows = append(rows, stepRow{
+			fmt.Sprintf("status %d is a fail, and leaves the packages as they were: %t", status, promised),
+			given(func(w *world, p *plan.Part, in *StepInput) { w.outcome = exits(status) }), rollout.Fail, why,
+			func(t *testing.T, w *world, r StepResult) {
+				if r.Nothing != promised || !strings.HasSuffix(r.Reason, ": E: broken") {
+					t.Errorf("nothing %t, want %t; reason %q", r.Nothing, promised, r.Reason)
+				}
+			},
+		})
+	}
+	tell(t, "patch", (*Activities).Patch, rows)
+}
+
+func TestBackout(t *testing.T) {
+	tell(t, "backout", (*Activities).Backout, []stepRow{
+		{"what was there before is there again, and what was new is gone", func(w *world, p *plan.Part, in *StepInput) {
+			w.transaction(in)
+			w.says["verify"], w.outcome = restored, exits(0)
+		}, rollout.Pass, "2 packages", func(t *testing.T, w *world, r StepResult) {
+			if string(w.runs[0].Script) != "backout" || w.runs[0].Env["ROLLPATCH_CHANGES"] != "openssl\t1.0\t1.1\nlibnew\t-\t2.0\n" {
+				t.Errorf("run %+v", w.runs[0])
+			}
+		}},
+		{"a new package that stayed is a fail", func(w *world, p *plan.Part, in *StepInput) {
+			w.transaction(in)
+			w.says["verify"], w.outcome = strings.Replace(restored, "libnew\t-", "libnew\t2.0", 1), exits(0)
+		}, rollout.Fail, "libnew is 2.0, not -", nil},
+	})
+}
+
+func TestUnreachable(t *testing.T) {
+	tell(t, "patch", (*Activities).Patch, []stepRow{
+		{"a host that falls silent is reported after two minutes, so that people see what is waited for", func(w *world, p *plan.Part, in *StepInput) {
+			w.transaction(in)
+			w.silent = true
+		}, rollout.Inconclusive, "nothing heard of the host for 2m0s", nil},
+	})
+}
+
+func TestReboot(t *testing.T) {
+	away := errors.New("connection refused")
+	given := func(boots ...any) func(w *world, p *plan.Part, in *StepInput) {
+		return func(w *world, p *plan.Part, in *StepInput) { w.boots, in.Boot = boots, "boot-a" }
+	}
+	runs := func(want int) func(t *testing.T, w *world, r StepResult) {
+		return func(t *testing.T, w *world, r StepResult) {
+			if w.did("run reboot") != want {
+				t.Errorf("%d runs, want %d", w.did("run reboot"), want)
+			}
+		}
+	}
+	tell(t, "reboot", (*Activities).Reboot, []stepRow{
+		{"in the boot that it must leave, the run starts once, and another boot id proves it", given("boot-a", "boot-a", away, away, "boot-b"), rollout.Pass, "back with boot id boot-b",
+			func(t *testing.T, w *world, r StepResult) {
+				runs(1)(t, w, r)
+				if r.Boot != "boot-b" || w.runs[0].ID != "run-1" || w.runs[0].Seq != 7 || w.runs[0].Deadline != time.Minute {
+					t.Errorf("boot %q, run %+v", r.Boot, w.runs[0])
+				}
+			}},
+		{"in another boot it is proven, and nothing is started", given("boot-b"), rollout.Pass, "boot-b", runs(0)},
+		{"a host that could not be reached at first is told to reboot as soon as it is there", given(away, away, "boot-a", "boot-b"), rollout.Pass, "boot-b", runs(1)},
+		{"a run that dies with the connection is no failure", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a", away, "boot-b")(w, p, in)
+			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{}, errors.New("connection lost") }
+		}, rollout.Pass, "boot-b", runs(1)},
+		{"late is inconclusive, with the last trouble", given("boot-a", away), rollout.Inconclusive, "not back 5m after the reboot: connection refused", runs(1)},
+		{"up and never rebooted is inconclusive", given("boot-a"), rollout.Inconclusive, "it is up and has not rebooted", runs(1)},
+		{"a changed host key is inconclusive at once, with a text of its own", given("boot-a", fmt.Errorf("web-1: %w", keyError{})), rollout.Inconclusive, "it came back with another host key, which is never accepted: web-1: host key changed",
+			func(t *testing.T, w *world, r StepResult) {
+				if w.did("boot id") != 2 {
+					t.Errorf("asked %d times", w.did("boot id"))
+				}
+			}},
+		{"a reboot that the host refuses is inconclusive", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a")(w, p, in)
+			w.outcome = exits(1)
+		}, rollout.Inconclusive, "the reboot was refused", nil},
+		{"a stale reboot is inconclusive", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a")(w, p, in)
+			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{State: RunStale, Reason: "number 9 was seen"}, nil }
+		}, rollout.Inconclusive, "refused by the host: number 9 was seen", nil},
+	})
+}

@@ -1,0 +1,430 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// theSecret is what the references of every test's inventory lead to; nothing that leaves an activity may hold it.
+const theSecret = "correct-horse-battery-staple"
+
+var secretFile string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "activities")
+	if err != nil {
+		panic(err)
+	}
+	secretFile = filepath.Join(dir, "token")
+	if err := errors.Join(os.WriteFile(secretFile, []byte(theSecret), 0o600), os.Setenv("ROLLPATCH_TEST_TOKEN", theSecret)); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+// world is everything that activities touch. What it is asked stands in log, in order.
+type world struct {
+	log         []string
+	boots       []any // what the host says of its boot id: a string or an error; the last one stays
+	outcome     func(Run) (RunOutcome, error)
+	silent      bool // the host says nothing of its run
+	runs        []Run
+	says        map[string]string // script to its output
+	cannot      map[string]error  // script to the error of asking it
+	instances   []Instance
+	catalog     func(asked int) error
+	foreign     map[string]*ForeignError // by service
+	enter       error
+	leave       error
+	sticky      bool // the servers never hear of maintenance
+	records     map[string]Claim
+	claims      error
+	probe       func(host, check string, asked int) (bool, string, error)
+	left        func(asked int) (int, error) // connections
+	undelivered map[string]error
+	told        []string
+	bodies      map[string][]byte
+	entries     []audit.Entry
+	auditFails  audit.Kind
+	accesses    []ConsulAccess
+	ports       []int
+	counts      map[string]int
+}
+
+func newWorld() *world {
+	w := &world{
+		says: map[string]string{osRelease: "debian\n"}, cannot: map[string]error{}, records: map[string]Claim{}, bodies: map[string][]byte{},
+		foreign: map[string]*ForeignError{}, undelivered: map[string]error{}, counts: map[string]int{}, boots: []any{"boot-a"},
+		catalog: func(int) error { return nil },
+		probe:   func(string, string, int) (bool, string, error) { return true, "", nil },
+		left:    func(int) (int, error) { return 0, nil },
+		outcome: func(Run) (RunOutcome, error) { return RunOutcome{State: RunExited, BootID: "boot-a"}, nil },
+	}
+	for _, name := range []string{"web-1", "web-2", "web-3"} {
+		w.instances = append(w.instances, Instance{Node: name, Service: "http", ServiceID: "http", Status: "passing"})
+	}
+	return w
+}
+
+func (w *world) activities() *Activities {
+	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Actor: "worker-1", Now: time.Now}
+}
+
+func (w *world) note(format string, args ...any) int {
+	line := fmt.Sprintf(format, args...)
+	w.log = append(w.log, line)
+	w.counts[line]++
+	return w.counts[line]
+}
+
+func (w *world) did(line string) int { return w.counts[line] }
+
+func (w *world) Script(family, osID, name string) ([]byte, error) {
+	if family+osID != "debian" {
+		return nil, fmt.Errorf("no playbook for %q", family+osID)
+	}
+	return []byte(name), nil
+}
+
+func (w *world) Run(ctx context.Context, t Target, r Run, seen func(RunOutcome)) (RunOutcome, error) {
+	w.note("run %s", r.Script)
+	w.runs = append(w.runs, r)
+	if w.silent {
+		<-ctx.Done()
+		return RunOutcome{}, ctx.Err()
+	}
+	return w.outcome(r)
+}
+
+func (w *world) Status(context.Context, Target, string) (RunOutcome, error) {
+	return RunOutcome{}, errors.New("no activity asks for it")
+}
+
+func (w *world) BootID(context.Context, Target) (string, error) {
+	n := w.note("boot id")
+	switch b := w.boots[min(n, len(w.boots))-1].(type) {
+	case error:
+		return "", b
+	default:
+		return b.(string), nil
+	}
+}
+
+func (w *world) Query(_ context.Context, _ Target, script []byte, _ map[string]string) ([]byte, error) {
+	if err := w.cannot[string(script)]; err != nil {
+		return nil, err
+	}
+	return []byte(w.says[string(script)]), nil
+}
+
+func (w *world) Instances(_ context.Context, c ConsulAccess, services []string) ([]Instance, error) {
+	w.accesses = append(w.accesses, c)
+	if err := w.catalog(w.note("catalog")); err != nil {
+		return nil, err
+	}
+	var out []Instance
+	for _, i := range w.instances {
+		if slices.Contains(services, i.Service) {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+func (w *world) Enter(_ context.Context, c ConsulAccess, m Target, services []string, reason string) error {
+	w.accesses = append(w.accesses, c)
+	for _, s := range services {
+		w.note("enter %s", s)
+		if f := w.foreign[s]; f != nil {
+			return f
+		}
+	}
+	if w.enter != nil {
+		return w.enter
+	}
+	for i := range w.instances {
+		if in := &w.instances[i]; in.Node == m.Host && slices.Contains(services, in.Service) && !w.sticky {
+			in.Maintenance = []string{reason}
+		}
+	}
+	return nil
+}
+
+func (w *world) Leave(_ context.Context, c ConsulAccess, m Target, services []string, reason string) error {
+	w.accesses = append(w.accesses, c)
+	if w.leave != nil {
+		return w.leave
+	}
+	var foreign error
+	for _, s := range services {
+		w.note("leave %s", s)
+		if f := w.foreign[s]; f != nil {
+			foreign = f
+		}
+	}
+	for i := range w.instances {
+		if in := &w.instances[i]; in.Node == m.Host && slices.Contains(services, in.Service) {
+			in.Maintenance = slices.DeleteFunc(in.Maintenance, func(r string) bool { return r == reason })
+		}
+	}
+	return foreign
+}
+
+func (w *world) Probe(_ context.Context, t Target, c inventory.Check) (bool, string, error) {
+	return w.probe(t.Host, c.Name, w.note("probe %s %s", t.Host, c.Name))
+}
+
+func (w *world) Connections(_ context.Context, _ Target, ports []int) (int, error) {
+	w.ports = ports
+	return w.left(w.note("connections"))
+}
+
+func (w *world) Notify(_ context.Context, n campaign.Notify, _ Notice) error {
+	w.told = append(w.told, n.Name)
+	return w.undelivered[n.Name]
+}
+
+func (w *world) Put(_ context.Context, body []byte) (string, error) {
+	d := plan.Digest(json.RawMessage(body))
+	w.bodies[d] = body
+	return d, nil
+}
+
+func (w *world) Get(_ context.Context, digest string) ([]byte, error) {
+	body, ok := w.bodies[digest]
+	if !ok {
+		return nil, errors.New("not there")
+	}
+	return body, nil
+}
+
+func (w *world) Append(_ context.Context, e audit.Entry) error {
+	if e.Kind == w.auditFails {
+		return errors.New("disk full")
+	}
+	w.note("audit %s", e.Kind)
+	w.entries = append(w.entries, e)
+	return nil
+}
+
+// claims is apart because a store of records and a catalog both have a List.
+type claims struct{ *world }
+
+func (c claims) Take(_ context.Context, acc ConsulAccess, list []Claim) (held []Claim, err error) {
+	c.accesses = append(c.accesses, acc)
+	if c.claims != nil {
+		return nil, c.claims
+	}
+	for _, want := range list {
+		c.note("take %s", want.Key)
+		if now, ok := c.records[want.Key]; ok && now.Owner != want.Owner {
+			held = append(held, now)
+		}
+	}
+	for _, want := range list {
+		if len(held) == 0 {
+			c.records[want.Key] = want
+		}
+	}
+	return held, nil
+}
+
+func (c claims) Release(_ context.Context, acc ConsulAccess, owner string, keys []string) error {
+	c.accesses = append(c.accesses, acc)
+	for _, k := range keys {
+		c.note("release %s", k)
+		if c.records[k].Owner == owner {
+			delete(c.records, k)
+		}
+	}
+	return c.claims
+}
+
+func (c claims) List(_ context.Context, acc ConsulAccess, prefix string) ([]Claim, error) {
+	c.accesses = append(c.accesses, acc)
+	var out []Claim
+	for k, v := range c.records {
+		if strings.HasPrefix(k, prefix) {
+			out = append(out, v)
+		}
+	}
+	return out, c.claims
+}
+
+// statusError is what a script's own status comes as.
+type statusError int
+
+func (e statusError) Error() string   { return fmt.Sprintf("ended with status %d", int(e)) }
+func (e statusError) ExitStatus() int { return int(e) }
+
+type keyError struct{}
+
+func (keyError) Error() string        { return "host key changed" }
+func (keyError) HostKeyChanged() bool { return true }
+
+const instance = "monthly-20261121T120000Z"
+
+// webPart is a cluster of three behind one service, with one check.
+func webPart() plan.Part {
+	part := plan.Part{
+		Cluster: inventory.Cluster{
+			Name: "web", Members: []string{"web-1", "web-2", "web-3"}, Services: []inventory.Service{{Name: "http", Port: 80, PassingMeans: inventory.PassingOnly}},
+			MaxUnavailable: inventory.Budget{Number: 1}, MinHealthy: 2, Checks: []inventory.Check{{Name: "page", TCP: "127.0.0.1:80"}},
+			Consul: inventory.Consul{Via: inventory.ViaSSH, Address: "127.0.0.1:8500", Token: &inventory.Secret{Env: "ROLLPATCH_TEST_TOKEN"}},
+		},
+		Policy: campaign.Default(false),
+	}
+	for i, name := range part.Cluster.Members {
+		part.Hosts = append(part.Hosts, inventory.Host{Name: name, Address: fmt.Sprintf("10.0.0.%d", i+1), Access: inventory.Access{User: "patch", Port: 22, IdentityFile: secretFile}})
+	}
+	part.Via = part.Hosts
+	// The test environment ends an activity after ten minutes.
+	part.Policy.Drain.Timeout, part.Policy.Checks.Timeout = inventory.Duration(time.Minute), inventory.Duration(time.Minute)
+	part.Policy.Timeouts.Reboot = inventory.Duration(5 * time.Minute)
+	return part
+}
+
+// dbCluster has web-1 as a member too.
+func dbCluster() plan.Other {
+	return plan.Other{Cluster: inventory.Cluster{
+		Name: "db", Members: []string{"web-1", "db-2"}, Services: []inventory.Service{{Name: "sql", Port: 5432}},
+		MaxUnavailable: inventory.Budget{Number: 1}, MinHealthy: 1, Consul: inventory.Consul{Token: &inventory.Secret{File: secretFile}},
+	}}
+}
+
+func sharedHost(w *world, p *plan.Part) {
+	p.Others = []plan.Other{dbCluster()}
+	for _, name := range []string{"web-1", "db-2"} {
+		w.instances = append(w.instances, Instance{Node: name, Service: "sql", ServiceID: "sql", Status: "passing"})
+	}
+}
+
+func intent(action, host string) audit.Entry {
+	e, _ := audit.Head{Chain: "host/" + host}.Next(audit.Entry{Kind: audit.Intent, Time: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Action: action, Host: host})
+	return e
+}
+
+// do runs one activity as a worker does. stop, if there is one, is the worker's.
+func do[I, R any](t *testing.T, stop chan struct{}, activity func(context.Context, I) (R, error), in I) (R, error) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestActivityEnvironment()
+	if stop != nil {
+		env.SetWorkerStopChannel(stop)
+	}
+	env.RegisterActivity(activity)
+	var r R
+	v, err := env.ExecuteActivity(activity, in)
+	if err == nil {
+		err = v.Get(&r)
+	}
+	return r, err
+}
+
+type stepFunc func(*Activities, context.Context, StepInput) (StepResult, error)
+
+// stepRow is one story of a step of web-1.
+type stepRow struct {
+	says    string
+	given   func(w *world, p *plan.Part, in *StepInput)
+	verdict rollout.Verdict
+	reason  string // part of it
+	also    func(t *testing.T, w *world, r StepResult)
+}
+
+// tell runs the rows. Whatever the story, the intent is written before anything is touched, the outcome after everything, and no secret leaves.
+func tell(t *testing.T, action string, step stepFunc, rows []stepRow) {
+	for _, row := range rows {
+		t.Run(row.says, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, p, in := newWorld(), webPart(), StepInput{Instance: instance, Host: "web-1", Run: "run-1", Seq: 7, Peers: []string{"web-1", "web-2", "web-3"}, Intent: intent(action, "web-1")}
+				if row.given != nil {
+					row.given(w, &p, &in)
+				}
+				in.Part, _ = w.Put(t.Context(), plan.Body(p))
+				a := w.activities()
+				r, err := do(t, nil, func(ctx context.Context, in StepInput) (StepResult, error) { return step(a, ctx, in) }, in)
+				if err != nil {
+					t.Fatalf("error: %v", err)
+				}
+				if r.Verdict != row.verdict || !strings.Contains(r.Reason, row.reason) {
+					t.Errorf("verdict %q, reason %q; want %q and %q in the reason", r.Verdict, r.Reason, row.verdict, row.reason)
+				}
+				w.proveAudit(t, in.Intent, r.Audit)
+				w.proveNoSecret(t, r)
+				if row.also != nil {
+					row.also(t, w, r)
+				}
+			})
+		})
+	}
+}
+
+func (w *world) proveAudit(t *testing.T, intent audit.Entry, head audit.Head) {
+	t.Helper()
+	if first, last := w.log[0], w.log[len(w.log)-1]; first != "audit intent" || last != "audit outcome" {
+		t.Errorf("began with %q and ended with %q; want the intent and the outcome around everything", first, last)
+	}
+	if len(w.entries) != 2 || w.entries[0] != intent || w.entries[1].Head() != head {
+		t.Errorf("entries %+v do not end at the head %+v", w.entries, head)
+	}
+	if strays, err := audit.Verify(head, w.entries); err != nil || len(strays) > 0 {
+		t.Errorf("chain: %v, strays %v", err, strays)
+	}
+}
+
+func (w *world) proveNoSecret(t *testing.T, result any) {
+	t.Helper()
+	for what, v := range map[string]any{"result": result, "audit": w.entries, "access": w.accesses, "bodies": w.bodies, "runs": w.runs} {
+		text, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bodies, ok := v.(map[string][]byte); ok { // JSON writes bytes in base64
+			text = nil
+			for _, body := range bodies {
+				text = append(text, body...)
+			}
+		}
+		if strings.Contains(string(text), theSecret) {
+			t.Errorf("the secret is in the %s: %s", what, text)
+		}
+	}
+	for _, acc := range w.accesses {
+		if acc.Consul.Token == nil || acc.Consul.Token.Env+acc.Consul.Token.File == "" {
+			t.Errorf("access %+v has lost its reference to the token", acc)
+		}
+	}
+}
+
+// errorType is the type that workflows see.
+func errorType(err error) string {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return app.Type()
+	}
+	return ""
+}
