@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/rollpatch/rollpatch/testenv/estate"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// TestRollingFailedBackoutIsQuarantinedAndTold takes every old package away from a host whose patch failed: it stays out of service
+// on record, people are told by the command that the campaign names, its peers are not touched, and the next campaign leaves it
+// alone.
+func TestRollingFailedBackoutIsQuarantinedAndTold(t *testing.T) {
+	s := begin(t)
+	if s.Kind != estate.Real {
+		t.Skip("the way back is taken away on a real host: " + s.Lacking)
+	}
+	s.publish("1.2")
+	peers := s.logs("web-2", "web-3")
+	told := filepath.Join(t.TempDir(), "told")
+	file, err := s.Write(s.name()+".yaml", "name: "+s.name()+"\nreason: November security updates\nunattended: true\nstages:\n  - {name: production, clusters: [web]}\n"+
+		"notify: [{name: pager, command: [sh, -c, \"cat >>"+told+"; echo >>"+told+"\"]}]\n"+policy)
+	s.must(err)
+	traffic := s.traffic(func() {
+		instance := s.start(file)
+		if s.member(instance, "web-1", rollout.StepCheck) {
+			s.Fatal("the check of web-1 was over before it was seen")
+		}
+		_, err := s.Lab().Exec(s.ctx, "web-1", "sh", "-c", "rm -rf /var/lib/rollpatch/ledger /var/cache/apt/archives/*.deb /etc/apt/sources.list.d/* /var/lib/apt/lists/*; : >/etc/apt/sources.list")
+		s.must(err)
+		st := s.ends(instance)
+		if st.State != "halted" {
+			s.Errorf("campaign is %s: %s", st.State, st.Reason)
+		}
+		if m := st.Stages[0].Clusters[0].Members[0]; m.Outcome != string(rollout.Quarantined) || !strings.Contains(m.Reason, "backout failed") {
+			s.Errorf("web-1 is %s: %q, want quarantined because its backout failed", m.Outcome, m.Reason)
+		}
+	})
+	s.lossless(traffic)
+	s.untouched(peers)
+	s.outOfService("web-1")
+
+	events := map[string]bool{}
+	s.eventually("everybody to be told", func() error {
+		body, err := os.ReadFile(told)
+		if err != nil {
+			return err
+		}
+		for _, line := range strings.Split(strings.TrimSpace(string(body)), "\n") {
+			var n struct{ Event string }
+			if err := json.Unmarshal([]byte(line), &n); err != nil {
+				return err
+			}
+			events[n.Event] = true
+		}
+		for _, want := range []string{rollout.TellFail, rollout.TellQuarantine, rollout.TellHalted} {
+			if !events[want] {
+				return &missing{want}
+			}
+		}
+		return nil
+	})
+
+	s.publish("1.1")
+	again := s.run(s.campaign(false, "web"), 3)
+	if !strings.Contains(again.Reason, "quarantine") {
+		s.Errorf("the next campaign says %q, want that web-1 is in quarantine", again.Reason)
+	}
+	s.untouched(peers)
+}
+
+type missing struct{ event string }
+
+func (m *missing) Error() string { return "nobody was told of " + m.event }
+
+// outOfService checks that a host is drained by us, and on record as quarantined.
+func (s *scene) outOfService(host string) {
+	s.Helper()
+	checks, _, err := s.catalog.Health().Node(host, nil)
+	s.must(err)
+	drained := false
+	for _, c := range checks {
+		drained = drained || strings.HasPrefix(c.CheckID, "_service_maintenance:") && strings.HasPrefix(c.Notes, "rollpatch ")
+	}
+	if !drained {
+		s.Errorf("%s is not in our maintenance: %v", host, checks)
+	}
+	keys, _, err := s.catalog.KV().Keys("rollpatch/", "", &api.QueryOptions{RequireConsistent: true})
+	s.must(err)
+	if !contains(keys, "rollpatch/claims/quarantine/"+host) {
+		s.Errorf("no record of the quarantine of %s in %v", host, keys)
+	}
+	for _, k := range keys {
+		if strings.Contains(k, "/cluster/") {
+			s.Errorf("the claim %s is left", k)
+		}
+	}
+}
