@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -210,7 +211,7 @@ func (a *Activities) step(ctx context.Context, in StepInput, work func(ctx conte
 	}
 	r.Audit, err = a.audited(ctx, in.Intent, func(ctx context.Context) (string, string, error) {
 		if err := work(ctx, s, &r); err != nil {
-			return "", "", fmt.Errorf("host %q: step %q: %w", in.Host, in.Intent.Action, err)
+			return "", "", in.wrap(err)
 		}
 		r.Reason = clip(r.Reason)
 		result := string(r.Verdict)
@@ -220,6 +221,15 @@ func (a *Activities) step(ctx context.Context, in StepInput, work func(ctx conte
 		return result, r.Changes, nil
 	})
 	return r, err
+}
+
+// wrap names the host and the step. Temporal sees the outermost error only: what asking again cannot help must be said there.
+func (in StepInput) wrap(err error) error {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.NonRetryable() {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("host %q: step %q: %s", in.Host, in.Intent.Action, app.Message()), app.Type(), err)
+	}
+	return fmt.Errorf("host %q: step %q: %w", in.Host, in.Intent.Action, err)
 }
 
 func (r *StepResult) pass(reason string)    { r.Verdict, r.Reason = rollout.Pass, reason }

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,7 +17,7 @@ import (
 var transaction = []Change{{Name: "openssl", Old: "1.0", New: "1.1"}, {Name: "libnew", New: "2.0"}}
 
 func (w *world) transaction(in *StepInput) {
-	in.Changes, _ = w.Put(nil, plan.Body(transaction))
+	in.Changes, _ = w.Put(context.Background(), plan.Body(transaction))
 }
 
 func exits(status int) func(Run) (RunOutcome, error) {

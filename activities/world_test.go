@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,7 +50,9 @@ type world struct {
 	log         []string
 	boots       []any // what the host says of its boot id: a string or an error; the last one stays
 	outcome     func(Run) (RunOutcome, error)
-	silent      bool // the host says nothing of its run
+	silent      bool          // the host says nothing of its run
+	stdout      string        // of runs
+	stop        chan struct{} // of the worker
 	runs        []Run
 	says        map[string]string // script to its output
 	cannot      map[string]error  // script to the error of asking it
@@ -80,7 +83,9 @@ func newWorld() *world {
 		catalog: func(int) error { return nil },
 		probe:   func(string, string, int) (bool, string, error) { return true, "", nil },
 		left:    func(int) (int, error) { return 0, nil },
-		outcome: func(Run) (RunOutcome, error) { return RunOutcome{State: RunExited, BootID: "boot-a"}, nil },
+	}
+	w.outcome = func(Run) (RunOutcome, error) {
+		return RunOutcome{State: RunExited, BootID: "boot-a", Stdout: []byte(w.stdout)}, nil
 	}
 	for _, name := range []string{"web-1", "web-2", "web-3"} {
 		w.instances = append(w.instances, Instance{Node: name, Service: "http", ServiceID: "http", Status: "passing"})
@@ -207,7 +212,7 @@ func (w *world) Notify(_ context.Context, n campaign.Notify, _ Notice) error {
 }
 
 func (w *world) Put(_ context.Context, body []byte) (string, error) {
-	d := plan.Digest(json.RawMessage(body))
+	d := fmt.Sprintf("sha256:%x", sha256.Sum256(body))
 	w.bodies[d] = body
 	return d, nil
 }

@@ -1,5 +1,6 @@
-// Command lab brings labs of real hosts up and down, and changes what their
-// hosts find. It knows the lab only: it imports nothing of the product.
+// Command lab brings labs of real hosts up and down, changes what their hosts
+// find, and shows rollpatch at work on one. It knows the lab only: it imports
+// nothing of the product, which the demo runs as it was built.
 package main
 
 import (

@@ -20,6 +20,7 @@ func TestLabCommandLine(t *testing.T) {
 		{"an unknown flag is wrong usage", []string{"status", "--nope"}, 2, "", "lab: wrong usage: flag provided but not defined: -nope"},
 		{"a missing argument is wrong usage", []string{"publish"}, 2, "", "lab: wrong usage: lab publish VERSION|security"},
 		{"a program to run is needed", []string{"exec", "web-1"}, 2, "", "lab: wrong usage: lab exec HOST PROGRAM"},
+		{"the demo takes no argument", []string{"demo", "now"}, 2, "", "lab: wrong usage: lab demo"},
 		{"status without a lab says how to get one", []string{"--dir", dir, "status"}, 1, "", "lab: bring one up: go run ./cmd/lab up"},
 		{"down without a lab is done", []string{"--dir", dir, "down"}, 0, "", "lab: no lab is up"},
 	} {

@@ -97,6 +97,8 @@ func shellWords(line string) ([]string, error) {
 	}
 	for _, r := range line {
 		switch {
+		case quote == 0 && !inWord && r == '#':
+			return out, nil
 		case quote != 0 && r == quote:
 			quote = 0
 		case quote != 0:
@@ -124,7 +126,8 @@ func TestShellWords(t *testing.T) {
 	for line, want := range map[string][]string{
 		`rollpatch approve monthly --reason "pages are fine"`: {"rollpatch", "approve", "monthly", "--reason", "pages are fine"},
 		`rollpatch list -o json | jq -r '.[0].instance'`:      {"rollpatch", "list", "-o", "json"},
-		`rollpatch why ''`: {"rollpatch", "why", ""},
+		`rollpatch why ''`:              {"rollpatch", "why", ""},
+		`make demo   # brings up a lab`: {"make", "demo"},
 	} {
 		if got, err := shellWords(line); err != nil || !slices.Equal(got, want) {
 			t.Errorf("shellWords(%s) = %q, %v, want %q", line, got, err, want)
@@ -178,7 +181,8 @@ func TestUnderstood(t *testing.T) {
 
 var (
 	typed   = regexp.MustCompile(`(?m)^\$ (.*)$`)
-	inline  = regexp.MustCompile("`((?:rollpatch|rollpatchd|make) [^`]+)`")
+	inline  = regexp.MustCompile("`((?:[A-Z_]+=[^ `]+ )*(?:rollpatch|rollpatchd|make) [^`]+)`")
+	shown   = regexp.MustCompile(`(?m)^    ((?:[A-Z_]+=\S+ )*make .*)$`)
 	targets = regexp.MustCompile(`(?m)^([a-z-]+):.*## `)
 )
 
@@ -243,7 +247,7 @@ func TestDocumentedCommands(t *testing.T) {
 				check(fmt.Sprintf("%s:%d", p.name, b.line), m[1], true)
 			}
 		}
-		for _, m := range inline.FindAllStringSubmatch(prose, -1) {
+		for _, m := range slices.Concat(inline.FindAllStringSubmatch(prose, -1), shown.FindAllStringSubmatch(prose, -1)) {
 			check(p.name, m[1], false)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -113,7 +114,7 @@ func (d *demo) act(ctx context.Context, file string, clusters []cluster) (a Act,
 	close(telling)
 	r := traffic.Stop()
 	out := watching.stop()
-	a.Sent, a.Failed, a.Rate, a.Seconds, a.Errors = r.Sent, r.Failed, r.Rate, r.Seconds, r.Errors
+	a.Sent, a.Failed, a.Rate, a.Seconds, a.Errors = r.Sent, r.Failed, milli(r.Rate), milli(r.Seconds), r.Errors
 	if err != nil || ctx.Err() != nil {
 		return a, errors.Join(err, ctx.Err())
 	}
@@ -124,7 +125,7 @@ func (d *demo) act(ctx context.Context, file string, clusters []cluster) (a Act,
 			return a, fmt.Errorf("host %q: %w", m.Host, err)
 		}
 		m.compare(before[m.Host], after)
-		m.SecondsOut = out[m.Host].Seconds()
+		m.SecondsOut = milli(out[m.Host].Seconds())
 	}
 	return a, d.ask(ctx, &a.Campaign)
 }
@@ -162,6 +163,9 @@ func (d *demo) ask(ctx context.Context, c *Campaign) error {
 	}
 	return nil
 }
+
+// milli leaves out digits that mean nothing.
+func milli(x float64) float64 { return math.Round(x*1000) / 1000 }
 
 func (m *Member) compare(before, after found) {
 	m.BootBefore, m.BootAfter = before.boot, after.boot

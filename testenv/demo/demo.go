@@ -211,7 +211,7 @@ func (d *demo) rollpatch(ctx context.Context, args ...string) (code int, err err
 // look says what can be done while everything is up.
 func (d *demo) look() {
 	d.headline("To look around")
-	d.print("\nTemporal UI   " + d.Daemon.UI + "\n\n" + d.settings() +
+	d.print("\n" + d.Daemon.UI + " is the Temporal UI: the tab User Metadata of a workflow says how it stands\n\n" + d.settings() +
 		"  rollpatch list\n  rollpatch status " + d.report.Campaign.Instance + " --packages\n  rollpatch why web-1\n\n" +
 		"A campaign without `unattended: true` holds each soak that passed until somebody says\n" +
 		"  rollpatch approve CAMPAIGN --cluster web --reason \"...\"\n")

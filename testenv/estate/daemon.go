@@ -65,6 +65,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 	// A Ctrl-C at the terminal is for whoever started us, who stops the daemon when all is done; and it must not outlive us.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := d.cmd.Start(); err != nil {
+		d.cmd = nil
 		return fmt.Errorf("rollpatchd: %w", err)
 	}
 	d.PID, d.done = d.cmd.Process.Pid, make(chan struct{})
