@@ -23,7 +23,7 @@ func (a *Activities) checkHost(ctx context.Context, s scene, peers []string, r *
 	pol := s.part.Policy.Checks
 	deadline := a.Now().Add(time.Duration(pol.Timeout))
 	for passes := 0; ; {
-		round := a.probeAll(ctx, s)
+		round := a.probe(ctx, s, s.host, s.part.Cluster.Checks)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -64,24 +64,54 @@ func (r round) String() string {
 	return strings.Join(r.reasons, "; ")
 }
 
-func (a *Activities) probeAll(ctx context.Context, s scene) round {
-	return a.probe(ctx, s.target, s.part.Cluster.Checks)
-}
+// inCatalog stands among the checks of a soak: the servers give the member to those who ask for its services. No check of a file can
+// have this name.
+var inCatalog = inventory.Check{Name: "in service"}
 
-func (a *Activities) probe(ctx context.Context, t Target, checks []inventory.Check) round {
-	r := round{host: t.Host}
+func (a *Activities) probe(ctx context.Context, s scene, h inventory.Host, checks []inventory.Check) round {
+	r := round{host: h.Name}
 	for _, c := range checks {
-		ok, reason, err := a.Prober.Probe(ctx, t, c)
+		var (
+			ok     bool
+			reason string
+			err    error
+		)
+		if c.Name == inCatalog.Name {
+			ok, reason, err = a.serves(ctx, s, h)
+		} else {
+			ok, reason, err = a.Prober.Probe(ctx, targetOf(h), c)
+		}
 		switch {
 		case err != nil:
 			r.unasked = append(r.unasked, c.Name)
-			r.unknown = errors.Join(r.unknown, fmt.Errorf("check %q on %s: %w", c.Name, t.Host, err))
+			r.unknown = errors.Join(r.unknown, fmt.Errorf("check %q on %s: %w", c.Name, h.Name, err))
 		case !ok:
 			r.failed = append(r.failed, c)
-			r.reasons = append(r.reasons, fmt.Sprintf("check %q on %s: %s", c.Name, t.Host, reason))
+			r.reasons = append(r.reasons, fmt.Sprintf("check %q on %s: %s", c.Name, h.Name, reason))
 		}
 	}
 	return r
+}
+
+// serves asks the servers. Maintenance that a person set after the undrain says nothing about the patch: it is unknown.
+func (a *Activities) serves(ctx context.Context, s scene, h inventory.Host) (ok bool, reason string, err error) {
+	cluster := s.part.Cluster
+	list, err := a.Catalog.Instances(ctx, consulOf(s.part, cluster.Consul, h.Name), serviceNames(cluster))
+	if err != nil {
+		return false, "", err
+	}
+	for _, i := range list {
+		if i.Node != h.Name && i.Address != h.Address {
+			continue
+		}
+		if i.NodeMaint != "" {
+			return false, "", &ForeignError{Node: i.Node, Reason: i.NodeMaint}
+		}
+		if len(i.Maintenance) > 0 {
+			return false, "", &ForeignError{Node: i.Node, Service: i.Service, Reason: i.Maintenance[0]}
+		}
+	}
+	return inService(cluster, h.Name, h.Address, list), "the servers do not list it as passing", nil
 }
 
 // probePeers asks the failed checks on members that were not patched.
@@ -92,7 +122,7 @@ func (a *Activities) probePeers(ctx context.Context, s scene, peers []string, fa
 		if !ok || name == s.host.Name || len(failed) == 0 {
 			continue
 		}
-		out = append(out, a.probe(ctx, targetOf(h), failed))
+		out = append(out, a.probe(ctx, s, h, failed))
 	}
 	return out
 }

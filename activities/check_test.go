@@ -148,6 +148,20 @@ func TestWatch(t *testing.T) {
 				return host != "web-2", "status 500", nil
 			}
 		}, rollout.Fail, "away; check \"page\" on web-2", 1, 0},
+		{"a member that the servers no longer list fails its soak, whatever its checks say", func(w *world, p *plan.Part, in *WatchInput) {
+			w.instances[0].Status = "critical"
+		}, rollout.Fail, "the servers do not list it", 1, 0},
+		{"a member that nobody lists, like its peers, says nothing about the patch", func(w *world, p *plan.Part, in *WatchInput) {
+			for i := range w.instances {
+				w.instances[i].Status = "critical"
+			}
+		}, rollout.Inconclusive, "web-2 fails the same", 1, 0},
+		{"maintenance that a person set in the soak says nothing about the patch", func(w *world, p *plan.Part, in *WatchInput) {
+			w.instances[0].Status, w.instances[0].Maintenance = "critical", []string{"jane looks at the disk"}
+		}, rollout.Inconclusive, "jane looks at the disk", 1, 0},
+		{"a cluster without checks of its own is watched all the same", func(w *world, p *plan.Part, in *WatchInput) {
+			p.Cluster.Checks, w.instances[0].Status = nil, "critical"
+		}, rollout.Fail, "the servers do not list it", 1, 0},
 		{"a look at nobody is no pass", func(w *world, p *plan.Part, in *WatchInput) { in.Patched = nil }, rollout.Inconclusive, "no patched member to look at", 1, 0},
 	} {
 		t.Run(row.says, func(t *testing.T) {

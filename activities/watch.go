@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,17 +56,18 @@ func (a *Activities) sample(ctx context.Context, p plan.Part, in WatchInput) (ro
 		return rollout.Inconclusive, "no patched member to look at", nil
 	}
 	verdict, reasons := rollout.Pass, []string(nil)
+	checks := append(slices.Clone(p.Cluster.Checks), inCatalog)
 	for _, name := range in.Patched {
 		s, err := a.scene(ctx, in.Part, name)
 		if err != nil {
 			return "", "", err // nobody looked at is no pass
 		}
-		bad := a.probeAll(ctx, s)
+		bad := a.probe(ctx, s, s.host, checks)
 		for again := 1; !bad.good() && again < p.Policy.Checks.Passes; again++ {
 			if err := wait(ctx, time.Duration(p.Policy.Checks.Interval)); err != nil {
 				return "", "", err
 			}
-			bad = a.probeAll(ctx, s)
+			bad = a.probe(ctx, s, s.host, checks)
 		}
 		if ctx.Err() != nil {
 			return "", "", ctx.Err()
