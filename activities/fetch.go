@@ -47,6 +47,11 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			return err
 		}
 		out, err := a.run(ctx, s, in, script, map[string]string{"ROLLPATCH_WANT": want, "ROLLPATCH_LEDGER": in.Instance}, time.Duration(s.part.Policy.Timeouts.Fetch), r)
+		if r.Nothing && (out.Exit == exitLock || out.Exit == exitSource) {
+			// Both clear by themselves: another run asks again, while the member serves.
+			r.unknown(r.Reason)
+			r.Nothing, r.Spent = false, true
+		}
 		if err != nil || r.Verdict != "" {
 			return err
 		}

@@ -20,7 +20,7 @@ func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error)
 				return r.orUnknown(ctx, err)
 			}
 			if owner := ownerOf(held, clusterKey(name)); owner != in.Instance {
-				r.unknown(fmt.Sprintf("the claim of cluster %q is not ours but %q's", name, owner))
+				r.unknown(fmt.Sprintf("the claim of cluster %q is not ours: %s", name, whose(owner)))
 				return nil
 			}
 		}
@@ -90,4 +90,11 @@ func peersInWords(rs []rollout.Redundancy) string {
 		parts = append(parts, fmt.Sprintf("%s: %d of %d peers in service", r.Cluster, r.PeersIn, r.Size-1))
 	}
 	return strings.Join(parts, "; ")
+}
+
+func whose(owner string) string {
+	if owner == "" {
+		return "it is gone"
+	}
+	return owner + " has it"
 }

@@ -15,10 +15,6 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 			return r.orUnknown(ctx, err)
 		}
 		r.Boot, r.Seq = f.Boot, f.Seq
-		if f.Dirty {
-			r.fail("its package database is not clean: run dpkg --configure -a there, or apt-get --fix-broken install")
-			return nil
-		}
 		held, err := a.Claims.List(ctx, s.consul(), quarantineKey(s.host.Name))
 		if err != nil {
 			return r.orUnknown(ctx, err)
@@ -37,6 +33,10 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 		if foreign != "" {
 			r.fail(foreign)
 			r.Foreign = true
+			return nil
+		}
+		if f.Dirty {
+			r.fail("its package database is not clean: run dpkg --configure -a there, or apt-get --fix-broken install")
 			return nil
 		}
 		r.pass(fmt.Sprintf("%s %s, kernel %s, %d packages", f.OS, f.Release, f.Kernel, len(f.Versions)))

@@ -32,13 +32,15 @@ type StepInput struct {
 // StepResult is what a step of a member came to.
 type StepResult struct {
 	rollout.MemberResult
-	Boot     string     `json:"boot,omitempty"`        // boot id seen (inspect, patch, backout, reboot)
-	Seq      int64      `json:"seq,omitempty"`         // the host's number (inspect)
-	Changes  string     `json:"transaction,omitempty"` // digest (fetch)
-	Manifest string     `json:"manifest,omitempty"`    // digest (fetch of a canary)
-	Tail     string     `json:"tail,omitempty"`        // of the output, at most 4 KiB
-	Kept     string     `json:"kept,omitempty"`        // where the whole output is
-	Audit    audit.Head `json:"audit"`
+	Boot     string `json:"boot,omitempty"`        // boot id seen (inspect, patch, backout, reboot)
+	Seq      int64  `json:"seq,omitempty"`         // the host's number (inspect)
+	Changes  string `json:"transaction,omitempty"` // digest (fetch)
+	Manifest string `json:"manifest,omitempty"`    // digest (fetch of a canary)
+	// Spent: the run has ended by a cause that clears itself: asking again needs another run.
+	Spent bool       `json:"spent,omitempty"`
+	Tail  string     `json:"tail,omitempty"` // of the output, at most 4 KiB
+	Kept  string     `json:"kept,omitempty"` // where the whole output is
+	Audit audit.Head `json:"audit"`
 }
 
 // Change is one package of a transaction. An empty Old means that it was not installed, an empty New that it goes.

@@ -85,7 +85,7 @@ type Host struct {
 	Name string `json:"name" yaml:"name" jsonschema:"required"`
 	// Address is a DNS name or an IP address.
 	Address string `json:"address" yaml:"address" jsonschema:"required"`
-	// Labels are free words that selectors match.
+	// Labels are free words for people and other programs; selectors match those of clusters.
 	Labels Labels `json:"labels,omitempty" yaml:"labels,omitempty"`
 	// Segment is the network that only certain workers reach; default "default".
 	Segment string `json:"segment,omitempty" yaml:"segment,omitempty"`

@@ -104,7 +104,7 @@ func (c *campaign) hear(word string, m rollout.Message) {
 	case UpdateAbort:
 		c.Campaign = c.Abort(m, c.now())
 	}
-	signal := map[string]string{UpdateHold: signalHold, UpdateResume: signalResume, UpdateAbort: signalAbort}[word]
+	signal := map[string]string{UpdateHold: signalHold, UpdateResume: signalUnpause, UpdateAbort: signalAbort}[word]
 	for _, r := range c.Clusters {
 		if r.Running {
 			c.pass(r.Name, signal, m)

@@ -119,7 +119,7 @@ func (c *cluster) listen(ctx workflow.Context) error {
 	})
 	onSignal(c.carrier, signalMember, func(r MemberReport) { c.memberEnded(r) })
 	onSignal(c.carrier, signalHold, func(m rollout.Message) { c.hear(UpdateHold, m) })
-	onSignal(c.carrier, signalResume, func(m rollout.Message) { c.hear(UpdateResume, m) })
+	onSignal(c.carrier, signalUnpause, func(m rollout.Message) { c.hear(signalUnpause, m) })
 	onSignal(c.carrier, signalAbort, func(m rollout.Message) { c.hear(UpdateAbort, m) })
 	may := map[string]func(rollout.Message) error{
 		UpdateApprove: func(m rollout.Message) error { return c.MayApprove(m) },
@@ -153,6 +153,8 @@ func (c *cluster) hear(word string, m rollout.Message) {
 		c.Cluster = c.Backout(m, word, c.now())
 	case UpdateHold:
 		c.Cluster = c.Hold(m)
+	case signalUnpause:
+		c.Cluster = c.Unpause()
 	case UpdateResume:
 		c.Cluster = c.Resume(m, c.now())
 	case UpdateAbort:

@@ -123,7 +123,7 @@ func runs(s rollout.Step) bool {
 
 // keep remembers what later steps and the report need.
 func (m *member) keep(step rollout.Step, r activities.StepResult) {
-	if ref := m.Runs[step]; runs(step) && r.Verdict != rollout.Inconclusive {
+	if ref := m.Runs[step]; runs(step) && (r.Verdict != rollout.Inconclusive || r.Spent) {
 		ref.Seq = 0
 		m.Runs[step] = ref
 	}

@@ -36,11 +36,13 @@ const (
 
 // The signals between workflows.
 const (
-	signalHold   = "hold"
-	signalResume = "resume"
-	signalAbort  = "abort"
-	signalMember = "member-ended"
-	signalReport = "cluster-report"
+	signalHold = "hold"
+	// signalUnpause is what a campaign's resume is to its clusters: it ends the hold that the campaign's hold began, and tries no
+	// failed member again.
+	signalUnpause = "unpause"
+	signalAbort   = "abort"
+	signalMember  = "member-ended"
+	signalReport  = "cluster-report"
 )
 
 // The types of the errors that workflows end with, as the Temporal UI shows them.

@@ -128,6 +128,8 @@ func (c Cluster) Report() Report {
 		}
 	}
 	switch c.Phase {
+	case PhaseGate:
+		r.Reason = "soak " + strconv.Itoa(c.SoakNo) + " passed and waits for a person: rollpatch approve " + c.Instance + " --cluster " + c.Name
 	case PhaseHold:
 		r.Reason = c.HoldFor
 	case PhaseRelease, PhaseEnded:
@@ -257,10 +259,13 @@ func (c Campaign) runningCount() int {
 }
 
 func (c Campaign) summary() string {
-	done, held := 0, 0
+	done, held, gates := 0, 0, 0
 	for _, r := range c.Clusters {
 		if r.Outcome != "" {
 			done++
+		}
+		if r.Phase == PhaseGate && r.Running {
+			gates++
 		}
 		if r.Phase == PhaseHold {
 			held++
@@ -273,6 +278,9 @@ func (c Campaign) summary() string {
 	s += strconv.Itoa(done) + " of " + strconv.Itoa(len(c.Clusters)) + " clusters ended, " + strconv.Itoa(c.runningCount()) + " on their way"
 	if held > 0 {
 		s += ", " + strconv.Itoa(held) + " held"
+	}
+	if gates > 0 {
+		s += ", " + strconv.Itoa(gates) + " waiting for approval"
 	}
 	switch {
 	case c.AbortFor != "":

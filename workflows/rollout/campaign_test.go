@@ -147,7 +147,7 @@ func TestReportTellsWhatAClusterWaitsFor(t *testing.T) {
 		{"an operator's hold", toWave1 + "hold", "hold: because (jane), 0 of 3"},
 		{"an operator's hold that is not in effect yet", toWave1 + "web-1 hold", "roll: , 0 of 3"},
 		{"a hold after a failure", toWave1 + "web-1=backed-out", "hold: web-1 is backed-out: broken, 1 of 3"},
-		{"an end", toSoak + "abort release=ok", "ended: aborted by jane: because; 1 members stay patched, 1 of 3"},
+		{"an end", toSoak + "abort release=ok", "ended: aborted by jane: because; members that stay patched: 1, 1 of 3"},
 	} {
 		c, now := newCluster(3, 2, patient), epoch
 		for _, word := range strings.Fields(row.path) {

@@ -97,6 +97,12 @@ func (c Cluster) Hold(m Message) Cluster {
 	return c
 }
 
+// Unpause ends an operator's hold, and nothing else: a hold after a failure wants a word of its own.
+func (c Cluster) Unpause() Cluster {
+	c.Paused = ""
+	return c
+}
+
 // Resume ends an operator's hold, and a hold after a failure: the failed member is tried again.
 func (c Cluster) Resume(m Message, now time.Time) Cluster {
 	c.Paused = ""
@@ -124,7 +130,7 @@ func (c Cluster) Abort(m Message, now time.Time) Cluster {
 	}
 	c.AbortFor = "aborted by " + m.Actor + ": " + m.Reason
 	if n := c.patchedCount(); n > 0 {
-		c.AbortFor += "; " + strconv.Itoa(n) + " members stay patched"
+		c.AbortFor += "; members that stay patched: " + strconv.Itoa(n)
 	}
 	if c.Phase == PhaseClaim {
 		if !c.NextAsk.After(now) {

@@ -39,7 +39,9 @@ func (c Cluster) awaits(instance string) []Await {
 	case rollout.PhaseHold:
 		a.Person = true
 		a.For = "a person: " + c.Reason
-		a.Type = []string{say("resume", instance, c.Name)}
+		if !c.doubt {
+			a.Type = []string{say("resume", instance, c.Name)}
+		}
 		if c.has(rollout.Patched) {
 			a.Type = append(a.Type, say("backout", instance, c.Name))
 		}

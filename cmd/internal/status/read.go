@@ -129,6 +129,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 			out.State = string(rollout.PhaseClaim)
 		case rollout.PhaseHold:
 			out.Reason = report.Reason // since when is told beside it
+			out.doubt = c.Phase != rollout.PhaseHold && c.Doubted
 		}
 	}
 	if c.SoakNo > 0 {

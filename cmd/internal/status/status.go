@@ -90,6 +90,7 @@ type Cluster struct {
 	Soak    *Soak     `json:"soak,omitempty"`
 	Members []Member  `json:"members,omitempty"`
 	ended   bool
+	doubt   bool // it holds because its checks tell nothing: there is nothing to resume
 }
 
 // Soak is the soak that goes on, or was the last.
