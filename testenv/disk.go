@@ -25,7 +25,7 @@ func (m *machine) mountDisk() error {
 	// volatile: nothing waits for the machine's own disk. A lab's power cut takes
 	// a host's processes and leaves what they wrote, flushed or not.
 	options := fmt.Sprintf("volatile,lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)
-	if err := syscall.Mount("overlay", root, "overlay", 0, options); err != nil {
+	if err := mount("overlay", root, "overlay", 0, options); err != nil {
 		return fmt.Errorf("host %q: mount its disk (%s): %w (the lab's folder must not be on an overlay itself)", m.Name, options, err)
 	}
 	return m.personalise(root)
@@ -33,7 +33,7 @@ func (m *machine) mountDisk() error {
 
 // wipeDisk unmounts the disk and forgets what was on it.
 func (m *machine) wipeDisk() error {
-	if err := syscall.Unmount(m.lab.hostRoot(m.Name), 0); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
+	if err := unmount(m.lab.hostRoot(m.Name)); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
 		return fmt.Errorf("host %q: unmount its disk: %w", m.Name, err)
 	}
 	return os.RemoveAll(m.lab.host(m.Name))

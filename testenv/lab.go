@@ -118,7 +118,7 @@ func startSupervisor(ctx context.Context, p paths, follow bool) error {
 	cmd.Args = []string{supervisorName, p.dir}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{reportW, ownerR}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	cmd.SysProcAttr = ownNamespaces()
 	err = cmd.Start()
 	reportW.Close()
 	ownerR.Close()

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // Missing says in one sentence what this machine lacks for a lab of real
@@ -26,7 +25,7 @@ func Missing() string {
 	}
 	// A container's root may be no root: only trying tells.
 	probe := exec.Command("/bin/sh", "-c", "mount -t tmpfs none /mnt && mount -t proc proc /proc")
-	probe.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNET}
+	probe.SysProcAttr = probeNamespaces()
 	if out, err := probe.CombinedOutput(); err != nil {
 		return "real hosts need namespaces and mounts, which this root may not have: " + strings.TrimSpace(err.Error()+" "+string(out))
 	}

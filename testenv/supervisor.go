@@ -145,9 +145,9 @@ func privateMounts() error {
 		source, target, kind string
 		flags                uintptr
 	}{
-		{"none", "/", "", syscall.MS_REC | syscall.MS_PRIVATE},
+		{"none", "/", "", mountPrivate},
 		// Shared among the lab's own: a host's disk that is unmounted here must go in all hosts, or it stays in use.
-		{"none", "/", "", syscall.MS_REC | syscall.MS_SHARED},
+		{"none", "/", "", mountShared},
 		{"proc", "/proc", "proc", 0},
 		// On a real file system nspawn refuses to follow a reboot.
 		{"tmpfs", "/run/systemd/nspawn", "tmpfs", 0},
@@ -156,7 +156,7 @@ func privateMounts() error {
 		return err
 	}
 	for _, m := range steps {
-		if err := syscall.Mount(m.source, m.target, m.kind, m.flags, ""); err != nil {
+		if err := mount(m.source, m.target, m.kind, m.flags, ""); err != nil {
 			return fmt.Errorf("mount %s: %w", m.target, err)
 		}
 	}

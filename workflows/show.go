@@ -69,7 +69,10 @@ func (m *member) show(ctx workflow.Context, d rollout.Decision) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s** · %s of cluster %s, instance %s\n\n%s\n", m.Host, m.Mode, m.Cluster, m.Instance, d.Reason)
 	if m.Changes > 0 {
-		fmt.Fprintf(&b, "\n%d packages change.\n", m.Changes)
+		fmt.Fprintf(&b, "\nPackages in its transaction: %d. Out of service: %s.\n", m.Changes, seconds(m.OutMilli))
+	}
+	if m.BootNew != "" {
+		fmt.Fprintf(&b, "\nBoot id %s, before the patch %s.\n", m.BootNew, m.BootOld)
 	}
 	if m.Why != "" {
 		fmt.Fprintf(&b, "\nFirst cause: %s\n", m.Why)
@@ -96,7 +99,14 @@ func (c *cluster) show(ctx workflow.Context, d rollout.Decision) {
 	case rollout.PhaseHold:
 		fmt.Fprintf(&b, "\nTo try again: `rollpatch resume %s --cluster %s --reason \"...\"`. To bring patched members back: `rollpatch backout`. To end: `rollpatch abort %s`.\n", c.Instance, c.Name, c.Instance)
 	}
-	c.tellUI(ctx, b.String(), string(c.Phase))
+	if c.Outcome == rollout.ClusterHalted {
+		b.WriteString("\nThis cluster is not touched any further. What is left to do goes into a new instance: `rollpatch run`.\n")
+	}
+	state := string(c.Phase)
+	if c.Outcome != "" {
+		state = string(c.Outcome)
+	}
+	c.tellUI(ctx, b.String(), state)
 }
 
 func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {

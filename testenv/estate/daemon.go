@@ -62,8 +62,8 @@ func (d *Daemon) Start(ctx context.Context) error {
 	}, d.Args...)
 	d.cmd = exec.Command(d.Bin, args...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
-	// A Ctrl-C at the terminal is for whoever started us, who stops the daemon when all is done; and it must not outlive us.
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	// A Ctrl-C at the terminal is for whoever started us, who stops the daemon when all is done.
+	d.cmd.SysProcAttr = dieWithUs()
 	if err := d.cmd.Start(); err != nil {
 		d.cmd = nil
 		return fmt.Errorf("rollpatchd: %w", err)
