@@ -102,7 +102,7 @@ func TestGate(t *testing.T) {
 		}, rollout.Pass, "", peers(web)},
 		{"a claim of another instance is inconclusive", func(w *world, p *plan.Part, in *StepInput) {
 			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: "other-1"}
-		}, rollout.Inconclusive, `the claim of cluster "web" is not ours but "other-1"'s`, peers()},
+		}, rollout.Inconclusive, `the claim of cluster "web" is not ours: other-1 has it`, peers()},
 		{"a claim that is gone is inconclusive, also of the other cluster", func(w *world, p *plan.Part, in *StepInput) {
 			sharedHost(w, p)
 			ours(w, "web", "db-old")

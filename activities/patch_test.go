@@ -169,7 +169,7 @@ func TestReboot(t *testing.T) {
 		{"in the boot that it must leave, the run starts once, and another boot id proves it", given("boot-a", "boot-a", away, away, "boot-b"), rollout.Pass, "back with boot id boot-b",
 			func(t *testing.T, w *world, r StepResult) {
 				runs(1)(t, w, r)
-				if r.Boot != "boot-b" || w.runs[0].ID != "run-1" || w.runs[0].Seq != 7 || w.runs[0].Deadline != time.Minute {
+				if r.Boot != "boot-b" || w.runs[0].ID != "run-1" || w.runs[0].Seq != 7 || w.runs[0].Deadline != rebootDeadline {
 					t.Errorf("boot %q, run %+v", r.Boot, w.runs[0])
 				}
 			}},

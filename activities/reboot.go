@@ -59,6 +59,9 @@ func (a *Activities) Reboot(ctx context.Context, in StepInput) (StepResult, erro
 	})
 }
 
+// rebootDeadline is longer than the reboot's script waits for the package lock.
+const rebootDeadline = 15 * time.Minute
+
 // askReboot starts the reboot's run, or attaches to it. The connection dies with the host: whatever it says but a refusal, the boot id
 // decides.
 func (a *Activities) askReboot(ctx context.Context, s scene, in StepInput, r *StepResult) error {
@@ -72,12 +75,16 @@ func (a *Activities) askReboot(ctx context.Context, s scene, in StepInput, r *St
 	}
 	started, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
-	out, err := a.Runner.Run(started, s.target, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Deadline: time.Minute}, func(RunOutcome) {})
+	out, err := a.Runner.Run(started, s.target, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Deadline: rebootDeadline}, func(RunOutcome) {})
 	switch {
+	case err == nil && out.State == RunInterrupted:
+		// The going down reads the same way: the boot id, asked by the caller, tells them apart. If it stays, the next call runs it anew.
+		r.Spent = true
 	case err == nil && out.State == RunStale:
 		r.unknown("refused by the host: " + out.Reason)
 	case err == nil && out.State == RunExited && out.Exit != 0:
 		r.unknown("the reboot was refused: " + exitReason(out))
+		r.Spent = true // what refused it may clear: the next call asks with a run of its own
 	}
 	return nil
 }

@@ -2,31 +2,47 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
+
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
-// Tell delivers one notice to every receiver of the plan that wants it; an undelivered one is an error, and is retried.
+// Receivers lists who wants a notice, by the plan. Each is told by a Tell of its own: one that cannot be reached must not have the
+// others told again.
+func (a *Activities) Receivers(ctx context.Context, in TellInput) ([]string, error) {
+	var p plan.Plan
+	if err := a.load(ctx, in.Plan, &p); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, n := range p.Notify {
+		if n.Wants(campaign.Event(in.Notice.Event)) {
+			names = append(names, n.Name)
+		}
+	}
+	return names, nil
+}
+
+// Tell delivers one notice to one receiver of the plan; an undelivered one is an error, and is retried.
 func (a *Activities) Tell(ctx context.Context, in TellInput) error {
 	var p plan.Plan
 	if err := a.load(ctx, in.Plan, &p); err != nil {
 		return err
 	}
-	var all error
 	for _, n := range p.Notify {
-		if !n.Wants(campaign.Event(in.Notice.Event)) {
-			continue
-		}
-		if err := a.Notifier.Notify(ctx, n, in.Notice); err != nil {
-			all = errors.Join(all, fmt.Errorf("notify %q: %w", n.Name, err))
+		if n.Name == in.Receiver {
+			if err := a.Notifier.Notify(ctx, n, in.Notice); err != nil {
+				return fmt.Errorf("notify %q: %w", n.Name, err)
+			}
+			return nil
 		}
 	}
-	return all
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf("notify %q: the plan names no such receiver", in.Receiver), ErrBadInput, nil)
 }
 
 // Ask says what became of a workflow whose report may be lost.

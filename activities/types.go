@@ -106,10 +106,11 @@ type WatchResult struct {
 	Audit audit.Head `json:"audit"`
 }
 
-// TellInput is one notice for the people that the plan names.
+// TellInput is one notice for the people that the plan names, or for one of them.
 type TellInput struct {
-	Plan   string `json:"plan"`
-	Notice Notice `json:"notice"`
+	Plan     string `json:"plan"`
+	Receiver string `json:"receiver,omitempty"`
+	Notice   Notice `json:"notice"`
 }
 
 // AskInput asks what became of a workflow whose report may be lost.

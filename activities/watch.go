@@ -26,6 +26,12 @@ func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, err
 	r.Audit, err = a.audited(ctx, in.Intent, func(ctx context.Context) (string, string, error) {
 		r.Passes = in.Passes
 		until := a.Now().Add(watchFor)
+		if in.Verdict == rollout.Inconclusive {
+			// Its reason may differ at every look: without the interval, one look would follow the other.
+			if err := wait(ctx, time.Duration(p.Policy.SoakInterval)); err != nil {
+				return "", "", err
+			}
+		}
 		for {
 			verdict, reason, err := a.sample(ctx, p, in)
 			if err != nil {

@@ -115,9 +115,7 @@ func (c *campaign) hear(word string, m rollout.Message) {
 
 // pass hands a message on to a cluster.
 func (c *campaign) pass(cluster, signal string, m rollout.Message) {
-	workflow.Go(c.ctx, func(ctx workflow.Context) {
-		_ = workflow.SignalExternalWorkflow(ctx, ClusterID(c.Instance, cluster), "", signal, m).Get(ctx, nil)
-	})
+	c.send(ClusterID(c.Instance, cluster), signal, m)
 }
 
 func (c *campaign) reported(r ClusterReport) {
@@ -223,7 +221,7 @@ func (c *campaign) finish() (rollout.Campaign, error) {
 }
 
 func (c *campaign) mayContinueAsNew(ctx workflow.Context) bool {
-	if !workflow.GetInfo(ctx).GetContinueAsNewSuggested() || !workflow.AllHandlersFinished(ctx) || len(c.Outbox.Pending) > 0 {
+	if !c.idle(ctx) || len(c.Outbox.Pending) > 0 {
 		return false
 	}
 	for _, r := range c.Clusters {

@@ -17,6 +17,7 @@ type carrier struct {
 	stop     workflow.CancelFunc
 	outlive  workflow.Context // of children: never cancelled, or the child would be told to abort
 	inFlight map[string]workflow.CancelFunc
+	sending  int // signals on their way
 	changed  bool
 	details  string
 	attrs    string
@@ -56,7 +57,29 @@ func (c *carrier) await(wake time.Time) {
 // settle cancels what is in flight and waits for it, so that nothing outlives the workflow.
 func (c *carrier) settle() {
 	c.stop()
-	_ = workflow.Await(c.outlive, func() bool { return len(c.inFlight) == 0 && workflow.AllHandlersFinished(c.outlive) })
+	_ = workflow.Await(c.outlive, func() bool { return len(c.inFlight) == 0 && c.sending == 0 && workflow.AllHandlersFinished(c.outlive) })
+}
+
+// send signals another workflow; one that is gone hears nothing. A run does not end before its signals are on their way.
+func (c *carrier) send(workflowID, signal string, payload any) {
+	c.sending++
+	workflow.Go(c.outlive, func(ctx workflow.Context) {
+		_ = workflow.SignalExternalWorkflow(ctx, workflowID, "", signal, payload).Get(ctx, nil)
+		c.sending--
+		c.changed = true
+	})
+}
+
+// idle says that history is long enough for a new run, and that nothing which came so far is unheard: signals that were not read
+// would be lost with this run.
+func (c *carrier) idle(ctx workflow.Context) bool {
+	if !workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+		return false
+	}
+	turn := false
+	workflow.Go(c.outlive, func(workflow.Context) { turn = true }) // it runs after all who listen
+	_ = workflow.Await(c.outlive, func() bool { return turn })
+	return !c.changed && c.sending == 0 && workflow.AllHandlersFinished(ctx)
 }
 
 // onCancel calls abort when the workflow is cancelled: Temporal's Cancel means abort.
@@ -91,15 +114,17 @@ const heartbeatTimeout = 20 * time.Second
 // spare is added to a step's limit: what the activity needs beside the work that the limit bounds.
 const spare = 15 * time.Minute
 
-// options are those of an activity on a segment's queue. Attempts are not limited: what was begun on a host goes on there, and
-// each attempt attaches to it.
+// options are those of an activity on a segment's queue. Attempts are not limited within its time: what was begun on a host goes on
+// there, and each attempt attaches to it.
 func options(ctx workflow.Context, queue, summary string, limit time.Duration) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           queue,
 		StartToCloseTimeout: limit + spare,
 		HeartbeatTimeout:    heartbeatTimeout,
-		WaitForCancellation: true,
-		Summary:             summary,
+		// What cannot be done for that long, or is taken by no worker, is told as unknown: the next ask attaches to the same run.
+		ScheduleToCloseTimeout: limit + 2*spare,
+		WaitForCancellation:    true,
+		Summary:                summary,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second,
 			NonRetryableErrorTypes: []string{activities.ErrBadInput},
@@ -156,7 +181,12 @@ func (u *unwritten) flush(ctx workflow.Context, queue string) {
 		batch := u.Entries
 		u.Entries = nil
 		in := activities.RecordInput{Entries: batch}
-		_ = workflow.ExecuteActivity(options(ctx, queue, "write the audit chain", 0), "Record", in).Get(ctx, nil)
+		if err := workflow.ExecuteActivity(options(ctx, queue, "write the audit chain", 0), "Record", in).Get(ctx, nil); err != nil {
+			u.Entries = append(batch, u.Entries...) // they are owed
+			if ctx.Err() != nil {
+				return
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -88,14 +89,19 @@ func Cluster(ctx workflow.Context, st ClusterState) (ClusterReport, error) {
 				c.inFlight[id]()
 			}
 		}
-		c.await(d.WakeAt)
+		wake := c.toldAt.Add(reportEvery)
+		if !d.WakeAt.IsZero() && d.WakeAt.Before(wake) {
+			wake = d.WakeAt
+		}
+		c.await(wake)
 	}
 }
 
 type cluster struct {
 	*carrier
 	ClusterState
-	told rollout.Report // the last report
+	told   rollout.Report // the last report
+	toldAt time.Time
 }
 
 // begin works the first State out from the part of the plan.
@@ -145,7 +151,7 @@ func (c *cluster) hear(word string, m rollout.Message) {
 	if c.Seen.twice(m.ID) || c.Outcome != "" {
 		return
 	}
-	c.Unwritten.add(c.ctx, &c.Audit, message(word, m))
+	c.Unwritten.add(c.outlive, &c.Audit, message(word, m))
 	switch word {
 	case UpdateApprove:
 		c.Cluster = c.Approve(m, c.now())
@@ -168,10 +174,8 @@ func (c *cluster) hear(word string, m rollout.Message) {
 // it holds.
 func (c *cluster) abortMembers(m rollout.Message) {
 	for _, s := range c.Members {
-		if s.Running {
-			workflow.Go(c.ctx, func(ctx workflow.Context) {
-				_ = workflow.SignalExternalWorkflow(ctx, MemberID(s.Host), "", signalAbort, m).Get(ctx, nil)
-			})
+		if s.Running && s.RunID != "" { // one that is being started is told by follow, once its id is ours for sure
+			c.send(MemberID(s.Host), signalAbort, m)
 		}
 	}
 }
@@ -269,6 +273,9 @@ func (c *cluster) follow(ctx workflow.Context, a rollout.Action, st MemberState)
 		return
 	}
 	c.Cluster = c.Confirmed(a.Host, run.RunID)
+	if c.AbortFor != "" { // it was said while the member started
+		c.send(MemberID(a.Host), signalAbort, rollout.Message{Actor: "the cluster's abort", Reason: c.AbortFor})
+	}
 	var r MemberReport
 	if err := child.Get(ctx, &r); err != nil && !reported(err, &r) {
 		r = MemberReport{MemberEnd: lost(a.Host, a.Mode, st.Try, cause(err))}
@@ -342,15 +349,19 @@ func askFor(ctx workflow.Context, queue, id, run string) (activities.AskResult, 
 	return r, err
 }
 
+// reportEvery is how often a cluster whose state does not change finds out whether its campaign is still there.
+const reportEvery = time.Hour
+
 // report tells the campaign whenever what it keeps of this cluster changes. When the campaign is gone, nothing new may begin.
 func (c *cluster) report() {
 	now := c.Report()
-	if now == c.told || c.Parent == "" {
+	if c.Parent == "" || now == c.told && workflow.Now(c.ctx).Before(c.toldAt.Add(reportEvery)) {
 		return
 	}
-	c.told = now
+	c.told, c.toldAt = now, workflow.Now(c.ctx)
 	err := workflow.SignalExternalWorkflow(c.ctx, c.Parent, "", signalReport, ClusterReport{Report: now, Audit: c.Audit}).Get(c.ctx, nil)
-	if err != nil && c.AbortFor == "" && c.Outcome == "" {
+	var gone *temporal.UnknownExternalWorkflowExecutionError
+	if errors.As(err, &gone) && c.AbortFor == "" && c.Outcome == "" {
 		m := rollout.Message{Actor: "rollpatch", Reason: "its campaign " + c.Parent + " is gone"}
 		c.Cluster = c.Abort(m, c.now())
 		c.abortMembers(m)
@@ -360,6 +371,9 @@ func (c *cluster) report() {
 
 func (c *cluster) finish() (ClusterReport, error) {
 	c.settle()
+	if c.WatchAudit.Digest != "" {
+		c.Unwritten.add(c.outlive, &c.Audit, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: "watch", Result: c.WatchAudit.Digest})
+	}
 	c.Unwritten.flush(c.outlive, c.queue())
 	r := ClusterReport{Report: c.Report(), Audit: c.Audit}
 	if c.Outcome == rollout.ClusterHalted {
@@ -371,7 +385,7 @@ func (c *cluster) finish() (ClusterReport, error) {
 // mayContinueAsNew says that history is long enough and nothing is in flight but members, which outlive this run, and the
 // watch, which the next run starts again.
 func (c *cluster) mayContinueAsNew(ctx workflow.Context) bool {
-	if !workflow.GetInfo(ctx).GetContinueAsNewSuggested() || !workflow.AllHandlersFinished(ctx) {
+	if !c.idle(ctx) {
 		return false
 	}
 	for _, id := range workflow.DeterministicKeys(c.inFlight) {

@@ -65,12 +65,14 @@ func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
 	m.onCancel(ctx, abort)
 	onSignal(m.carrier, signalAbort, func(rollout.Message) { abort() })
 	for {
+		m.Unwritten.flush(m.ctx, SegmentQueue(m.Segment))
+		m.changed = false // what came while it was written is in the State that Next sees
 		d := m.Next(workflow.Now(m.ctx))
 		m.show(ctx, d)
 		if d.End {
 			return m.finish(ctx)
 		}
-		if len(m.inFlight) == 0 && m.mayContinueAsNew(ctx) {
+		if len(m.inFlight) == 0 && m.idle(ctx) {
 			return MemberReport{}, workflow.NewContinueAsNewError(ctx, MemberType, m.MemberState)
 		}
 		for _, a := range d.Start {
@@ -109,6 +111,7 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 	opts := options(ctx, SegmentQueue(m.Segment), m.summary(a), m.Limits[a.Do])
 	if err := workflow.ExecuteActivity(opts, stepActivity[a.Do], in).Get(ctx, &r); err != nil {
 		r = activities.StepResult{MemberResult: rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: cause(err)}}
+		m.Unwritten.add(ctx, &m.Audit, audit.Entry{Kind: audit.Outcome, Actor: "rollpatch", Action: string(a.Do), Host: m.Host, Run: in.Run, Result: "unknown: " + cause(err)})
 	} else {
 		m.Unwritten.adopt(ctx, &m.Audit, in.Intent, r.Audit)
 	}
@@ -163,10 +166,6 @@ func (m *member) summary(a rollout.Action) string {
 		s += ", attempt " + strconv.Itoa(a.Attempt) + " after an interruption"
 	}
 	return s
-}
-
-func (m *member) mayContinueAsNew(ctx workflow.Context) bool {
-	return workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx)
 }
 
 func notice(instance, cluster string, n rollout.Notice) activities.Notice {

@@ -145,6 +145,9 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		}
 		return activities.BeginResult{Cluster: c, Member: w.member, Segments: map[string]string{}, Limits: map[rollout.Step]time.Duration{}}, nil
 	}, activity.RegisterOptions{Name: "Begin"})
+	env.RegisterActivityWithOptions(func(context.Context, activities.TellInput) ([]string, error) {
+		return []string{"pager"}, nil
+	}, activity.RegisterOptions{Name: "Receivers"})
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.TellInput) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -85,6 +85,8 @@ type Cluster struct {
 	Passes   int       `json:"passes,omitempty"` // in a row, as the watch last told
 	Verdict  Verdict   `json:"verdict,omitempty"`
 	Watched  string    `json:"watched,omitempty"` // what the watch last said
+	// Suspect is a fail that could not be compared with an unpatched peer, because the only one was on its way.
+	Suspect  string    `json:"suspect,omitempty"`
 	Samples  int       `json:"samples,omitempty"`
 	Doubt    time.Time `json:"doubt,omitzero"`    // since when the verdict is inconclusive
 	Doubted  bool      `json:"doubted,omitempty"` // for so long that a person was told
@@ -152,6 +154,7 @@ func (c Cluster) Next(now time.Time) Decision {
 		}
 		i := c.nextMember()
 		if i < 0 {
+			d.Reason = "waiting for the checks of every patched member" + c.watched()
 			return d
 		}
 		m, mode := c.Members[i], ModePatch
@@ -189,12 +192,20 @@ func (c Cluster) Next(now time.Time) Decision {
 func (c Cluster) Tick(now time.Time) Cluster {
 	switch c.Phase {
 	case PhaseRoll:
-		if _, running := c.running(); !running && c.Paused == "" && c.watching() {
+		_, running := c.running()
+		switch {
+		case running:
+		case c.nextMember() < 0 && c.Verdict == Pass:
+			return c.border(now)
+		case c.watching() && (c.Paused == "" || c.nextMember() < 0):
 			return c.doubt(now)
 		}
 	case PhaseSettle:
 		if !now.Before(c.Settling.Add(c.Policy.Settle)) && c.Verdict == Pass {
-			return c.to(PhaseRoll, now)
+			if c = c.to(PhaseRoll, now); c.nextMember() < 0 {
+				return c.border(now)
+			}
+			return c
 		}
 		return c.doubt(now)
 	case PhaseSoak:
@@ -368,6 +379,9 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 	case c.BackoutFor != "" || c.AbortFor != "":
 	case e.Outcome == Patched && c.Manifest == "":
 		return c.backout(e.Host+" told no manifest: no peer could get what it got", now) // P4
+	case c.Suspect != "" && e.Outcome != Patched:
+		// The peer is as it was, and serves: the fault is the patch's.
+		return c.failed(c.Suspect, now)
 	case e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged:
 		return c.hold(e.Host+" is "+string(e.Outcome)+because(e.Reason), now)
 	}
@@ -407,6 +421,9 @@ func (c Cluster) border(now time.Time) Cluster {
 		return c // a member that could not be started is tried again
 	}
 	if c.nextMember() < 0 {
+		if c.watching() && c.Verdict == Inconclusive {
+			return c // done is a word for what passes: Tick goes on when the watch can tell
+		}
 		if why := c.unsafe(); why != "" {
 			return c.finish(ClusterHalted, why, now)
 		}
@@ -451,20 +468,38 @@ func (c Cluster) Sampled(r WatchResult, now time.Time) Cluster {
 	c.Samples += r.Samples
 	switch r.Verdict {
 	case Pass:
-		c.Passes, c.Doubt, c.Doubted = r.Passes, time.Time{}, false
+		c.Passes, c.Doubt, c.Doubted, c.Suspect = r.Passes, time.Time{}, false, ""
 		return c
 	case Fail:
-	default:
-		c.Passes, c.Verdict = 0, Inconclusive
-		if c.Doubt.IsZero() {
-			c.Doubt = now
+		if _, peers := c.Watch(); len(peers) == 0 {
+			if run, running := c.running(); running {
+				// Its only unpatched peer is on its way: whose fault it is can be told when that one is back (P10).
+				c.Suspect = r.Reason
+				c.Watched += "; to be told when " + run.Host + " is back"
+				return c.unsure(now)
+			}
 		}
-		c.Settling = now // settling is a time of passing checks
-		return c
+	default:
+		return c.unsure(now)
 	}
-	c.Passes = 0
-	c.Outbox.tell(TellFail, "", "the soak of "+c.Name+" failed: "+r.Reason, "rollpatch why "+c.Name)
-	return c.backout("soak failed: "+r.Reason, now)
+	return c.failed(r.Reason, now)
+}
+
+// failed is a soak that failed.
+func (c Cluster) failed(why string, now time.Time) Cluster {
+	c.Passes, c.Suspect = 0, ""
+	c.Outbox.tell(TellFail, "", "the soak of "+c.Name+" failed: "+why, "rollpatch why "+c.Name)
+	return c.backout("soak failed: "+why, now)
+}
+
+// unsure records a sample that says neither.
+func (c Cluster) unsure(now time.Time) Cluster {
+	c.Passes, c.Verdict = 0, Inconclusive
+	if c.Doubt.IsZero() {
+		c.Doubt = now
+	}
+	c.Settling = now // settling is a time of passing checks
+	return c
 }
 
 // backout brings every patched member back, the last one first, then the cluster halts.

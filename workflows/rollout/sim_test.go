@@ -464,6 +464,7 @@ type clusterRun struct {
 	settledAt  time.Time // and that, once it settled
 	last       map[string]Outcome
 	failed     string          // why nobody else may be touched
+	suspect    bool            // a fail that could be compared with nobody; a pass clears it
 	aborted    bool            // a person said so
 	unforgiven map[string]bool // hosts that ended badly, and nobody has said go on
 }
@@ -685,6 +686,9 @@ func (c *clusterRun) gets(r *memberRun) {
 func (c *clusterRun) ended(r *memberRun) {
 	delete(c.unforgiven, r.h.name)
 	c.last[r.h.name] = r.m.Outcome
+	if c.suspect && r.m.Outcome != Patched && !c.aborted {
+		c.suspect, c.failed = false, "a failed soak"
+	}
 	if r.m.Outcome == Patched {
 		c.patchedAt = c.now
 	}
@@ -766,6 +770,7 @@ func contains(names []string, name string) bool {
 func (c *clusterRun) heard(v Verdict) {
 	c.verdict, c.verdictAt = v, c.now
 	if v == Pass {
+		c.suspect = false
 		c.streak++
 		if c.streak == c.c.Policy.SoakPasses {
 			c.passesFrom = c.firstAt.Add(c.c.Policy.Soak)
@@ -775,14 +780,41 @@ func (c *clusterRun) heard(v Verdict) {
 		}
 		return
 	}
-	if v == Fail {
+	switch {
+	case v == Fail && c.alone():
+		c.suspect = true
+		c.seen["soak suspect"]++
+	case v == Fail:
 		c.failed = "a failed soak"
 		c.seen["soak failed"]++
-	} else {
+	default:
 		c.seen["soak inconclusive"]++
 	}
 	c.passed = c.soaked()
 	c.streak, c.passesFrom = 0, time.Time{}
+}
+
+// alone says that nobody is left to compare with: the only member that is not patched is the one on its way.
+func (c *clusterRun) alone() bool {
+	on := false
+	for _, r := range c.members {
+		on = on || !r.over
+	}
+	for _, h := range c.spec.members {
+		if c.last[h.name] == "" && !c.working(h.name) || c.last[h.name] == Unchanged && c.c.Manifest == "" {
+			return false
+		}
+	}
+	return on
+}
+
+func (c *clusterRun) working(host string) bool {
+	for _, r := range c.members {
+		if !r.over && r.h.name == host {
+			return true
+		}
+	}
+	return false
 }
 
 // hear applies a person's message as the workflow does: its validator first.
@@ -879,6 +911,9 @@ func (c *clusterRun) finish() {
 		case c.failed != "" && !c.aborted && o == Patched:
 			c.broken("%s ends %s after %s, and %s stays patched", c.name(), c.c.Outcome, c.failed, h.name)
 		}
+	}
+	if c.c.Outcome == ClusterDone && c.suspect {
+		c.broken("%s is done although its last word was a fail that nobody could compare", c.name())
 	}
 	if c.c.Outcome == ClusterDone && c.failed != "" {
 		c.broken("%s is done in spite of %s", c.name(), c.failed)
