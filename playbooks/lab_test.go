@@ -507,6 +507,31 @@ func TestLabRebootIsProvenByItsBootID(t *testing.T) {
 	}
 }
 
+// A power cut in the middle of one package's files leaves it in a state that dpkg refuses to configure.
+func TestLabTornPackageIsUnpackedAnew(t *testing.T) {
+	h := newHost(t, labtest.New(t), "web-1")
+	h.publish("1.1")
+	h.query(playbooks.Pending, nil)
+	fetched := h.query(playbooks.Fetch, env("WANT", "lab-web\t1.1\nlab-web-data\t1.1\n", "LEDGER", ledger))
+	var list strings.Builder
+	for _, c := range fetched["change"] {
+		list.WriteString(strings.Join(c, "\t") + "\n")
+	}
+	_, err := h.lab.Exec(t.Context(), h.target.Host, "sed", "-i",
+		`/^Package: lab-web-data$/,/^$/s/^Status: .*/Status: install reinstreq unpacked/`, "/var/lib/dpkg/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.exits(playbooks.Apply, env("CHANGES", list.String(), "REPAIR", "1"), 0)
+	after := h.versions()
+	for _, name := range []string{"lab-web", "lab-web-data"} {
+		if after[name] != "1.1" {
+			t.Errorf("%s is at %q, want 1.1", name, after[name])
+		}
+	}
+	h.clean()
+}
+
 // Real updates of a real distribution, a power cut in the middle of them, and the way back.
 func TestLabPowerCutInTheMiddleOfSecurityUpdates(t *testing.T) {
 	h := newHost(t, labtest.New(t), "web-1")

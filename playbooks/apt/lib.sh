@@ -199,10 +199,35 @@ ledger() {
 	(umask 077 && mkdir -p "$ledger") || die 13 "$ledger cannot be made"
 }
 
+# file_of NAME VERSION ARCHITECTURE: how apt calls a package's file.
+file_of() { printf '%s_%s_%s.deb\n' "${1%:*}" "$(printf '%s' "$2" | sed 's/:/%3a/g')" "$3"; }
+
+# unpack_again: unpacks anew, from what was fetched, every package that was cut off in the middle of being unpacked. dpkg configures none of
+# those, and nothing else until they are whole.
+unpack_again() {
+	# shellcheck disable=SC2016 # fields of dpkg-query, not of the shell
+	dpkg-query -W -f '${Package}\t${db:Status-Eflag}\n' | awk -F '\t' '$2 == "reinstreq" { print $1 }' >"$work/torn"
+	[ -s "$work/torn" ] || return 1
+	set --
+	while read -r name; do
+		new=$(awk -F '\t' -v name="$name" '$1 == name || index($1, name ":") == 1 { print $3; exit }' "$work/CHANGES")
+		found=
+		for file in "$archives/${name}_$(printf '%s' "$new" | sed 's/:/%3a/g')"_*.deb; do
+			[ ! -s "$file" ] || found=$file
+		done
+		[ -n "$found" ] || {
+			say "$name was cut off while it was unpacked, and the file of $name $new is not in $archives"
+			return 1
+		}
+		set -- "$@" "$found"
+	done <"$work/torn"
+	say "unpacking anew what was cut off: $(tr '\n' ' ' <"$work/torn")"
+	patiently dpkg --force-confdef --force-confold --unpack "$@" >&2
+}
+
 # secure FILE: FILE holds name, version, architecture; afterwards $work/back holds name, version, path of its package file in the ledger (- when it
 # is not to be had).
 secure() {
-	file_of() { printf '%s_%s_%s.deb\n' "${1%:*}" "$(printf '%s' "$2" | sed 's/:/%3a/g')" "$3"; }
 	: >"$work/absent"
 	while IFS=$tab read -r name version arch; do
 		file=$(file_of "$name" "$version" "$arch")
