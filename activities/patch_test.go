@@ -165,6 +165,11 @@ func TestReboot(t *testing.T) {
 			}
 		}
 	}
+	spent := func(t *testing.T, w *world, r StepResult) {
+		if !r.Spent {
+			t.Errorf("%+v is not spent: the next call would attach to the same run for ever", r)
+		}
+	}
 	tell(t, "reboot", (*Activities).Reboot, []stepRow{
 		{"in the boot that it must leave, the run starts once, and another boot id proves it", given("boot-a", "boot-a", away, away, "boot-b"), rollout.Pass, "back with boot id boot-b",
 			func(t *testing.T, w *world, r StepResult) {
@@ -181,6 +186,14 @@ func TestReboot(t *testing.T) {
 		}, rollout.Pass, "boot-b", runs(1)},
 		{"late is inconclusive, with the last trouble", given("boot-a", away), rollout.Inconclusive, "not back 5m after the reboot: connection refused", runs(1)},
 		{"up and never rebooted is inconclusive", given("boot-a"), rollout.Inconclusive, "it is up and has not rebooted", runs(1)},
+		{"a reboot that was refused is asked again, by another run", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a")(w, p, in)
+			w.outcome = exits(11)
+		}, rollout.Inconclusive, "the reboot was refused: the package lock did not become free in time", spent},
+		{"so is one whose script was cut short, and the host stayed", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a")(w, p, in)
+			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{State: RunInterrupted, Reason: "deadline"}, nil }
+		}, rollout.Inconclusive, "it is up and has not rebooted", spent},
 		{"a changed host key is inconclusive at once, with a text of its own", given("boot-a", fmt.Errorf("web-1: %w", keyError{})), rollout.Inconclusive, "it came back with another host key, which is never accepted: web-1: host key changed",
 			func(t *testing.T, w *world, r StepResult) {
 				if w.did("boot id") != 2 {

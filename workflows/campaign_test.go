@@ -290,3 +290,59 @@ func TestMessageWhileAnActivityIsInFlightStaysOnTheChain(t *testing.T) {
 		t.Errorf("%d messages on the chains, want at least the campaign's 40", words)
 	}
 }
+
+func TestSpentRunIsAskedAgainByAnotherOne(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	w.spent = "reboot web-1"
+	w.on["reboot web-1"] = func(call int) rollout.MemberResult {
+		if call == 1 {
+			return rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: "the reboot was refused"}
+		}
+		return rollout.MemberResult{Verdict: rollout.Pass}
+	}
+	if _, err := w.campaign(t, nil); err != nil {
+		t.Fatal(err)
+	}
+	var reboots []string
+	for _, id := range w.runs {
+		if strings.Contains(id, "web-1.reboot") {
+			reboots = append(reboots, id)
+		}
+	}
+	if len(reboots) != 2 || reboots[0] == reboots[1] {
+		t.Errorf("reboots of web-1 were the runs %v, want two different ones", reboots)
+	}
+}
+
+func TestAnActivityThatCannotDoItsWorkIsTold(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	w.policy.Unattended, w.member.Unattended = false, false
+	stuck := 0
+	w.errs["inspect web-1"] = func(int) error { // the store's disk is full, say, for two hours
+		if stuck++; stuck < 300 {
+			return errors.New("no space left on device")
+		}
+		return nil
+	}
+	st, err := w.campaign(t, abortAfterTwoDays(t))
+	if err == nil && st.Outcome != rollout.CampaignDone {
+		t.Fatalf("campaign ended %q, %v", st.Outcome, err)
+	}
+	told := false
+	for _, n := range w.notices {
+		told = told || n.Event == rollout.TellHold
+	}
+	if !told {
+		t.Errorf("nobody was told of an activity that cannot do its work: %+v", w.notices)
+	}
+}
+
+func abortAfterTwoDays(t *testing.T) func(env *testsuite.TestWorkflowEnvironment) {
+	return func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			env.UpdateWorkflow(workflows.UpdateAbort, "end", &testsuite.TestUpdateCallback{
+				OnAccept: func() {}, OnReject: func(err error) { t.Error(err) }, OnComplete: func(any, error) {},
+			}, rollout.Message{Actor: "ann", Reason: "it is morning"})
+		}, 48*time.Hour)
+	}
+}

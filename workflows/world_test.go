@@ -36,6 +36,7 @@ type world struct {
 	count   map[string]int
 	watch   func(call int) rollout.WatchResult
 	claim   func(call int) (bool, string)
+	spent   string // a step whose inconclusive results use its run up
 }
 
 func newWorld(members ...string) *world {
@@ -82,6 +83,7 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 	if f := w.on[key]; f != nil {
 		keep := r
 		r.MemberResult = f(w.count[key])
+		r.Spent = key == w.spent && r.Verdict == rollout.Inconclusive
 		if r.MemberResult.Peers == nil {
 			r.MemberResult.Peers = keep.Peers
 		}
