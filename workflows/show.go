@@ -53,6 +53,9 @@ var describe = map[string]string{
 	UpdateAbort:   `start nothing new and bring what is on its way to a safe end: {"actor": "<your name>", "reason": "<why>"}`,
 }
 
+// updateForm is what every Update takes, as it is typed into the Temporal UI.
+const updateForm = " An Update takes `{\"actor\": \"<your name>\", \"reason\": \"<why>\"}`.\n"
+
 // tellUI puts the details and the state where the Temporal UI and lists show them, when they changed.
 func (c *carrier) tellUI(ctx workflow.Context, details, state string) {
 	if details != c.details {
@@ -95,9 +98,11 @@ func (c *cluster) show(ctx workflow.Context, d rollout.Decision) {
 	}
 	switch c.Phase {
 	case rollout.PhaseGate:
-		fmt.Fprintf(&b, "\nTo let soak %d end: `rollpatch approve %s --cluster %s --reason \"...\"`, or send the Update `approve` with %s\n", c.SoakNo, c.Instance, c.Name, "`{\"actor\": \"<your name>\", \"reason\": \"<why>\"}`")
+		fmt.Fprintf(&b, "\nTo let soak %d end: `rollpatch approve %s --cluster %s --reason \"...\"`, or send the Update `approve`. To bring the patched members back: `reject`.%s", c.SoakNo, c.Instance, c.Name, updateForm)
+	case rollout.PhaseSoak:
+		fmt.Fprintf(&b, "\nTo bring the patched members back instead: `rollpatch reject %s --cluster %s --reason \"...\"`, or send the Update `reject`.%s", c.Instance, c.Name, updateForm)
 	case rollout.PhaseHold:
-		fmt.Fprintf(&b, "\nTo try again: `rollpatch resume %s --cluster %s --reason \"...\"`. To bring patched members back: `rollpatch backout`. To end: `rollpatch abort %s`.\n", c.Instance, c.Name, c.Instance)
+		fmt.Fprintf(&b, "\nTo try again: `rollpatch resume %s --cluster %s --reason \"...\"`, or send the Update `resume`. To bring patched members back: `backout`. To end: `rollpatch abort %s`.%s", c.Instance, c.Name, c.Instance, updateForm)
 	}
 	if c.Outcome == rollout.ClusterHalted {
 		b.WriteString("\nThis cluster is not touched any further. What is left to do goes into a new instance: `rollpatch run`.\n")
@@ -129,6 +134,9 @@ func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {
 			state = "not begun"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %d of %d | %s |\n", c.Stages[r.Stage], r.Name, state, r.Done, r.Total, oneLine(r.Reason))
+	}
+	if c.Outcome == "" {
+		b.WriteString("\nFor the whole campaign, from the next border on: the Updates `hold`, `resume` and `abort`." + updateForm)
 	}
 	state := "running"
 	switch {
