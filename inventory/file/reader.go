@@ -277,13 +277,21 @@ func (r *reader) mapping(into reflect.Value, n ast.Node, a at) {
 		return
 	}
 	fields := fieldsOf(into.Type())
+	var unknown []key
+	given := map[string]bool{}
+	defer func() {
+		for _, k := range unknown {
+			r.unknown(into.Type(), a, k, given)
+		}
+	}()
 	for key, value := range r.entries(node, a) {
 		here := a.key(key.name)
 		index, ok := fields[key.name]
 		if !ok {
-			r.unknown(into.Type(), a, key)
+			unknown = append(unknown, key)
 			continue
 		}
+		given[key.name] = true
 		if a.file == "" && slices.Contains(r.once, key.name) {
 			if before, ok := r.places[key.name]; ok && before.file != r.file {
 				r.wrong(here, key.line, "is already given on %s:%d: it belongs in one file", r.sources[before.file], before.line)
@@ -340,12 +348,15 @@ func (r *reader) entries(node *ast.MappingNode, a at) func(yield func(key, ast.N
 	}
 }
 
-func (r *reader) unknown(t reflect.Type, a at, k key) {
+// unknown tells of a key that is none, beside those that are given.
+func (r *reader) unknown(t reflect.Type, a at, k key, given map[string]bool) {
 	known := keysOf(t)
 	here := a.key(k.name)
 	if near := inventory.Nearest(k.name, known); near != "" {
-		// The key that was meant is not missing; it is the one told of here.
-		r.broken = append(r.broken, a.key(near).value)
+		if !given[near] {
+			// The key that was meant is not missing; it is the one told of here.
+			r.broken = append(r.broken, a.key(near).value)
+		}
 		r.wrong(here, k.line, "unknown key; did you mean %q?", near)
 		return
 	}
