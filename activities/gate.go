@@ -65,8 +65,8 @@ func (s scene) address(name string) string {
 	return ""
 }
 
-// inService says whether every service of the cluster lists the member the way its consumers ask. A cluster without services
-// cannot tell, and counts as in service only by its checks.
+// inService says whether every service of the cluster lists the member the way its consumers ask. A cluster without services cannot tell:
+// none of its members counts as in service.
 func inService(c inventory.Cluster, name, address string, list []Instance) bool {
 	for _, svc := range c.Services {
 		listed := false

@@ -104,7 +104,7 @@ type ConsulAccess struct {
 
 // Claim is the record that locks a cluster for an instance, and the record of a drained or quarantined member.
 type Claim struct {
-	Key    string    `json:"key"`   // "cluster/web", "host/web-1", "quarantine/web-1"
+	Key    string    `json:"key"`   // "cluster/web", "drain/web-1", "quarantine/web-1"
 	Owner  string    `json:"owner"` // the instance
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`

@@ -108,7 +108,7 @@ func onSignal[T any](c *carrier, name string, handle func(T)) {
 	})
 }
 
-// beat matches the heartbeat of package activities: a worker that died is noticed after four of them.
+// heartbeatTimeout is four of the heartbeats that package activities sends: after it a worker counts as dead.
 const heartbeatTimeout = 20 * time.Second
 
 // spare is added to a step's limit: what the activity needs beside the work that the limit bounds.

@@ -26,7 +26,7 @@ type MemberState struct {
 	Peers     []string                       `json:"peers,omitempty"`
 	Manifest  string                         `json:"manifest,omitempty"` // what the canary got; empty for the canary
 	Seq       int64                          `json:"seq,omitempty"`      // the number of the host's last run
-	Try       int                            `json:"try"`                // the how manieth workflow for this host in its instance
+	Try       int                            `json:"try"`                // which of the workflows for this host in its instance, from 1
 	Runs      map[rollout.Step]RunRef        `json:"runs,omitempty"`
 	BootOld   string                         `json:"boot_old,omitempty"`
 	BootNew   string                         `json:"boot_new,omitempty"`

@@ -52,7 +52,7 @@ type Slot struct {
 	Outcome Outcome `json:"outcome,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
 	Canary  bool    `json:"canary,omitempty"`
-	// Changes digests what its transaction changed; Ledger where its old packages are. Both are bodies in the store.
+	// Changes is the digest of what its transaction changed: a body in the store.
 	Changes  string `json:"changes,omitempty"`
 	Count    int    `json:"count,omitempty"` // packages changed
 	BootOld  string `json:"boot_old,omitempty"`
