@@ -20,6 +20,10 @@ demo: build ## patch a lab while traffic flows over it (LAB=real|sim, DEMO_KEEP=
 test: ## lint and every test, end to end on a lab too (LAB=real|sim, ONLY="unit ...")
 	@go run ./testenv/testrun/cmd $(ONLY)
 
+.PHONY: chaos
+chaos: build ## break things under campaigns, judge by what the hosts recorded (CHAOS="F16,F21/soak")
+	@go run ./cmd/lab chaos
+
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck, workflowcheck, shellcheck, govulncheck, go.mod
 	@go run ./testenv/testrun/cmd lint

@@ -27,9 +27,13 @@ type Scripts interface {
 	Script(family, osID, name string) ([]byte, error)
 }
 
-// Workflows asks the Temporal server what became of a workflow.
+// Workflows asks the Temporal server what became of workflows.
 type Workflows interface {
 	Ask(ctx context.Context, in AskInput) (AskResult, error)
+	Orphans(ctx context.Context) ([]Orphan, error)
+	LastRun(ctx context.Context, in LastRunInput) (LastRun, error)
+	// Frozen says why the whole estate is frozen, by whom and since when; empty when it is not.
+	Frozen(ctx context.Context) (string, error)
 }
 
 // Activities holds what the steps need of the world. Its methods are the activities.

@@ -125,11 +125,11 @@ func TestClaim(t *testing.T) {
 			return r
 		}
 		w.records["cluster/db"] = Claim{Key: "cluster/db", Owner: "other-1", Since: in.Intent.Time, Reason: "urgent"}
-		if r := claim(); r.OK || r.Reason != "cluster/db is claimed by other-1 since 2026-11-21 12:00 (urgent)" || len(w.records) != 1 {
+		if r := claim(); r.OK || !r.Held || r.Reason != "cluster/db is claimed by other-1 since 2026-11-21 12:00 (urgent)" || len(w.records) != 1 {
 			t.Errorf("a cluster that shares a host with a claimed one: %+v, records %v", r, w.records)
 		}
 		delete(w.records, "cluster/db")
-		if r := claim(); !r.OK || w.records["cluster/web"].Owner != instance || w.records["cluster/db"].Reason != "monthly patches" {
+		if r := claim(); !r.OK || r.Held || w.records["cluster/web"].Owner != instance || w.records["cluster/db"].Reason != "monthly patches" {
 			t.Errorf("both free: %+v, records %v", r, w.records)
 		}
 		if r := claim(); !r.OK {
@@ -141,10 +141,10 @@ func TestClaim(t *testing.T) {
 			t.Errorf("release: %+v, %v, records %v; want the quarantine to stay", r, err, w.records)
 		}
 		w.claims = errAway
-		if r := claim(); r.OK || r.Reason != `cluster "web": claim: the servers are away` {
-			t.Errorf("servers away: %+v", r)
+		if r := claim(); r.OK || r.Held || r.Reason != "the servers are away" {
+			t.Errorf("servers away: %+v, want trouble and its cause alone", r)
 		}
-		if r, err := do(t, nil, a.Release, in); err != nil || r.OK || !strings.Contains(r.Reason, "away") {
+		if r, err := do(t, nil, a.Release, in); err != nil || r.OK || r.Held || r.Reason != "the servers are away" {
 			t.Errorf("servers away at the release: %+v, %v", r, err)
 		}
 		w.proveNoSecret(t, r)
@@ -201,12 +201,15 @@ func TestRecord(t *testing.T) {
 func TestBegin(t *testing.T) {
 	w, p := newWorld(), webPart()
 	p.Hosts[1].Segment = "dmz"
+	short, long := inventory.Duration(5*time.Second), inventory.Duration(30*time.Second)
+	p.Cluster.Consul.DNSTTL, p.Others = &short, []plan.Other{dbCluster()}
+	p.Others[0].Cluster.Consul.DNSTTL = &long
 	part, _ := w.Put(t.Context(), plan.Body(p))
 	got, err := w.activities().Begin(t.Context(), BeginInput{Instance: instance, Part: part, Unattended: true})
 	want := BeginResult{
 		Cluster: p.State(instance, true), Member: p.MemberPolicy(true), Segments: map[string]string{"web-1": "", "web-2": "dmz", "web-3": ""},
 		Limits: map[rollout.Step]time.Duration{
-			rollout.StepFetch: 30 * time.Minute, rollout.StepDrain: time.Minute, rollout.StepPatch: time.Hour, rollout.StepBackout: time.Hour,
+			rollout.StepFetch: 30 * time.Minute, rollout.StepDrain: time.Minute + 30*time.Second, rollout.StepPatch: time.Hour, rollout.StepBackout: time.Hour,
 			rollout.StepReboot: 5 * time.Minute, rollout.StepCheck: time.Minute, rollout.StepUndrain: 2 * time.Minute,
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 func clusterKey(name string) string    { return "cluster/" + name }
@@ -32,7 +33,7 @@ func (a *Activities) Claim(ctx context.Context, in ClaimInput) (ClaimResult, err
 		if err != nil {
 			return err
 		}
-		r.OK = len(held) == 0
+		r.OK, r.Held = len(held) == 0, len(held) > 0
 		var who []string
 		for _, h := range held {
 			who = append(who, fmt.Sprintf("%s is claimed by %s since %s (%s)", h.Key, h.Owner, h.Since.UTC().Format("2006-01-02 15:04"), h.Reason))
@@ -65,7 +66,7 @@ func (a *Activities) claims(ctx context.Context, in ClaimInput, work func(contex
 			if ctx.Err() != nil {
 				return "", "", ctx.Err()
 			}
-			r.OK, r.Reason = false, fmt.Sprintf("cluster %q: %s: %v", p.Cluster.Name, in.Intent.Action, err)
+			r.ClaimResult = rollout.ClaimResult{Reason: clip(err.Error())}
 		}
 		return fmt.Sprintf("%t: %s", r.OK, r.Reason), "", nil
 	})

@@ -4,16 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // sampleGap parts the two samples that prove a drain: a fresh agent, or a server that just lost its leader, can be wrong once.
 const sampleGap = 500 * time.Millisecond
 
+// peersGap is how often the servers are asked about the peers while a drain waits for something else.
+const peersGap = time.Second
+
 // Drain takes the member out of service: our record first, then maintenance on each of its services, then the proof that the
-// servers no longer list it, that the DNS answers have run out, and that connections are gone.
+// servers no longer list it, that the DNS answers have run out, and that connections are gone. Peers may fall meanwhile: then it ends
+// early, and the gate decides.
 func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
 		reason := Reason(in.Instance, s.host.Name)
@@ -25,6 +32,17 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 		if len(held) > 0 {
 			r.fail(fmt.Sprintf("%s is drained by %s since %s", s.host.Name, held[0].Owner, held[0].Since.UTC().Format("2006-01-02 15:04")))
 			r.Foreign = true
+			return nil
+		}
+		// The gate was asked right before, but hours may lie between: no worker was there, or one died. What is in our maintenance
+		// already is out, and the samples below look at its peers.
+		now, err := a.standing(ctx, s, in.Instance)
+		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		if may, why := rollout.MayBeOut(now.peers); !may && now.undrained {
+			r.unknown("peers fell meanwhile: " + why)
+			r.AskAgain = true
 			return nil
 		}
 		var foreign *ForeignError
@@ -39,18 +57,21 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 			}
 		}
 		deadline := a.Now().Add(time.Duration(s.part.Policy.Drain.Timeout))
+		f := &floor{}
 		for samples := 0; samples < 2; {
-			listed, err := a.listed(ctx, s)
+			now, err := a.standing(ctx, s, in.Instance)
 			switch {
+			case now.listed && a.Now().After(deadline):
+				r.fail("the servers still list it as passing after " + s.part.Policy.Drain.Timeout.String())
+				return nil
 			case err != nil && a.Now().After(deadline):
 				return r.orUnknown(ctx, err)
-			case err == nil && !listed:
+			case err == nil && !now.listed:
 				samples++
 			default:
 				samples = 0
 			}
-			if listed && a.Now().After(deadline) {
-				r.fail("the servers still list it as passing after " + s.part.Policy.Drain.Timeout.String())
+			if f.broken(now.peers, err, r) {
 				return nil
 			}
 			if samples < 2 {
@@ -59,20 +80,56 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 				}
 			}
 		}
-		var ttl time.Duration
-		for _, c := range s.clusters() {
-			if t := c.Cluster.Consul.DNSTTL; t != nil {
-				ttl = max(ttl, time.Duration(*t))
+		for until := a.Now().Add(dnsTTL(s.clusters())); a.Now().Before(until); {
+			if err := wait(ctx, min(until.Sub(a.Now()), peersGap)); err != nil {
+				return err
+			}
+			if a.floorBroken(ctx, s, f, r) {
+				return nil
 			}
 		}
-		if err := wait(ctx, ttl); err != nil {
-			return err
-		}
-		return a.connectionsGone(ctx, s, deadline, r)
+		return a.connectionsGone(ctx, s, deadline, f, r)
 	})
 }
 
-func (a *Activities) connectionsGone(ctx context.Context, s scene, deadline time.Time, r *StepResult) error {
+// dnsTTL is how long consumers may go on using an answer about any of the clusters.
+func dnsTTL(clusters []plan.Other) time.Duration {
+	var ttl time.Duration
+	for _, c := range clusters {
+		if t := c.Cluster.Consul.DNSTTL; t != nil {
+			ttl = max(ttl, time.Duration(*t))
+		}
+	}
+	return ttl
+}
+
+// floor watches, while a member goes out of service, whether its peers still let it. Two samples in a row must say no: one server
+// can be wrong once. A sample that could not be taken says nothing.
+type floor struct{ below int }
+
+func (f *floor) broken(peers []rollout.Redundancy, err error, r *StepResult) bool {
+	if err != nil {
+		return false
+	}
+	may, why := rollout.MayBeOut(peers)
+	if may {
+		f.below = 0
+		return false
+	}
+	if f.below++; f.below < 2 {
+		return false
+	}
+	r.unknown("peers fell meanwhile: " + why)
+	r.AskAgain = true
+	return true
+}
+
+func (a *Activities) floorBroken(ctx context.Context, s scene, f *floor, r *StepResult) bool {
+	now, err := a.standing(ctx, s, "")
+	return f.broken(now.peers, err, r)
+}
+
+func (a *Activities) connectionsGone(ctx context.Context, s scene, deadline time.Time, f *floor, r *StepResult) error {
 	var ports []int
 	for _, c := range s.clusters() {
 		for _, svc := range c.Cluster.Services {
@@ -80,6 +137,7 @@ func (a *Activities) connectionsGone(ctx context.Context, s scene, deadline time
 		}
 	}
 	limit := s.part.Policy.Drain.Connections
+	looked := a.Now()
 	for {
 		n, err := a.Prober.Connections(ctx, s.target, ports)
 		switch {
@@ -94,27 +152,44 @@ func (a *Activities) connectionsGone(ctx context.Context, s scene, deadline time
 			r.Leftover = true
 			return nil
 		}
+		if a.Now().Sub(looked) >= peersGap {
+			if a.floorBroken(ctx, s, f, r) {
+				return nil
+			}
+			looked = a.Now()
+		}
 		if err := wait(ctx, sampleGap); err != nil {
 			return err
 		}
 	}
 }
 
-// listed says whether the servers still give the member to consumers of any of its services.
-func (a *Activities) listed(ctx context.Context, s scene) (bool, error) {
+// standing is how a host and its peers stand, as the servers say.
+type standing struct {
+	listed    bool // given to those who ask for one of its services
+	undrained bool // one of its services is not in our maintenance
+	peers     []rollout.Redundancy
+}
+
+func (a *Activities) standing(ctx context.Context, s scene, instance string) (standing, error) {
+	var st standing
 	for _, c := range s.clusters() {
 		list, err := a.Catalog.Instances(ctx, s.consulFor(c.Cluster), serviceNames(c.Cluster))
 		if err != nil {
-			return false, err
+			return standing{listed: st.listed}, err
 		}
+		st.peers = append(st.peers, redundancy(c, s, list))
 		for _, svc := range c.Cluster.Services {
 			one := inventory.Cluster{Services: []inventory.Service{svc}}
-			if inService(one, s.host.Name, s.host.Address, list) {
-				return true, nil
+			st.listed = st.listed || inService(one, s.host.Name, s.host.Address, list)
+		}
+		for _, i := range list {
+			if s.is(i) && !slices.Contains(i.Maintenance, Reason(instance, s.host.Name)) {
+				st.undrained = true
 			}
 		}
 	}
-	return false, nil
+	return st, nil
 }
 
 // back says whether the servers list the member in every cluster that it belongs to.

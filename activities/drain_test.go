@@ -16,10 +16,32 @@ var errAway = errors.New("the servers are away")
 func TestDrain(t *testing.T) {
 	ttl := inventory.Duration(30 * time.Second)
 	began := time.Time{}
+	// falls takes a peer out of service from the n-th look at the servers on, for so many looks.
+	falls := func(w *world, peer, n, looks int) {
+		began = time.Now()
+		w.catalog = func(asked int) error {
+			w.instances[peer].Status = "passing"
+			if asked >= n && asked < n+looks {
+				w.instances[peer].Status = "critical"
+			}
+			return nil
+		}
+	}
+	stay := func(int) (int, error) { return 1, nil } // connections
+	early := func(t *testing.T, w *world, r StepResult) {
+		if took := time.Since(began); !r.AskAgain || r.Leftover || took > 5*time.Second {
+			t.Errorf("ask again %t, leftover %t, after %s; want it early", r.AskAgain, r.Leftover, took)
+		}
+	}
+	toTheEnd := func(t *testing.T, w *world, r StepResult) {
+		if took := time.Since(began); r.AskAgain || !r.Leftover || took < time.Minute {
+			t.Errorf("ask again %t, leftover %t, after %s; want it to take its time", r.AskAgain, r.Leftover, took)
+		}
+	}
 	tell(t, "drain", (*Activities).Drain, []stepRow{
 		{"the record comes first, then maintenance, then two looks at the servers, then the connections", nil, rollout.Pass, "0 connections left",
 			func(t *testing.T, w *world, r StepResult) {
-				want := []string{"audit intent", "take drain/web-1", "enter http", "catalog", "catalog", "connections", "audit outcome"}
+				want := []string{"audit intent", "take drain/web-1", "catalog", "enter http", "catalog", "catalog", "connections", "audit outcome"}
 				if !slices.Equal(w.log, want) {
 					t.Errorf("did %q, want %q", w.log, want)
 				}
@@ -35,6 +57,13 @@ func TestDrain(t *testing.T) {
 					}
 				}
 			}},
+		{"peers that fell since the gate was asked are seen before anything is set", func(w *world, p *plan.Part, in *StepInput) {
+			w.instances[1].Status = "critical"
+		}, rollout.Inconclusive, "peers fell meanwhile", func(t *testing.T, w *world, r StepResult) {
+			if !r.AskAgain || len(w.instances[0].Maintenance) > 0 {
+				t.Errorf("ask again %t, maintenance %q", r.AskAgain, w.instances[0].Maintenance)
+			}
+		}},
 		{"one sample that no longer lists it proves nothing when the next one lists it again", func(w *world, p *plan.Part, in *StepInput) {
 			w.catalog = func(n int) error {
 				w.instances[0].Maintenance = nil
@@ -92,6 +121,59 @@ func TestDrain(t *testing.T) {
 		{"connections that cannot be counted are inconclusive", func(w *world, p *plan.Part, in *StepInput) {
 			w.left = func(int) (int, error) { return 0, errors.New("no ss on the host") }
 		}, rollout.Inconclusive, "no ss on the host", nil},
+		{"a peer that falls while connections are left ends it early, and the gate is asked", func(w *world, p *plan.Part, in *StepInput) {
+			w.left = stay
+			falls(w, 1, 3, 1000)
+		}, rollout.Inconclusive, `peers fell meanwhile: cluster "web": 2 of 3 members would be out, at most 1 may (out already: web-2)`, func(t *testing.T, w *world, r StepResult) {
+			early(t, w, r)
+			if w.did("leave http") > 0 || len(w.records) != 1 {
+				t.Errorf("did %q: whether it goes back is not the drain's to say", w.log)
+			}
+		}},
+		{"so does one that falls while the answers of the DNS run out", func(w *world, p *plan.Part, in *StepInput) {
+			p.Cluster.Consul.DNSTTL = &ttl
+			falls(w, 1, 3, 1000)
+		}, rollout.Inconclusive, "peers fell meanwhile", early},
+		{"and while the servers still list it", func(w *world, p *plan.Part, in *StepInput) {
+			w.sticky = true
+			falls(w, 1, 3, 1000)
+		}, rollout.Inconclusive, "peers fell meanwhile", early},
+		{"and a peer of the other of its clusters", func(w *world, p *plan.Part, in *StepInput) {
+			sharedHost(w, p)
+			w.left = stay
+			falls(w, 4, 5, 1000)
+		}, rollout.Inconclusive, `peers fell meanwhile: cluster "db"`, early},
+		{"one look that misses a peer is not enough", func(w *world, p *plan.Part, in *StepInput) {
+			w.left = stay
+			falls(w, 1, 3, 1)
+		}, rollout.Fail, "1 connections are left", toTheEnd},
+		{"nor are looks that come to nothing", func(w *world, p *plan.Part, in *StepInput) {
+			w.left = stay
+			falls(w, 1, 3, 1)
+			once := w.catalog
+			w.catalog = func(n int) error {
+				if n > 3 {
+					return errAway
+				}
+				return once(n)
+			}
+		}, rollout.Fail, "1 connections are left", toTheEnd},
+		{"an accepted impact is this one member", func(w *world, p *plan.Part, in *StepInput) {
+			p.Cluster.MinHealthy, p.Accepted = 3, "said so"
+			w.left, began = stay, time.Now()
+		}, rollout.Fail, "1 connections are left", toTheEnd},
+		{"and never a second one", func(w *world, p *plan.Part, in *StepInput) {
+			p.Cluster.MinHealthy, p.Accepted = 3, "said so"
+			w.left = stay
+			falls(w, 1, 3, 1000)
+		}, rollout.Inconclusive, "peers fell meanwhile", early},
+		{"the servers are asked about the peers once a second", func(w *world, p *plan.Part, in *StepInput) {
+			w.left, began = stay, time.Now()
+		}, rollout.Fail, "1 connections are left", func(t *testing.T, w *world, r StepResult) {
+			if n := w.did("catalog"); n < 55 || n > 65 {
+				t.Errorf("asked %d times in a minute", n)
+			}
+		}},
 		{"maintenance of somebody else is left as it is", func(w *world, p *plan.Part, in *StepInput) {
 			w.instances[0].Maintenance = []string{"ticket 7"}
 			w.foreign["http"] = &ForeignError{Node: "web-1", Service: "http", Reason: "ticket 7"}

@@ -47,10 +47,8 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			return err
 		}
 		out, err := a.run(ctx, s, in, script, map[string]string{"ROLLPATCH_WANT": want, "ROLLPATCH_LEDGER": in.Instance}, time.Duration(s.part.Policy.Timeouts.Fetch), r)
-		if r.Nothing && (out.Exit == exitLock || out.Exit == exitSource) {
-			// Both clear by themselves: another run asks again, while the member serves.
-			r.unknown(r.Reason)
-			r.Nothing, r.Spent = false, true
+		if passing(out) || r.Interrupted {
+			r.again() // it changes no package, and the member serves
 		}
 		if err != nil || r.Verdict != "" {
 			return err

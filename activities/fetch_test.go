@@ -16,8 +16,8 @@ import (
 func TestParseFacts(t *testing.T) {
 	got, err := parseFacts([]byte(debian))
 	want := facts{
-		OS: "debian", Release: "12", Arch: "amd64", Kernel: "6.1", Hostname: "web-1", Boot: "boot-a", Seq: 6,
-		Versions: map[string]string{"openssl": "1.0", "tzdata": "2025"}, Holds: map[string]bool{"openssl": false, "tzdata": true},
+		OS: "debian", Release: "12", Arch: "amd64", Kernel: "6.1", Boot: "boot-a", Seq: 6,
+		Versions: map[string]string{"openssl": "1.0", "tzdata": "2025"},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("parseFacts = %+v, %v; want %+v", got, err, want)
@@ -187,6 +187,20 @@ func TestFetch(t *testing.T) {
 		{"a package lock that is held clears by itself: inconclusive", given(func(w *world, p *plan.Part, in *StepInput) { w.cannot["pending"] = statusError(11) }), rollout.Inconclusive, "status 11", nil},
 		{"a package manager that fails is a fail", given(func(w *world, p *plan.Part, in *StepInput) { w.cannot["pending"] = statusError(20) }), rollout.Fail, "status 20", nil},
 		{"a host that cannot be reached is inconclusive", given(func(w *world, p *plan.Part, in *StepInput) { w.cannot["pending"] = errAway }), rollout.Inconclusive, "away", nil},
+		{"so does a lock that the download waits for: another run asks again", given(func(w *world, p *plan.Part, in *StepInput) { w.outcome = exits(11) }), rollout.Inconclusive, "lock", spent},
+		{"and a repository that goes away under it", given(func(w *world, p *plan.Part, in *StepInput) { w.outcome = exits(14) }), rollout.Inconclusive, "repository", spent},
+		{"and a power cut: a download that is cut short has changed nothing", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{State: RunInterrupted, Reason: "another boot"}, nil }
+		}), rollout.Inconclusive, "cut short: another boot", spent},
+		{"a run that began with what was wanted earlier is followed: its transaction is what was fetched", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.says["pending"] = "upgrade\topenssl\t1.0\t1.2\tdebian\t1\t9\n"
+			w.refuses(RunOutcome{State: RunExited, Stdout: []byte(w.stdout)})
+		}), rollout.Pass, "2 packages fetched", func(t *testing.T, w *world, r StepResult) {
+			var changes []Change
+			if err := json.Unmarshal(w.bodies[r.Changes], &changes); err != nil || !reflect.DeepEqual(changes, soaked.Changes) || len(w.runs) != 1 {
+				t.Errorf("changes %v, %v, %d starts", changes, err, len(w.runs))
+			}
+		}},
 		{"a version that is not to be had is a fail", given(func(w *world, p *plan.Part, in *StepInput) { w.outcome = exits(12) }), rollout.Fail, "a version is not to be had", nil},
 	})
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
-// Gate asks the servers how many peers of each of the host's clusters are in service, and whether the claim is still ours. The
-// rules decide what follows from it.
+// Gate asks whether the claim is still ours, whether the estate is frozen, how many peers of each of the host's clusters are in
+// service, and whether our maintenance stands on the host itself. The rules decide what follows from it.
 func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
 		for _, name := range s.part.Claims() {
@@ -24,13 +24,15 @@ func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error)
 				return nil
 			}
 		}
-		for _, c := range s.clusters() {
-			list, err := a.Catalog.Instances(ctx, s.consulFor(c.Cluster), serviceNames(c.Cluster))
-			if err != nil {
-				return r.orUnknown(ctx, err)
-			}
-			r.Peers = append(r.Peers, redundancy(c, s, list))
+		var err error
+		if r.Frozen, err = a.Workflows.Frozen(ctx); err != nil {
+			return r.orUnknown(ctx, fmt.Errorf("whether the estate is frozen: %w", err))
 		}
+		now, err := a.standing(ctx, s, in.Instance)
+		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		r.Undrained, r.Peers = now.undrained, now.peers
 		r.pass(peersInWords(r.Peers))
 		return nil
 	})

@@ -107,6 +107,40 @@ func TestGate(t *testing.T) {
 			sharedHost(w, p)
 			ours(w, "web", "db-old")
 		}, rollout.Inconclusive, `the claim of cluster "db" is not ours`, peers()},
+		{"a freeze is told, and why; the peers count all the same", func(w *world, p *plan.Part, in *StepInput) {
+			ours(w, "web")
+			w.frozen = "frozen by ann (claimed): incident 12"
+		}, rollout.Pass, "", func(t *testing.T, w *world, r StepResult) {
+			if r.Frozen != w.frozen {
+				t.Errorf("frozen %q, want %q", r.Frozen, w.frozen)
+			}
+			peers(web)(t, w, r)
+		}},
+		{"where there is no freeze none is told", func(w *world, p *plan.Part, in *StepInput) { ours(w, "web") }, rollout.Pass, "", func(t *testing.T, w *world, r StepResult) {
+			if r.Frozen != "" || w.did("frozen") != 1 {
+				t.Errorf("frozen %q, asked %d times", r.Frozen, w.did("frozen"))
+			}
+		}},
+		{"a freeze that cannot be asked for is inconclusive", func(w *world, p *plan.Part, in *StepInput) {
+			ours(w, "web")
+			w.unfrozen = errAway
+		}, rollout.Inconclusive, "whether the estate is frozen", peers()},
+		{"a member that our maintenance does not hold is told to be undrained", func(w *world, p *plan.Part, in *StepInput) {
+			ours(w, "web")
+			w.instances[0].Maintenance = []string{"ticket 7"}
+		}, rollout.Pass, "", func(t *testing.T, w *world, r StepResult) {
+			if !r.Undrained {
+				t.Error("our maintenance is not on it, and the result does not say so")
+			}
+		}},
+		{"one that it holds is not", func(w *world, p *plan.Part, in *StepInput) {
+			ours(w, "web")
+			w.instances[0].Maintenance = []string{Reason(instance, "web-1"), "ticket 7"}
+		}, rollout.Pass, "", func(t *testing.T, w *world, r StepResult) {
+			if r.Undrained {
+				t.Error("our maintenance is on it, and the result does not say so")
+			}
+		}},
 		{"claims that cannot be read are inconclusive", func(w *world, p *plan.Part, in *StepInput) { w.claims = errAway }, rollout.Inconclusive, "away", peers()},
 		{"servers that cannot be asked are inconclusive", func(w *world, p *plan.Part, in *StepInput) {
 			ours(w, "web")

@@ -26,6 +26,14 @@ func exits(status int) func(Run) (RunOutcome, error) {
 	}
 }
 
+// spent holds for a run that has ended, by what clears by itself.
+func spent(t *testing.T, _ *world, r StepResult) {
+	t.Helper()
+	if !r.Spent || r.Nothing || r.Interrupted {
+		t.Errorf("%+v is not spent: the next call would attach to the same run for ever", r)
+	}
+}
+
 const verified = "pkg\topenssl\t1.1\tinstalled\npkg\tlibnew\t2.0\tinstalled\ndpkg\tclean\n"
 const restored = "pkg\topenssl\t1.0\tinstalled\npkg\tlibnew\t-\tnot-installed\ndpkg\tclean\n"
 
@@ -57,6 +65,28 @@ func TestPatch(t *testing.T) {
 				t.Errorf("env %q", w.runs[0].Env)
 			}
 		}},
+		{"what was asked for again goes on if it has begun, and begins nothing", given(func(w *world, p *plan.Part, in *StepInput) {
+			in.Gated, in.Attach = true, true
+			w.known = func(context.Context, func(RunOutcome)) (RunOutcome, error) { return exits(0)(Run{}) }
+		}), rollout.Pass, "2 packages", func(t *testing.T, w *world, r StepResult) {
+			if len(w.runs) > 0 {
+				t.Errorf("%v was started", w.runs)
+			}
+		}},
+		{"what was asked for again and has not begun never does, and asks the gate first", given(func(w *world, p *plan.Part, in *StepInput) {
+			in.Gated, in.Attach = true, true
+			w.known = func(context.Context, func(RunOutcome)) (RunOutcome, error) { return RunOutcome{State: RunAbsent}, nil }
+		}), rollout.Inconclusive, "the peers are asked about again first", func(t *testing.T, w *world, r StepResult) {
+			if len(w.runs) > 0 || !r.Spent || !r.AskAgain {
+				t.Errorf("%v was started, spent %t, ask again %t", w.runs, r.Spent, r.AskAgain)
+			}
+		}},
+		{"what the host refuses to be asked for again waits", given(func(w *world, p *plan.Part, in *StepInput) { in.Gated, in.Attach = true, true }),
+			rollout.Inconclusive, "refused by the host: number 7 is below 9", func(t *testing.T, w *world, r StepResult) {
+				if r.Spent || r.AskAgain {
+					t.Errorf("spent %t, ask again %t: a number that is not the host's any more must gain nothing", r.Spent, r.AskAgain)
+				}
+			}},
 		{"a signal asks for a reboot", given(func(w *world, p *plan.Part, in *StepInput) {
 			w.says["reboot-needed"] = "reason\tkernel 6.2 is installed\n"
 		}),
@@ -81,9 +111,65 @@ func TestPatch(t *testing.T) {
 				t.Errorf("result %+v", r)
 			}
 		}},
-		{"a run that the host refuses as stale is inconclusive", given(func(w *world, p *plan.Part, in *StepInput) {
-			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{State: RunStale, Reason: "number 9 was seen"}, nil }
-		}), rollout.Inconclusive, "refused by the host: number 9 was seen", nil},
+		{"a number that is not the host's any more stays refused, and no higher one is tried", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.refuses(RunOutcome{State: RunStale, Reason: "number 7 is below 9"})
+		}), rollout.Inconclusive, "refused by the host: number 7 is below 9", func(t *testing.T, w *world, r StepResult) {
+			if r.Spent || len(w.runs) != 1 {
+				t.Errorf("spent %t after %d starts", r.Spent, len(w.runs))
+			}
+		}},
+		{"a run that began with another worker's script is followed, and its outcome is the patch's", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.refuses(RunOutcome{State: RunExited, BootID: "boot-b", Kept: "/var/lib/rollpatch/runs/run-1"})
+		}), rollout.Pass, "2 packages", func(t *testing.T, w *world, r StepResult) {
+			if w.did("attach to run-1") != 1 || len(w.runs) != 1 || r.Boot != "boot-b" || r.Kept == "" || r.Spent {
+				t.Errorf("did %q, result %+v", w.log, r)
+			}
+		}},
+		{"whatever it is", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.refuses(RunOutcome{State: RunExited, Exit: 20, Stderr: []byte("E: broken\n")})
+		}), rollout.Fail, "the package manager failed: E: broken", nil},
+		{"also when that was cut short", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.refuses(RunOutcome{State: RunInterrupted, Reason: "another boot"})
+		}), rollout.Fail, "cut short: another boot", func(t *testing.T, w *world, r StepResult) {
+			if !r.Interrupted || r.Spent {
+				t.Errorf("result %+v", r)
+			}
+		}},
+		{"a run of another worker's script that never begins is left to another run", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.refuses(RunOutcome{State: RunAbsent, Reason: "it had not begun, and never will"})
+		}), rollout.Inconclusive, "refused by the host: the host knows this run with another script; it had not begun, and never will", func(t *testing.T, w *world, r StepResult) {
+			if !r.Spent || r.Nothing || r.Interrupted {
+				t.Errorf("result %+v", r)
+			}
+		}},
+		{"a refused run that cannot be followed is unknown, and still the same run", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.refuses(RunOutcome{})
+			w.known = func(context.Context, func(RunOutcome)) (RunOutcome, error) {
+				return RunOutcome{}, errors.New("connection refused")
+			}
+		}), rollout.Inconclusive, "connection refused", func(t *testing.T, w *world, r StepResult) {
+			if r.Spent {
+				t.Error("spent: it may have begun")
+			}
+		}},
+		{"following it lasts for as long as something is heard", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.refuses(RunOutcome{})
+			w.known = func(ctx context.Context, seen func(RunOutcome)) (RunOutcome, error) {
+				for range 5 {
+					if err := wait(ctx, unreachableFor/2); err != nil {
+						return RunOutcome{}, err
+					}
+					seen(RunOutcome{State: RunRunning})
+				}
+				return RunOutcome{State: RunExited}, nil
+			}
+		}), rollout.Pass, "2 packages", nil},
+		{"and no longer", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.refuses(RunOutcome{})
+			w.known = func(ctx context.Context, seen func(RunOutcome)) (RunOutcome, error) {
+				return RunOutcome{}, wait(ctx, time.Hour)
+			}
+		}), rollout.Inconclusive, "nothing heard of the host for 2m0s", nil},
 		{"a run that the host still calls running is inconclusive", given(func(w *world, p *plan.Part, in *StepInput) {
 			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{State: RunRunning}, nil }
 		}), rollout.Inconclusive, "running", nil},
@@ -137,6 +223,26 @@ func TestBackout(t *testing.T) {
 				t.Errorf("run %+v", w.runs[0])
 			}
 		}},
+		{"a package lock that is held clears by itself: another run asks again", func(w *world, p *plan.Part, in *StepInput) {
+			w.transaction(in)
+			w.outcome = exits(11)
+		}, rollout.Inconclusive, "the package lock did not become free in time", spent},
+		{"so does a repository that is away", func(w *world, p *plan.Part, in *StepInput) {
+			w.transaction(in)
+			w.outcome = exits(14)
+		}, rollout.Inconclusive, "the repository cannot be reached", spent},
+		{"an old version that is not to be had does not", func(w *world, p *plan.Part, in *StepInput) {
+			w.transaction(in)
+			w.outcome = exits(12)
+		}, rollout.Fail, "a version is not to be had", nil},
+		{"one that was cut short is repaired, not only asked again", func(w *world, p *plan.Part, in *StepInput) {
+			w.transaction(in)
+			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{State: RunInterrupted, Reason: "another boot"}, nil }
+		}, rollout.Fail, "cut short", func(t *testing.T, w *world, r StepResult) {
+			if !r.Interrupted {
+				t.Errorf("result %+v", r)
+			}
+		}},
 		{"a new package that stayed is a fail", func(w *world, p *plan.Part, in *StepInput) {
 			w.transaction(in)
 			w.says["verify"], w.outcome = strings.Replace(restored, "libnew\t-", "libnew\t2.0", 1), exits(0)
@@ -163,11 +269,6 @@ func TestReboot(t *testing.T) {
 			if w.did("run reboot") != want {
 				t.Errorf("%d runs, want %d", w.did("run reboot"), want)
 			}
-		}
-	}
-	spent := func(t *testing.T, w *world, r StepResult) {
-		if !r.Spent {
-			t.Errorf("%+v is not spent: the next call would attach to the same run for ever", r)
 		}
 	}
 	tell(t, "reboot", (*Activities).Reboot, []stepRow{
@@ -204,9 +305,21 @@ func TestReboot(t *testing.T) {
 			given("boot-a")(w, p, in)
 			w.outcome = exits(1)
 		}, rollout.Inconclusive, "the reboot was refused", nil},
-		{"a stale reboot is inconclusive", func(w *world, p *plan.Part, in *StepInput) {
+		{"a stale reboot stays refused", func(w *world, p *plan.Part, in *StepInput) {
 			given("boot-a")(w, p, in)
-			w.outcome = func(Run) (RunOutcome, error) { return RunOutcome{State: RunStale, Reason: "number 9 was seen"}, nil }
-		}, rollout.Inconclusive, "refused by the host: number 9 was seen", nil},
+			w.refuses(RunOutcome{State: RunStale, Reason: "number 7 is below 9"})
+		}, rollout.Inconclusive, "refused by the host: number 7 is below 9", func(t *testing.T, w *world, r StepResult) {
+			if r.Spent {
+				t.Error("a stale workflow would climb to the host's number")
+			}
+		}},
+		{"a reboot that began by another worker's script is not begun again", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a", "boot-a", away, "boot-b")(w, p, in)
+			w.refuses(RunOutcome{State: RunExited})
+		}, rollout.Pass, "back with boot id boot-b", runs(1)},
+		{"one that never begins is asked again, by another run", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a")(w, p, in)
+			w.refuses(RunOutcome{State: RunAbsent, Reason: "it had not begun, and never will"})
+		}, rollout.Inconclusive, "it had not begun, and never will", spent},
 	})
 }

@@ -36,7 +36,7 @@ const (
 	RunRunning     RunState = "running"
 	RunExited      RunState = "exited"      // Exit holds the status
 	RunInterrupted RunState = "interrupted" // the host went down, or the unit died, before it wrote a status
-	RunAbsent      RunState = "absent"      // the host has never heard of it
+	RunAbsent      RunState = "absent"      // it had not begun, and never will
 	RunStale       RunState = "stale"       // refused: the host has seen a higher number, or the id with another script
 )
 
@@ -59,8 +59,10 @@ type Runner interface {
 	// means that nothing is known (connection, host key, authentication): ask again. seen is called whenever something was
 	// heard of the run, at least every few seconds.
 	Run(ctx context.Context, t Target, r Run, seen func(RunOutcome)) (RunOutcome, error)
-	// Status reads what the host recorded of a run, starting nothing.
-	Status(ctx context.Context, t Target, id string) (RunOutcome, error)
+	// Attach starts nothing. If a run of this id has begun, whatever its script, it is followed as Run does. If it has not, it never
+	// will: RunAbsent, and a run of its own with the next number may take its place. If a higher number has come, or the number is
+	// another run's, it is refused (RunStale).
+	Attach(ctx context.Context, t Target, r Run, seen func(RunOutcome)) (RunOutcome, error)
 	// BootID reads the host's boot id over a new connection; anything but a valid one is an error. A changed host key is an error
 	// with a method HostKeyChanged() bool.
 	BootID(ctx context.Context, t Target) (string, error)
@@ -71,6 +73,8 @@ type Runner interface {
 
 // Dialer opens a connection to an address as seen from a host, through the SSH connection.
 type Dialer interface {
+	// Dial's errors may have a method Trouble() (what, mend string): what is wrong, in words that are the same at each attempt and for
+	// every host with that trouble, and what to type for this one.
 	Dial(ctx context.Context, t Target, network, addr string) (net.Conn, error)
 }
 

@@ -75,13 +75,11 @@ func (a *Activities) askReboot(ctx context.Context, s scene, in StepInput, r *St
 	}
 	started, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
-	out, err := a.Runner.Run(started, s.target, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Deadline: rebootDeadline}, func(RunOutcome) {})
+	out, err := a.once(started, s, in, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Deadline: rebootDeadline}, r, func(RunOutcome) {})
 	switch {
 	case err == nil && out.State == RunInterrupted:
 		// The going down reads the same way: the boot id, asked by the caller, tells them apart. If it stays, the next call runs it anew.
 		r.Spent = true
-	case err == nil && out.State == RunStale:
-		r.unknown("refused by the host: " + out.Reason)
 	case err == nil && out.State == RunExited && out.Exit != 0:
 		r.unknown("the reboot was refused: " + exitReason(out))
 		r.Spent = true // what refused it may clear: the next call asks with a run of its own

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
@@ -39,7 +41,7 @@ func (a *Activities) run(ctx context.Context, s scene, in StepInput, script []by
 	defer cancel(nil)
 	quiet := time.AfterFunc(unreachableFor, func() { cancel(errUnreachable) })
 	defer quiet.Stop()
-	out, err := a.Runner.Run(ctx2, s.target, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Env: env, Deadline: deadline},
+	out, err := a.once(ctx2, s, in, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Env: env, Deadline: deadline}, r,
 		func(RunOutcome) { quiet.Reset(unreachableFor) })
 	if err != nil {
 		if errors.Is(context.Cause(ctx2), errUnreachable) && ctx.Err() == nil {
@@ -49,11 +51,10 @@ func (a *Activities) run(ctx context.Context, s scene, in StepInput, script []by
 	}
 	r.Tail, r.Kept = tail(append(append([]byte(nil), out.Stderr...), out.Stdout...)), out.Kept
 	switch {
+	case r.Verdict != "":
 	case out.State == RunInterrupted:
 		r.fail("cut short: " + out.Reason)
 		r.Interrupted = true
-	case out.State == RunStale:
-		r.unknown("refused by the host: " + out.Reason)
 	case out.State != RunExited:
 		r.unknown("the host says its run is " + string(out.State))
 	case out.Exit != 0:
@@ -61,6 +62,69 @@ func (a *Activities) run(ctx context.Context, s scene, in StepInput, script []by
 		r.Nothing = untouched(out.Exit)
 	}
 	return out, nil
+}
+
+// once starts the run or attaches to it, and follows it. A refused one may be known to the host with the script of another worker, of
+// before or after an upgrade: what has begun is the run, and its outcome counts; what has not is withdrawn, and another run takes its
+// place. A number that is not the host's any more stays refused, and no higher one is tried: it is whoever is stale that is refused.
+func (a *Activities) once(ctx context.Context, s scene, in StepInput, run Run, r *StepResult, seen func(RunOutcome)) (RunOutcome, error) {
+	if in.Attach || in.Gated && !atOnce(ctx) {
+		return a.begun(ctx, s, run, r, seen)
+	}
+	out, err := a.Runner.Run(ctx, s.target, run, seen)
+	if err != nil || out.State != RunStale {
+		return out, err
+	}
+	refusal := out.Reason
+	if out, err = a.Runner.Attach(ctx, s.target, run, seen); err != nil {
+		return out, err
+	}
+	switch out.State {
+	case RunStale:
+		r.unknown("refused by the host: " + out.Reason)
+	case RunAbsent:
+		r.unknown("refused by the host: " + refusal + "; " + out.Reason + ": a run of its own is next")
+		r.Spent = true
+	}
+	return out, nil
+}
+
+// begun follows a run if it has begun. If it has not, it never will, and the gate is asked again: what it said is too old to begin
+// anything that takes the member further (P2).
+func (a *Activities) begun(ctx context.Context, s scene, run Run, r *StepResult, seen func(RunOutcome)) (RunOutcome, error) {
+	out, err := a.Runner.Attach(ctx, s.target, run, seen)
+	if err != nil {
+		return out, err
+	}
+	switch out.State {
+	case RunStale:
+		r.unknown("refused by the host: " + out.Reason)
+	case RunAbsent:
+		r.unknown("it was not begun at once; the peers are asked about again first")
+		r.Spent, r.AskAgain = true, true
+	}
+	return out, nil
+}
+
+// gateCounts is how long after it was scheduled an activity may act on what the gate said right before.
+const gateCounts = 30 * time.Second
+
+// atOnce says that the activity runs right after it was scheduled, and for the first time: no worker was away or lost in between. Both
+// times are the server's.
+func atOnce(ctx context.Context) bool {
+	info := activity.GetInfo(ctx)
+	return info.Attempt <= 1 && info.StartedTime.Sub(info.ScheduledTime) <= gateCounts
+}
+
+// passing says that a run ended by a cause that clears by itself: the package lock, or the repository.
+func passing(out RunOutcome) bool {
+	return out.State == RunExited && (out.Exit == exitLock || out.Exit == exitSource)
+}
+
+// again makes an outcome that says nothing of the packages unknown: another run asks anew.
+func (r *StepResult) again() {
+	r.unknown(r.Reason)
+	r.Nothing, r.Interrupted, r.Spent = false, false, true
 }
 
 var errUnreachable = errors.New("nothing heard of the host for " + unreachableFor.String())

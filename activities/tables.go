@@ -20,15 +20,14 @@ func rows(out []byte) [][]string {
 
 // facts is what `facts` prints.
 type facts struct {
-	OS, Release, Arch, Kernel, Hostname, Boot string
-	Seq                                       int64
-	Dirty                                     bool
-	Versions                                  map[string]string
-	Holds                                     map[string]bool
+	OS, Release, Arch, Kernel, Boot string
+	Seq                             int64
+	Dirty                           bool
+	Versions                        map[string]string
 }
 
 func parseFacts(out []byte) (facts, error) {
-	f := facts{Versions: map[string]string{}, Holds: map[string]bool{}}
+	f := facts{Versions: map[string]string{}}
 	told := false
 	for _, r := range rows(out) {
 		if len(r) < 2 {
@@ -43,8 +42,6 @@ func parseFacts(out []byte) (facts, error) {
 			f.Arch = r[1]
 		case "kernel":
 			f.Kernel = r[1]
-		case "hostname":
-			f.Hostname = r[1]
 		case "boot_id":
 			f.Boot = r[1]
 		case "seq":
@@ -60,7 +57,6 @@ func parseFacts(out []byte) (facts, error) {
 				return f, fmt.Errorf("facts: row %q has no version", strings.Join(r, " "))
 			}
 			f.Versions[r[1]] = r[2]
-			f.Holds[r[1]] = len(r) > 4 && r[4] == "hold"
 		}
 	}
 	if f.Boot == "" || f.OS == "" {

@@ -71,8 +71,9 @@ func (a *Activities) Begin(ctx context.Context, in BeginInput) (BeginResult, err
 		r.Segments[h.Name] = h.Segment
 	}
 	t, c := p.Policy.Timeouts, time.Duration(p.Policy.Checks.Timeout)
+	drain := time.Duration(p.Policy.Drain.Timeout) + dnsTTL(append([]plan.Other{{Cluster: p.Cluster}}, p.Others...))
 	r.Limits = map[rollout.Step]time.Duration{
-		rollout.StepFetch: time.Duration(t.Fetch), rollout.StepDrain: time.Duration(p.Policy.Drain.Timeout), rollout.StepPatch: time.Duration(t.Patch),
+		rollout.StepFetch: time.Duration(t.Fetch), rollout.StepDrain: drain, rollout.StepPatch: time.Duration(t.Patch),
 		rollout.StepBackout: time.Duration(t.Patch), rollout.StepReboot: time.Duration(t.Reboot), rollout.StepCheck: c, rollout.StepUndrain: 2 * c,
 	}
 	return r, nil

@@ -16,6 +16,10 @@ type StepInput struct {
 	Run    string `json:"run,omitempty"`
 	Seq    int64  `json:"seq,omitempty"`
 	Repair bool   `json:"repair,omitempty"` // an earlier attempt was cut short
+	// Gated: this begins on the gate's word only, while that is new.
+	Gated bool `json:"gated,omitempty"`
+	// Attach: the gate's word is used up. What has begun goes on, and nothing begins.
+	Attach bool `json:"attach,omitempty"`
 	// Manifest is what the canary got; empty for the canary itself.
 	Manifest string `json:"manifest,omitempty"`
 	// Changes is the transaction, once fetch has worked it out.
@@ -81,11 +85,10 @@ type ClaimInput struct {
 	Intent   audit.Entry `json:"intent"`
 }
 
-// ClaimResult says whether it is ours, and if not, who has it.
+// ClaimResult says whether it is ours, and if not, who has it, or what keeps us from knowing.
 type ClaimResult struct {
-	OK     bool       `json:"ok"`
-	Reason string     `json:"reason,omitempty"`
-	Audit  audit.Head `json:"audit"`
+	rollout.ClaimResult
+	Audit audit.Head `json:"audit"`
 }
 
 // WatchInput samples the checks of patched members until the verdict or what it rests on changes, or an hour has gone.
@@ -124,6 +127,10 @@ type AskResult struct {
 	Running bool   `json:"running"`
 	Status  string `json:"status"`
 	Result  []byte `json:"result,omitempty"` // JSON: its result, or the report that it failed with
+	// Instance is the one that it works for.
+	Instance string `json:"instance,omitempty"`
+	// EndedFromOutside: it was terminated or timed out, and the sweeper takes it up.
+	EndedFromOutside bool `json:"ended_from_outside,omitempty"`
 }
 
 // RecordInput is entries for the audit chain that no activity of their own writes.

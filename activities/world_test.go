@@ -50,9 +50,10 @@ type world struct {
 	log         []string
 	boots       []any // what the host says of its boot id: a string or an error; the last one stays
 	outcome     func(Run) (RunOutcome, error)
-	silent      bool          // the host says nothing of its run
-	stdout      string        // of runs
-	stop        chan struct{} // of the worker
+	known       func(ctx context.Context, seen func(RunOutcome)) (RunOutcome, error) // of a run that it refused to start
+	silent      bool                                                                 // the host says nothing of its run
+	stdout      string                                                               // of runs
+	stop        chan struct{}                                                        // of the worker
 	runs        []Run
 	says        map[string]string // script to its output
 	cannot      map[string]error  // script to the error of asking it
@@ -64,6 +65,8 @@ type world struct {
 	sticky      bool // the servers never hear of maintenance
 	records     map[string]Claim
 	claims      error
+	frozen      string // why the estate is frozen
+	unfrozen    error  // of asking whether it is
 	probe       func(host, check string, asked int) (bool, string, error)
 	left        func(asked int) (int, error) // connections
 	undelivered map[string]error
@@ -87,6 +90,9 @@ func newWorld() *world {
 	w.outcome = func(Run) (RunOutcome, error) {
 		return RunOutcome{State: RunExited, BootID: "boot-a", Stdout: []byte(w.stdout)}, nil
 	}
+	w.known = func(context.Context, func(RunOutcome)) (RunOutcome, error) {
+		return RunOutcome{State: RunStale, Reason: "number 7 is below 9"}, nil
+	}
 	for _, name := range []string{"web-1", "web-2", "web-3"} {
 		w.instances = append(w.instances, Instance{Node: name, Service: "http", ServiceID: "http", Status: "passing"})
 	}
@@ -94,7 +100,24 @@ func newWorld() *world {
 }
 
 func (w *world) activities() *Activities {
-	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Actor: "worker-1", Now: time.Now}
+	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Workflows: w, Actor: "worker-1", Now: time.Now}
+}
+
+func (w *world) Frozen(context.Context) (string, error) {
+	w.note("frozen")
+	return w.frozen, w.unfrozen
+}
+
+func (w *world) Ask(_ context.Context, in AskInput) (AskResult, error) {
+	return AskResult{}, fmt.Errorf("nobody was to ask for %s", in.WorkflowID)
+}
+
+func (w *world) Orphans(context.Context) ([]Orphan, error) {
+	return []Orphan{{WorkflowID: "host/web-1", RunID: "run-1"}}, nil
+}
+
+func (w *world) LastRun(_ context.Context, in LastRunInput) (LastRun, error) {
+	return LastRun{RunID: in.RunID}, nil
 }
 
 func (w *world) note(format string, args ...any) int {
@@ -123,8 +146,21 @@ func (w *world) Run(ctx context.Context, t Target, r Run, seen func(RunOutcome))
 	return w.outcome(r)
 }
 
-func (w *world) Status(context.Context, Target, string) (RunOutcome, error) {
-	return RunOutcome{}, errors.New("no activity asks for it")
+func (w *world) Attach(ctx context.Context, t Target, r Run, seen func(RunOutcome)) (RunOutcome, error) {
+	w.note("attach to %s", r.ID)
+	if w.silent {
+		<-ctx.Done()
+		return RunOutcome{}, ctx.Err()
+	}
+	return w.known(ctx, seen)
+}
+
+// refuses has the host refuse every start, and say this of what it knows under the run's id.
+func (w *world) refuses(known RunOutcome) {
+	w.outcome = func(Run) (RunOutcome, error) {
+		return RunOutcome{State: RunStale, Reason: "the host knows this run with another script"}, nil
+	}
+	w.known = func(context.Context, func(RunOutcome)) (RunOutcome, error) { return known, nil }
 }
 
 func (w *world) BootID(context.Context, Target) (string, error) {

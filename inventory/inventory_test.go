@@ -114,24 +114,6 @@ func hosts(names ...string) []inventory.Host {
 	return out
 }
 
-func TestLosingOneBreaks(t *testing.T) {
-	for _, row := range []struct {
-		name    string
-		cluster inventory.Cluster
-		want    string
-	}{
-		{"three by default keep two", inventory.Cluster{Members: []string{"a", "b", "c"}}, ""},
-		{"two by default keep one", inventory.Cluster{Members: []string{"a", "b"}}, ""},
-		{"one alone keeps nothing", inventory.Cluster{Members: []string{"a"}}, "losing one of 1 member leaves 0 in service, and min_healthy is 1"},
-		{"all are needed", inventory.Cluster{Members: []string{"a", "b", "c"}, MinHealthy: 3}, "losing one of 3 members leaves 2 in service, and min_healthy is 3"},
-		{"a budget of everything still keeps one", inventory.Cluster{Members: []string{"a"}, MaxUnavailable: inventory.Budget{Percent: 100}}, "losing one of 1 member leaves 0 in service, and min_healthy is 1"},
-	} {
-		if got, bad := inventory.LosingOneBreaks(row.cluster); got != row.want || bad != (row.want != "") {
-			t.Errorf("%s: LosingOneBreaks(%+v) = %q, %v; want %q", row.name, row.cluster, got, bad, row.want)
-		}
-	}
-}
-
 func TestResolve(t *testing.T) {
 	ttl, none := inventory.Duration(30*time.Second), inventory.Duration(0)
 	token := &inventory.Secret{Env: "TOKEN"}
@@ -317,6 +299,12 @@ func TestNearest(t *testing.T) {
 		if got := inventory.Nearest(word, known); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
 		}
+	}
+	if got := inventory.Nearest("web-3", known, "web-1"); got != "web-2" {
+		t.Errorf("Nearest(web-3) but web-1 = %q, want web-2", got)
+	}
+	if got := inventory.DidYouMean("web-3", known, "web-1", "web-3", "web-2"); got != "" {
+		t.Errorf("DidYouMean(web-3) offers what stands there already: %q", got)
 	}
 }
 

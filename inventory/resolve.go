@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -154,20 +153,6 @@ func (c Cluster) minHealthy() int {
 		budget = Budget{Number: 1}
 	}
 	return max(1, len(c.Members)-budget.Of(len(c.Members)))
-}
-
-// LosingOneBreaks reports whether the loss of a single member takes the cluster below min_healthy, and says so in words. Such a cluster
-// has no redundancy to patch behind: working on it is an outage that a person must accept by name.
-func LosingOneBreaks(c Cluster) (reason string, bad bool) {
-	size, need := len(c.Members), c.minHealthy()
-	if size-1 >= need {
-		return "", false
-	}
-	members := "members"
-	if size == 1 {
-		members = "member"
-	}
-	return fmt.Sprintf("losing one of %d %s leaves %d in service, and min_healthy is %d", size, members, size-1, need), true
 }
 
 // WithPaths returns a copy in which every path of a file is absolute: ~ is home, and a relative path starts at dir, the folder of the

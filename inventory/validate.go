@@ -163,9 +163,9 @@ func (inv Inventory) validateClusters(p *Problems) {
 	}
 	hostNames, clusterNames := sorted(hosts), sorted(clusters)
 	// While names are missing, every use of one would be reported too and hide the cause.
-	host := func(path, name string) {
+	host := func(path, name string, among []string) {
 		if name != "" && len(hosts) > 0 && !hosts[""] && !hosts[name] {
-			p.Add(path, "%q is no host of this inventory%s", name, DidYouMean(name, hostNames))
+			p.Add(path, "%q is no host of this inventory%s", name, DidYouMean(name, hostNames, among...))
 		}
 	}
 
@@ -180,16 +180,16 @@ func (inv Inventory) validateClusters(p *Problems) {
 		seen := map[string]string{}
 		for j, m := range c.Members {
 			path := fmt.Sprintf("%s.members[%d]", at, j)
-			host(path, m)
+			host(path, m, c.Members)
 			p.Once(seen, m, path, "%q is already a member", m)
 		}
 		inv.validateServices(p, at, c)
 		if size := len(c.Members); size > 0 {
 			if c.MaxUnavailable.Number > size {
-				p.Add(at+".max_unavailable", "%d is more than the cluster's %d members", c.MaxUnavailable.Number, size)
+				p.Add(at+".max_unavailable", "%d is more than the cluster's size, %d", c.MaxUnavailable.Number, size)
 			}
 			if c.MinHealthy > size {
-				p.Add(at+".min_healthy", "%d is more than the cluster's %d members", c.MinHealthy, size)
+				p.Add(at+".min_healthy", "%d is more than the cluster's size, %d", c.MinHealthy, size)
 			}
 		}
 		if c.MinHealthy < 0 {
@@ -203,17 +203,17 @@ func (inv Inventory) validateClusters(p *Problems) {
 			case d != "" && d == c.Name:
 				p.Add(path, "%q depends on itself", d)
 			case d != "" && !clusters[""] && !clusters[d]:
-				p.Add(path, "%q is no cluster of this inventory%s", d, DidYouMean(d, clusterNames))
+				p.Add(path, "%q is no cluster of this inventory%s", d, DidYouMean(d, clusterNames, append([]string{c.Name}, c.DependsOn...)...))
 			}
 		}
 		inv.validateChecks(p, at, c)
 		p.consul(at+".consul", c.Consul)
 		for j, h := range c.Consul.Hosts {
-			host(fmt.Sprintf("%s.consul.hosts[%d]", at, j), h)
+			host(fmt.Sprintf("%s.consul.hosts[%d]", at, j), h, c.Consul.Hosts)
 		}
 	}
 	for j, h := range inv.Consul.Hosts {
-		host(fmt.Sprintf("consul.hosts[%d]", j), h)
+		host(fmt.Sprintf("consul.hosts[%d]", j), h, inv.Consul.Hosts)
 	}
 	inv.validateCycles(p)
 	inv.validateReach(p)
@@ -377,24 +377,25 @@ func (p *Problems) Argv(path string, argv []string) {
 	}
 }
 
-// DidYouMean offers the known word nearest to an unknown one, as the tail of a message; it offers nothing rather than something far-fetched,
-// or than keeping people waiting: thousands of unknown words against thousands of known ones take longer than all else together.
-func DidYouMean(word string, known []string) string {
+// DidYouMean offers the known word nearest to an unknown one, as the tail of a message, but none of those that stand there already. It
+// offers nothing rather than something far-fetched, or than keeping people waiting: thousands of unknown words against thousands of known
+// ones take longer than all else together.
+func DidYouMean(word string, known []string, but ...string) string {
 	if len(known) > 1000 {
 		return ""
 	}
-	if near := Nearest(word, known); near != "" {
+	if near := Nearest(word, known, but...); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return ""
 }
 
-// Nearest is the known word that a few slips of the keyboard turn into word, or empty.
-func Nearest(word string, known []string) string {
+// Nearest is the known word, none of but, that a few slips of the keyboard turn into word, or empty.
+func Nearest(word string, known []string, but ...string) string {
 	// Names of machines differ by a digit on purpose: a short word allows one slip only.
 	best, allowed := "", min(3, 1+len(word)/5)
 	for _, k := range known {
-		if d := slips(strings.ToLower(word), strings.ToLower(k), allowed); d <= allowed && d < len(k) {
+		if d := slips(strings.ToLower(word), strings.ToLower(k), allowed); d <= allowed && d < len(k) && !slices.Contains(but, k) {
 			best, allowed = k, d-1
 		}
 	}

@@ -1,4 +1,4 @@
-// Package playbooks knows which scripts carry out each step for a family of hosts, and what is promised of them: names, time, exit
+// Package playbooks knows which scripts carry out each step for a family of hosts, and what is promised of them: names and exit
 // statuses. It must not know how a script gets to a host or when it runs, and it never runs one.
 //
 // A family is a folder: playbook.yaml, the scripts of [Names], and if there is a lib.sh it comes before each of them. The families
@@ -19,7 +19,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/goccy/go-yaml"
 )
@@ -58,10 +57,6 @@ const (
 	ExitUnclean     = 21 // the package database is not as it should be
 )
 
-func exits() []int {
-	return []int{ExitDone, ExitArguments, ExitUnlisted, ExitLocked, ExitUnavailable, ExitSpace, ExitRepository, ExitFailed, ExitUnclean}
-}
-
 const (
 	definition = "playbook.yaml"
 	library    = "lib.sh"
@@ -75,9 +70,7 @@ type Playbook struct {
 	// Digest changes with every byte of every file.
 	Digest string
 
-	timeouts map[string]time.Duration
-	exits    map[int]string
-	scripts  map[string][]byte
+	scripts map[string][]byte
 }
 
 // Script is the text of a script, whole. A name that is none of [Names] is a mistake in the program.
@@ -87,17 +80,6 @@ func (p Playbook) Script(name string) []byte {
 		panic(fmt.Sprintf("playbook %q: no script %q", p.Family, name))
 	}
 	return bytes.Clone(text)
-}
-
-// Timeout is how long a script may take.
-func (p Playbook) Timeout(name string) time.Duration { return p.timeouts[name] }
-
-// Explain says what an exit status means.
-func (p Playbook) Explain(status int) string {
-	if text, ok := p.exits[status]; ok {
-		return text
-	}
-	return fmt.Sprintf("exit status %d, which the playbook does not explain", status)
 }
 
 // Set is the playbooks that there are.
@@ -223,9 +205,7 @@ func readFamily(files fs.FS, label, family string) (Playbook, error) {
 // define reads playbook.yaml.
 func (p *Playbook) define(file string, raw []byte) error {
 	var d struct {
-		OS       []string          `yaml:"os"`
-		Timeouts map[string]string `yaml:"timeouts"`
-		Exits    map[int]string    `yaml:"exits"`
+		OS []string `yaml:"os"`
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(raw), yaml.Strict())
 	if err := dec.Decode(&d); err != nil && !errors.Is(err, io.EOF) {
@@ -237,43 +217,13 @@ func (p *Playbook) define(file string, raw []byte) error {
 	}
 
 	var bad error
-	finding := func(path, format string, args ...any) {
-		bad = errors.Join(bad, fmt.Errorf("%s: %s: %s", file, path, fmt.Sprintf(format, args...)))
-	}
 	p.OS = d.OS
 	if len(d.OS) == 0 {
-		finding("os", "name at least one id of os-release")
+		bad = fmt.Errorf("%s: os: name at least one id of os-release", file)
 	}
 	for i, id := range d.OS {
 		if id == "" || slices.Index(d.OS, id) < i {
-			finding(fmt.Sprintf("os[%d]", i), "%q is empty or named twice", id)
-		}
-	}
-	p.timeouts = map[string]time.Duration{}
-	for _, name := range slices.Sorted(maps.Keys(d.Timeouts)) {
-		limit, err := time.ParseDuration(d.Timeouts[name])
-		switch {
-		case !slices.Contains(Names(), name):
-			finding("timeouts."+name, "there is no such script; there are %s", strings.Join(Names(), ", "))
-		case err != nil || limit < time.Second:
-			finding("timeouts."+name, "%q is not a time of at least 1s, such as 90s, 15m or 1h", d.Timeouts[name])
-		}
-		p.timeouts[name] = limit
-	}
-	for _, name := range Names() {
-		if _, ok := d.Timeouts[name]; !ok {
-			finding("timeouts."+name, "is missing")
-		}
-	}
-	p.exits = d.Exits
-	for _, status := range exits() {
-		if d.Exits[status] == "" {
-			finding(fmt.Sprintf("exits.%d", status), "is missing: say what it means to a person")
-		}
-	}
-	for _, status := range slices.Sorted(maps.Keys(d.Exits)) {
-		if !slices.Contains(exits(), status) {
-			finding(fmt.Sprintf("exits.%d", status), "nothing acts on this status; those with a meaning are %v", exits())
+			bad = errors.Join(bad, fmt.Errorf("%s: os[%d]: %q is empty or named twice", file, i, id))
 		}
 	}
 	return bad

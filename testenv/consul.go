@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +13,21 @@ import (
 	"strconv"
 	"strings"
 )
+
+// Consul returns the path of the Consul that labs use, and builds it first if it
+// is not in the cache.
+func Consul(ctx context.Context, log io.Writer) (string, error) {
+	c, err := openCache("", log)
+	if err != nil {
+		return "", err
+	}
+	unlock, err := c.lock(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	return makeConsul(ctx, c)
+}
 
 // makeConsul builds Consul from the module beside this package. It is a tool of
 // the lab under a licence of its own: never linked into the product, never shipped.

@@ -208,7 +208,7 @@ func (l *Lab) call(ctx context.Context, method, path string, body, reply any) er
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("lab: %s", strings.TrimSpace(string(raw)))
+		return errors.New(strings.TrimSpace(string(raw))) // who prints it says that it is the lab's
 	}
 	if reply == nil {
 		return nil

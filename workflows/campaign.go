@@ -92,7 +92,7 @@ func (c *campaign) listen(ctx workflow.Context) error {
 
 // hear applies a person's message, once per request id, and hands it on to the clusters on their way.
 func (c *campaign) hear(word string, m rollout.Message) {
-	if c.Seen.twice(m.ID) || c.Outcome != "" {
+	if c.Seen.twice(word, m.ID) || c.Outcome != "" {
 		return
 	}
 	c.Unwritten.add(c.ctx, &c.Audit, message(word, m))
@@ -105,12 +105,17 @@ func (c *campaign) hear(word string, m rollout.Message) {
 		c.Campaign = c.Abort(m, c.now())
 	}
 	signal := map[string]string{UpdateHold: signalHold, UpdateResume: signalUnpause, UpdateAbort: signalAbort}[word]
+	c.passAll(signal, m)
+	c.changed = true
+}
+
+// passAll hands a message on to every cluster on its way.
+func (c *campaign) passAll(signal string, m rollout.Message) {
 	for _, r := range c.Clusters {
 		if r.Running {
 			c.pass(r.Name, signal, m)
 		}
 	}
-	c.changed = true
 }
 
 // pass hands a message on to a cluster.
@@ -119,8 +124,14 @@ func (c *campaign) pass(cluster, signal string, m rollout.Message) {
 }
 
 func (c *campaign) reported(r ClusterReport) {
-	before := c.outcomeOf(r.Name)
+	before, stopped, aborted := c.outcomeOf(r.Name), c.Stopped, c.AbortFor
 	c.Campaign = c.Reported(r.Report, c.now())
+	switch {
+	case c.AbortFor != aborted:
+		c.passAll(signalAbort, rollout.Message{Actor: "the campaign", Reason: c.AbortFor})
+	case c.Stopped != stopped:
+		c.passAll(signalHold, rollout.Message{Actor: "the campaign", Reason: c.Paused})
+	}
 	if before == "" && r.Outcome != "" {
 		c.Unwritten.add(c.ctx, &c.Audit, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: "cluster", Detail: r.Name + ": " + string(r.Outcome), Result: r.Audit.Digest})
 	}
@@ -170,12 +181,18 @@ func (c *campaign) follow(ctx workflow.Context, r rollout.Ref) {
 		c.pass(r.Name, signalAbort, rollout.Message{Actor: "the campaign's abort", Reason: c.AbortFor})
 	}
 	var report ClusterReport
-	if err := child.Get(ctx, &report); err != nil && c.outcomeOf(r.Name) == "" {
+	if err := child.Get(ctx, &report); err != nil && c.outcomeOf(r.Name) == "" && !(fromOutside(err) && c.takenUp(ctx, r.Name)) {
 		report = lostCluster(r.Name, cause(err))
 	}
 	if report.Name != "" {
 		c.reported(report)
 	}
+}
+
+// takenUp waits until a cluster whose workflow ended without a report reports its end after all: the sweeper takes it up.
+func (c *campaign) takenUp(ctx workflow.Context, name string) bool {
+	done, _ := workflow.AwaitWithTimeout(ctx, takeUpWithin, func() bool { return c.outcomeOf(name) != "" })
+	return done
 }
 
 func lostCluster(name, why string) ClusterReport {
@@ -200,6 +217,9 @@ func (c *campaign) ask(ctx workflow.Context, r rollout.Ref) {
 		if !a.Running {
 			var report ClusterReport
 			if json.Unmarshal(a.Result, &report) != nil || report.Outcome == "" {
+				if a.EndedFromOutside && c.takenUp(ctx, r.Name) {
+					return
+				}
 				report = lostCluster(r.Name, a.Status)
 			}
 			c.reported(report)

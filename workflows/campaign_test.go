@@ -187,7 +187,7 @@ func TestAbortBeforePatchReturnsTheMember(t *testing.T) {
 
 func TestClaimHeldByAnotherWaitsAndGoesOn(t *testing.T) {
 	w := newWorld("web-1", "web-2")
-	w.claim = func(call int) (bool, string) { return call >= 4, "cluster/web is claimed by weekly" }
+	w.claim = from(4, heldByWeekly)
 	st, err := w.campaign(t, nil)
 	if err != nil || st.Outcome != rollout.CampaignDone {
 		t.Fatalf("campaign ended %q, %v; want done", st.Outcome, err)
@@ -248,7 +248,7 @@ func TestCancelMeansAbort(t *testing.T) {
 
 func TestMessageWhileAnActivityIsInFlightStaysOnTheChain(t *testing.T) {
 	w := newWorld("web-1", "web-2")
-	w.claim = func(call int) (bool, string) { return call >= 10, "claimed by weekly" }
+	w.claim = from(10, heldByWeekly)
 	_, err := w.campaign(t, func(env *testsuite.TestWorkflowEnvironment) {
 		for i := range 20 { // every moment of the claims, answered and in flight
 			env.RegisterDelayedCallback(func() {
@@ -319,7 +319,7 @@ func TestAnActivityThatCannotDoItsWorkIsTold(t *testing.T) {
 	w.policy.Unattended, w.member.Unattended = false, false
 	stuck := 0
 	w.errs["inspect web-1"] = func(int) error { // the store's disk is full, say, for two hours
-		if stuck++; stuck < 300 {
+		if stuck++; stuck < 2000 {
 			return errors.New("no space left on device")
 		}
 		return nil

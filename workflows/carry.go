@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -126,7 +127,7 @@ func options(ctx workflow.Context, queue, summary string, limit time.Duration) w
 		WaitForCancellation:    true,
 		Summary:                summary,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second,
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 4 * time.Second,
 			NonRetryableErrorTypes: []string{activities.ErrBadInput},
 		},
 	})
@@ -192,24 +193,30 @@ func (u *unwritten) flush(ctx workflow.Context, queue string) {
 
 // message is a person's word as an entry.
 func message(word string, m rollout.Message) audit.Entry {
+	if m.For != "" {
+		word += " for " + m.For
+	}
 	return audit.Entry{Kind: audit.Message, Actor: m.Actor + " (claimed)", Action: word, Detail: m.Reason, Run: m.ID}
 }
 
-// seen remembers the request ids of the last 200 messages.
+// seen remembers the requests of the last 200 messages: their words and ids. Another word under the same id is another request,
+// or a reject would be taken for the approve before it and count as done.
 type seen struct {
 	IDs []string `json:"ids,omitempty"`
 }
 
-func (s *seen) twice(id string) bool {
+func (s seen) has(word, id string) bool {
+	return id != "" && slices.Contains(s.IDs, word+" "+id)
+}
+
+func (s *seen) twice(word, id string) bool {
 	if id == "" {
 		return false
 	}
-	for _, k := range s.IDs {
-		if k == id {
-			return true
-		}
+	if s.has(word, id) {
+		return true
 	}
-	s.IDs = append(s.IDs, id)
+	s.IDs = append(s.IDs, word+" "+id)
 	if len(s.IDs) > 200 {
 		s.IDs = s.IDs[1:]
 	}

@@ -31,6 +31,9 @@ type ClusterState struct {
 	Seen       seen                           `json:"seen"`
 }
 
+// Took says that a message of that word and request id was taken before: said again, it changes nothing.
+func (st ClusterState) Took(word, id string) bool { return st.Seen.has(word, id) }
+
 // ClusterReport is what a cluster tells its campaign.
 type ClusterReport struct {
 	rollout.Report
@@ -56,6 +59,9 @@ func Cluster(ctx workflow.Context, st ClusterState) (ClusterReport, error) {
 		return ClusterReport{}, err
 	}
 	c.findChildren()
+	if c.AbortFor != "" { // said before this run, perhaps by who took the cluster up: twice does no harm
+		c.abortMembers(rollout.Message{Actor: "the cluster's abort", Reason: c.AbortFor})
+	}
 	for {
 		c.Unwritten.flush(c.ctx, c.queue())
 		c.changed = false // what came while it was written is in the State that Next sees
@@ -131,14 +137,21 @@ func (c *cluster) listen(ctx workflow.Context) error {
 		UpdateApprove: func(m rollout.Message) error { return c.MayApprove(m) },
 		UpdateReject:  func(m rollout.Message) error { return c.MayReject(m) },
 		UpdateBackout: func(m rollout.Message) error { return c.MayBackout(m) },
+		UpdateSkip:    func(m rollout.Message) error { return c.MaySkip(m) },
+		UpdateExtend:  func(m rollout.Message) error { return c.MayExtend(m) },
 		UpdateResume:  rollout.Message.Check,
 		UpdateHold:    rollout.Message.Check,
 	}
-	for _, word := range []string{UpdateApprove, UpdateReject, UpdateBackout, UpdateResume, UpdateHold} {
+	for _, word := range []string{UpdateApprove, UpdateReject, UpdateExtend, UpdateBackout, UpdateSkip, UpdateResume, UpdateHold} {
 		err := workflow.SetUpdateHandlerWithOptions(c.ctx, word, func(_ workflow.Context, m rollout.Message) (rollout.Report, error) {
 			c.hear(word, m)
 			return c.Report(), nil
-		}, workflow.UpdateHandlerOptions{Validator: may[word], Description: describe[word]})
+		}, workflow.UpdateHandlerOptions{Description: describe[word], Validator: func(m rollout.Message) error {
+			if c.Took(word, m.ID) {
+				return nil // it moved the cluster on, so that it no longer fits; said again, it changes nothing
+			}
+			return may[word](m)
+		}})
 		if err != nil {
 			return err
 		}
@@ -148,7 +161,7 @@ func (c *cluster) listen(ctx workflow.Context) error {
 
 // hear applies a person's message, once per request id, and puts it on the chain.
 func (c *cluster) hear(word string, m rollout.Message) {
-	if c.Seen.twice(m.ID) || c.Outcome != "" {
+	if c.Seen.twice(word, m.ID) || c.Outcome != "" {
 		return
 	}
 	c.Unwritten.add(c.outlive, &c.Audit, message(word, m))
@@ -163,6 +176,10 @@ func (c *cluster) hear(word string, m rollout.Message) {
 		c.Cluster = c.Unpause()
 	case UpdateResume:
 		c.Cluster = c.Resume(m, c.now())
+	case UpdateSkip:
+		c.Cluster = c.Skip(m, c.now())
+	case UpdateExtend:
+		c.Cluster = c.Extend(m, c.now())
 	case UpdateAbort:
 		c.Cluster = c.Abort(m, c.now())
 		c.abortMembers(m)
@@ -202,11 +219,11 @@ func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
 	in.Intent = intend(ctx, &c.Audit, string(a.Do), "", "", c.Name)
 	var r activities.ClaimResult
 	if err := workflow.ExecuteActivity(options(ctx, c.queue(), string(a.Do)+" "+c.Name, time.Minute), name, in).Get(ctx, &r); err != nil {
-		r = activities.ClaimResult{Reason: cause(err)}
+		r.ClaimResult = rollout.ClaimResult{Reason: cause(err)}
 	} else {
 		c.Unwritten.adopt(ctx, &c.Audit, in.Intent, r.Audit)
 	}
-	c.Cluster = apply(c.Cluster, a.ID, r.OK, r.Reason, workflow.Now(ctx))
+	c.Cluster = apply(c.Cluster, a.ID, r.ClaimResult, workflow.Now(ctx))
 }
 
 func (c *cluster) queue() string {
@@ -269,7 +286,7 @@ func (c *cluster) follow(ctx workflow.Context, a rollout.Action, st MemberState)
 	}), MemberType, st)
 	var run workflow.Execution
 	if err := child.GetChildWorkflowExecution().Get(ctx, &run); err != nil {
-		c.Cluster = c.NotStarted(a.Host, "another instance works on "+a.Host+": "+cause(err), c.now())
+		c.Cluster = c.NotStarted(a.Host, c.notStarted(ctx, a.Host, err), c.now())
 		return
 	}
 	c.Cluster = c.Confirmed(a.Host, run.RunID)
@@ -278,9 +295,50 @@ func (c *cluster) follow(ctx workflow.Context, a rollout.Action, st MemberState)
 	}
 	var r MemberReport
 	if err := child.Get(ctx, &r); err != nil && !reported(err, &r) {
+		if fromOutside(err) && c.takenUp(ctx, a.Host, run.RunID) {
+			return
+		}
 		r = MemberReport{MemberEnd: lost(a.Host, a.Mode, st.Try, cause(err))}
 	}
 	c.memberEnded(r)
+}
+
+// notStarted says why a member's workflow was not started: who has its host, or what else is wrong.
+func (c *cluster) notStarted(ctx workflow.Context, host string, err error) rollout.ClaimResult {
+	if !temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		return rollout.ClaimResult{Reason: "the workflow of " + host + " cannot be started: " + cause(err)}
+	}
+	owner := "another instance"
+	if r, err := askFor(ctx, c.queue(), MemberID(host), ""); err == nil && r.Instance != "" {
+		owner = r.Instance
+	}
+	return rollout.ClaimResult{Held: true, Reason: owner + " works on " + host}
+}
+
+// takeUpWithin is how long a workflow that ended without a report may take to be taken up again, and to report then, before it
+// counts as lost.
+const takeUpWithin = 30 * time.Minute
+
+// fromOutside says that a workflow did not end by itself: the sweeper takes such ones up.
+func fromOutside(err error) bool {
+	var timeout *temporal.TimeoutError
+	return temporal.IsTerminatedError(err) || errors.As(err, &timeout)
+}
+
+// takenUp waits until a member whose workflow ended without a report reports after all: the sweeper takes it up.
+func (c *cluster) takenUp(ctx workflow.Context, host, runID string) bool {
+	done, _ := workflow.AwaitWithTimeout(ctx, takeUpWithin, func() bool { return !c.onItsWay(host, runID) })
+	return done
+}
+
+// onItsWay says that this run of a member's workflow has not reported its end.
+func (c *cluster) onItsWay(host, runID string) bool {
+	for _, s := range c.Members {
+		if s.Host == host {
+			return s.Running && s.RunID == runID
+		}
+	}
+	return false
 }
 
 // reported reads the report that a member in quarantine ended with.
@@ -323,19 +381,15 @@ func (c *cluster) ask(ctx workflow.Context, s rollout.Slot) {
 		if !r.Running {
 			var end MemberReport
 			if json.Unmarshal(r.Result, &end) != nil || end.Outcome == "" {
+				if r.EndedFromOutside && c.takenUp(ctx, s.Host, s.RunID) {
+					return
+				}
 				end = MemberReport{MemberEnd: lost(s.Host, s.Mode, s.Tries, r.Status)}
 			}
 			c.memberEnded(end)
 			return
 		}
-		gone := func() bool {
-			for _, now := range c.Members {
-				if now.Host == s.Host {
-					return !now.Running || now.RunID != s.RunID
-				}
-			}
-			return true
-		}
+		gone := func() bool { return !c.onItsWay(s.Host, s.RunID) }
 		if done, err := workflow.AwaitWithTimeout(ctx, askEvery, gone); done || err != nil {
 			return
 		}

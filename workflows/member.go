@@ -95,7 +95,7 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 	}
 	in := activities.StepInput{
 		Instance: m.Instance, Part: m.Part, Host: m.Host, Manifest: m.Manifest, Changes: m.Changed, Boot: m.BootNew, Peers: m.Peers, Why: m.Why,
-		Repair: a.Attempt > 1,
+		Repair: a.Attempt > 1, Gated: a.Gated, Attach: a.Attach,
 	}
 	if runs(a.Do) {
 		ref := m.Runs[a.Do]
@@ -149,7 +149,7 @@ func (m *member) finish(ctx workflow.Context) (MemberReport, error) {
 	m.Unwritten.flush(m.outlive, SegmentQueue(m.Segment))
 	r := MemberReport{Audit: m.Audit, MemberEnd: rollout.MemberEnd{
 		Host: m.Host, Mode: m.Mode, Try: m.Try, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
-		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli,
+		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli, TakenUp: m.TakenUp,
 	}}
 	own, _ := workflow.NewDisconnectedContext(ctx)
 	// The parent may be gone, or may have continued as new; it also hears the end of its child, or asks for it.

@@ -19,6 +19,9 @@ const (
 	ClusterType  = "Cluster"
 	MemberType   = "Member"
 	NoticeType   = "Notice"
+	SweeperType  = "Sweeper"
+	FreezeType   = "Freeze"
+	RecordsType  = "Records"
 )
 
 // QueryState returns a workflow's whole State.
@@ -31,6 +34,8 @@ const (
 	UpdateBackout = "backout"
 	UpdateHold    = "hold"
 	UpdateResume  = "resume"
+	UpdateSkip    = "skip"
+	UpdateExtend  = "extend"
 	UpdateAbort   = "abort"
 )
 
@@ -59,6 +64,9 @@ func ClusterID(instance, cluster string) string { return "cluster/" + instance +
 
 // MemberID is the workflow id of whoever works on a host: a second guard that no two do.
 func MemberID(host string) string { return "host/" + host }
+
+// RecordsID is the workflow id of one request about the records in Consul.
+func RecordsID(request string) string { return "records/" + request }
 
 // stepActivity maps a step to the name of its activity.
 var stepActivity = map[rollout.Step]string{

@@ -16,6 +16,9 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(Cluster, workflow.RegisterOptions{Name: ClusterType, VersioningBehavior: auto})
 	r.RegisterWorkflowWithOptions(Member, workflow.RegisterOptions{Name: MemberType, VersioningBehavior: auto})
 	r.RegisterWorkflowWithOptions(Notice, workflow.RegisterOptions{Name: NoticeType, VersioningBehavior: auto})
+	r.RegisterWorkflowWithOptions(Sweeper, workflow.RegisterOptions{Name: SweeperType, VersioningBehavior: auto})
+	r.RegisterWorkflowWithOptions(Freeze, workflow.RegisterOptions{Name: FreezeType, VersioningBehavior: auto})
+	r.RegisterWorkflowWithOptions(Records, workflow.RegisterOptions{Name: RecordsType, VersioningBehavior: auto})
 }
 
 // cause is the innermost message of a Temporal error: what a person wants to read.

@@ -47,10 +47,13 @@ func attributes(instance, cluster, stage, host, state string) temporal.SearchAtt
 var describe = map[string]string{
 	UpdateApprove: `let a soak end that passed: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateReject:  `bring the patched members back instead of going on: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateExtend:  `let a soak last longer: {"actor": "<your name>", "reason": "<why>", "for": "12h"}`,
+	UpdateSkip:    `leave a member that failed as it is and go on with the next one: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateBackout: `bring every patched member back: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateHold:    `start nothing further; takes effect at the next border between members: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateResume:  `go on after a hold; a member that failed is tried again: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateAbort:   `start nothing new and bring what is on its way to a safe end: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateThaw:    `end the freeze of the whole estate: {"actor": "<your name>", "reason": "<why>"}`,
 }
 
 // updateForm is what every Update takes, as it is typed into the Temporal UI.
@@ -94,7 +97,10 @@ func (c *cluster) show(ctx workflow.Context, d rollout.Decision) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s** · stage %s of %s\n\n%s\n\n| member | state | packages | out of service | why |\n| --- | --- | --- | --- | --- |\n", c.Name, c.Stage, c.Instance, d.Reason)
 	for _, s := range c.ClusterState.Members {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", s.Host, slotState(s), count(s.Count), seconds(s.OutMilli), oneLine(s.Reason))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", s.Host, c.slotState(s), count(s.Count), seconds(s.OutMilli), oneLine(s.Reason))
+	}
+	if c.Paused != "" && !c.Over() {
+		fmt.Fprintf(&b, "\nHeld from the next border between members on: %s\n", oneLine(c.Paused))
 	}
 	switch c.Phase {
 	case rollout.PhaseGate:
@@ -102,7 +108,7 @@ func (c *cluster) show(ctx workflow.Context, d rollout.Decision) {
 	case rollout.PhaseSoak:
 		fmt.Fprintf(&b, "\nTo bring the patched members back instead: `rollpatch reject %s --cluster %s --reason \"...\"`, or send the Update `reject`.%s", c.Instance, c.Name, updateForm)
 	case rollout.PhaseHold:
-		fmt.Fprintf(&b, "\nTo try again: `rollpatch resume %s --cluster %s --reason \"...\"`, or send the Update `resume`. To bring patched members back: `backout`. To end: `rollpatch abort %s`.%s", c.Instance, c.Name, c.Instance, updateForm)
+		fmt.Fprintf(&b, "\nTo try again: `rollpatch resume %s --cluster %s --reason \"...\"`, or send the Update `resume`. To leave what failed as it is and go on: `skip`. To bring patched members back: `backout`. To end: `rollpatch abort %s`.%s", c.Instance, c.Name, c.Instance, updateForm)
 	}
 	if c.Outcome == rollout.ClusterHalted {
 		b.WriteString("\nThis cluster is not touched any further. What is left to do goes into a new instance: `rollpatch run`.\n")
@@ -148,10 +154,31 @@ func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {
 	c.tellUI(ctx, b.String(), state)
 }
 
-func slotState(s rollout.Slot) string {
+// Over says that no member is started any more: the cluster is at its end, or on its way back.
+func (st ClusterState) Over() bool {
+	return st.Outcome != "" || st.Ending != "" || st.BackoutFor != "" || st.AbortFor != ""
+}
+
+// What a member without an outcome is where no member is started any more.
+const (
+	NotTouched    = "not-touched"
+	NotTriedAgain = "not-tried-again" // it was given up or brought back before, and a person had resumed the cluster
+)
+
+// Left is the word for a member whose turn does not come any more.
+func Left(s rollout.Slot) string {
+	if s.Tries == 0 {
+		return NotTouched
+	}
+	return NotTriedAgain
+}
+
+func (c *cluster) slotState(s rollout.Slot) string {
 	switch {
 	case s.Running:
 		return string(s.Mode) + " on its way"
+	case s.Outcome == "" && c.Over():
+		return strings.ReplaceAll(Left(s), "-", " ")
 	case s.Outcome == "":
 		return "waiting"
 	}

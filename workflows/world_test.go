@@ -35,7 +35,10 @@ type world struct {
 	errs    map[string]func(call int) error
 	count   map[string]int
 	watch   func(call int) rollout.WatchResult
-	claim   func(call int) (bool, string)
+	claim   func(call int) rollout.ClaimResult
+	release func(call int) rollout.ClaimResult
+	more    []rollout.Ref // clusters beside "web", of the same members
+	ask     func(id string) activities.AskResult
 	spent   string // a step whose inconclusive results use its run up
 }
 
@@ -110,9 +113,9 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 			defer w.mu.Unlock()
 			w.calls = append(w.calls, strings.ToLower(name))
 			w.count[name]++
-			r := activities.ClaimResult{OK: true}
-			if name == "Claim" && w.claim != nil {
-				r.OK, r.Reason = w.claim(w.count[name])
+			r := activities.ClaimResult{ClaimResult: rollout.ClaimResult{OK: true}}
+			if f := map[string]func(int) rollout.ClaimResult{"Claim": w.claim, "Release": w.release}[name]; f != nil {
+				r.ClaimResult = f(w.count[name])
 			}
 			w.entries = append(w.entries, in.Intent)
 			e, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: name})
@@ -163,6 +166,9 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		return nil
 	}, activity.RegisterOptions{Name: "Record"})
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.AskInput) (activities.AskResult, error) {
+		if w.ask != nil {
+			return w.ask(in.WorkflowID), nil
+		}
 		return activities.AskResult{Running: true, Status: "Running"}, nil
 	}, activity.RegisterOptions{Name: "Ask"})
 	env.OnActivity("Watch", mock.Anything, mock.Anything).After(time.Hour).Return(watch)
@@ -185,7 +191,7 @@ func (w *world) campaign(t *testing.T, meanwhile func(env *testsuite.TestWorkflo
 	}
 	env.ExecuteWorkflow(workflows.CampaignType, workflows.CampaignState{Tell: true, Campaign: rollout.Campaign{
 		Instance: instance, Name: "monthly", Why: "security updates", Requester: "ann", Plan: "sha256:plan", Parallel: 5, Unattended: w.policy.Unattended,
-		Stages: []string{"production"}, Clusters: []rollout.Ref{{Name: "web", Part: "part:web", Total: len(w.members)}},
+		Stages: []string{"production"}, Clusters: append([]rollout.Ref{{Name: "web", Part: "part:web", Total: len(w.members)}}, w.more...),
 	}})
 	if !env.IsWorkflowCompleted() {
 		t.Fatalf("the campaign did not end; calls:\n%s", strings.Join(w.calls, "\n"))

@@ -22,7 +22,11 @@ func consulBinary(t *testing.T) string {
 	}
 	own, err := exec.LookPath("consul")
 	if err != nil {
-		t.Skip("no Consul to test against: the lab has not built one yet (make lab-up), and there is no consul in PATH")
+		const why = "no Consul to test against: the lab has not built one yet (LAB=real make test ONLY=build), and there is no consul in PATH"
+		if os.Getenv("LAB") == "real" {
+			t.Fatal("LAB=real: " + why)
+		}
+		t.Skip(why)
 	}
 	return own
 }

@@ -45,7 +45,7 @@ func (c *Consul) Take(ctx context.Context, access activities.ConsulAccess, claim
 		return errRaced
 	})
 	if err != nil {
-		return nil, fmt.Errorf("claim %s: %w", keysOf(claims), err)
+		return nil, err
 	}
 	return held, nil
 }
@@ -102,7 +102,7 @@ func (c *Consul) Release(ctx context.Context, access activities.ConsulAccess, ow
 			}
 			return errRaced
 		}); err != nil {
-			return fmt.Errorf("release %s: %w", strings.Join(part, ", "), err)
+			return err
 		}
 	}
 	return nil
@@ -128,7 +128,7 @@ func (c *Consul) List(ctx context.Context, access activities.ConsulAccess, prefi
 		return errors.Join(broken...)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("claims under %q: %w", prefix, err)
+		return nil, fmt.Errorf("records below %s: %w", root+prefix, err)
 	}
 	slices.SortFunc(found, func(a, b activities.Claim) int { return cmp.Compare(a.Key, b.Key) })
 	return found, nil
@@ -139,7 +139,7 @@ func get(ctx context.Context, client *api.Client, key string) (claim activities.
 	pair, _, err := client.KV().Get(root+key, fresh(ctx))
 	switch {
 	case err != nil:
-		return claim, 0, fmt.Errorf("record %q: %w", key, plain(err))
+		return claim, 0, plain(err)
 	case pair == nil:
 		return claim, 0, nil
 	}

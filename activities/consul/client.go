@@ -8,7 +8,6 @@
 package consul
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -59,39 +58,28 @@ func (c *Consul) asks(ctx context.Context, access activities.ConsulAccess, ask f
 	if access.Consul.Via == inventory.ViaDirect {
 		var direct net.Dialer
 		if err := c.ask(ctx, access.Consul.Address, token, direct.DialContext, ask); err != nil {
-			return fmt.Errorf("consul at %s: %w", access.Consul.Address, err)
+			what, _ := said(err) // no host is on the way, so nothing to type for one
+			return &saying{"consul at " + access.Consul.Address + ": " + what, []error{err}}
 		}
 		return nil
 	}
 	if len(access.Via) == 0 {
 		return errors.New("consul: no host is named through which it could be asked")
 	}
-	var failed attempts
+	var hosts []string
+	var failed []error
 	for _, host := range access.Via {
 		err := c.ask(ctx, access.Consul.Address, token, c.through(host), ask)
 		if err == nil {
 			return nil
 		}
-		failed = append(failed, fmt.Errorf("consul through host %q: %w", host.Host, err))
+		hosts, failed = append(hosts, host.Host), append(failed, err)
 		if ctx.Err() != nil || refused(err) {
 			break
 		}
 	}
-	return failed
+	return &saying{"consul through " + together(hosts, failed), failed}
 }
-
-// attempts are what each host said, on one line: such errors are shown in tables.
-type attempts []error
-
-func (a attempts) Error() string {
-	said := make([]string, len(a))
-	for i, err := range a {
-		said[i] = err.Error()
-	}
-	return strings.Join(said, "; ")
-}
-
-func (a attempts) Unwrap() []error { return a }
 
 // asksMember runs ask against the member's own agent, over the member's own connection.
 func (c *Consul) asksMember(ctx context.Context, access inventory.Consul, member activities.Target, ask func(context.Context, *api.Client) error) error {
@@ -104,7 +92,12 @@ func (c *Consul) asksMember(ctx context.Context, access inventory.Consul, member
 		return err
 	}
 	if err := c.ask(ctx, address, token, c.through(member), ask); err != nil {
-		return fmt.Errorf("host %q: its consul agent: %w", member.Host, err)
+		var trouble troubled
+		if errors.As(err, &trouble) {
+			return trouble // it names the host
+		}
+		what, _ := said(err)
+		return &saying{fmt.Sprintf("host %q: its consul agent: %s", member.Host, what), []error{err}}
 	}
 	return nil
 }
@@ -128,8 +121,12 @@ func memberAddress(access inventory.Consul) (string, error) {
 
 type dial = func(ctx context.Context, network, addr string) (net.Conn, error)
 
+// through dials from the host. It leaves the request some of its time: the HTTP client hides whatever takes all of it behind a
+// time-out of its own.
 func (c *Consul) through(host activities.Target) dial {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, c.timeout*4/5)
+		defer cancel()
 		return c.dialer.Dial(ctx, host, network, addr)
 	}
 }
@@ -200,8 +197,8 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer resp.Body.Close()
 	// A body cut short still says more than none.
-	said, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
-	text := string(bytes.TrimSpace(said))
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
+	text := strings.Join(strings.Fields(string(body)), " ")
 	if w.token != "" {
 		text = strings.ReplaceAll(text, w.token, "[token]")
 	}

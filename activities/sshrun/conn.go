@@ -238,7 +238,7 @@ func (p *Pool) Dial(ctx context.Context, t activities.Target, network, addr stri
 			case refused.Reason == ssh.ConnectionFailed:
 				return &RefusedError{Host: t.Host, Addr: addr, Cause: refused.Message}
 			default:
-				return fmt.Errorf("host %q: its sshd does not connect us to %s: %s (AllowTcpForwarding, PermitOpen)", t.Host, addr, refused.Message)
+				return &hostError{t.Host, fmt.Sprintf("its sshd does not connect us to %s: %s (AllowTcpForwarding, PermitOpen)", addr, refused.Message)}
 			}
 		}
 		c.use()

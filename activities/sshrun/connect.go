@@ -22,7 +22,11 @@ import (
 func (p *Pool) connect(ctx context.Context, t activities.Target) (*conn, error) {
 	keys, err := p.keys.read(t.Access.KnownHosts)
 	if err != nil {
-		return nil, &HostKeyError{Host: t.Host, Addr: t.Addr, Cause: err.Error()}
+		e := &HostKeyError{Host: t.Host, Addr: t.Addr, Cause: err.Error()}
+		if errors.Is(err, os.ErrNotExist) {
+			e.Hint = fetch(t)
+		}
+		return nil, e
 	}
 	auth, closeAuth, err := p.auth(t)
 	if err != nil {
@@ -64,9 +68,11 @@ func (p *Pool) connect(ctx context.Context, t activities.Target) (*conn, error) 
 			return nil
 		},
 	})
-	if !stop() && err == nil {
-		sc.Close()
-		err = context.Cause(ctx)
+	if !stop() {
+		if err == nil {
+			sc.Close()
+		}
+		err = context.Cause(ctx) // what the handshake says of it is that its connection was closed, by us
 	}
 	if err != nil {
 		nc.Close()
@@ -86,10 +92,10 @@ func classify(t activities.Target, keyErr *HostKeyError, err error) error {
 		return &HostKeyError{
 			Host: t.Host, Addr: t.Addr, Changed: true,
 			Cause: fmt.Sprintf("it has no key of the kinds that %s holds for it", t.Access.KnownHosts),
-			Hint:  "if its keys were made anew on purpose: " + rescan(t),
+			Hint:  "if they were made anew on purpose: " + rescan(t),
 		}
 	case strings.Contains(err.Error(), "unable to authenticate"): // the library has no type for it
-		return &AuthError{Host: t.Host, User: t.Access.User, Cause: errors.New("refused: none of our keys is accepted")}
+		return &AuthError{Host: t.Host, User: t.Access.User, Cause: errors.New("refused: none of our keys is accepted"), Hint: "try it with: " + login(t)}
 	}
 	return unreachable(t.Host, err)
 }
@@ -103,21 +109,42 @@ func hostKeyError(t activities.Target, key ssh.PublicKey, err error) *HostKeyErr
 		e.Cause = fmt.Sprintf("revoked by %s:%d", revoked.Revoked.Filename, revoked.Revoked.Line)
 	case knownhosts.IsHostKeyChanged(err):
 		e.Changed = true
-		e.Cause = fmt.Sprintf("it is not the key that %s holds for it: somebody else answers there, or the host was made anew", t.Access.KnownHosts)
-		e.Hint = "if it was made anew on purpose: " + rescan(t)
+		e.Cause = fmt.Sprintf("not the one in %s: somebody else answers, or it was made anew", t.Access.KnownHosts)
+		e.Hint = "if so, on purpose: " + rescan(t)
 	case knownhosts.IsHostUnknown(err):
 		e.Cause = fmt.Sprintf("%s holds none for it", t.Access.KnownHosts)
-		e.Hint = "compare the fingerprint with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then: " + scan(t)
+		e.Hint = fetch(t)
 	}
 	return e
 }
 
+func fetch(t activities.Target) string {
+	return scan(t) + " fetches it; compare it with what the host's console says"
+}
+
 func scan(t activities.Target) string {
+	return "ssh-keyscan " + at(t, "") + " >>" + t.Access.KnownHosts
+}
+
+// login is how a person tries what we tried.
+func login(t activities.Target) string {
+	command := "ssh "
+	if t.Access.IdentityFile != "" {
+		command += "-i " + t.Access.IdentityFile + " "
+	}
+	return command + at(t, t.Access.User+"@")
+}
+
+// at is the target's address as the SSH commands take it.
+func at(t activities.Target, user string) string {
 	addr, port, err := net.SplitHostPort(t.Addr)
 	if err != nil {
 		addr, port = t.Addr, "22"
 	}
-	return fmt.Sprintf("ssh-keyscan -p %s %s >>%s", port, addr, t.Access.KnownHosts)
+	if port == "22" {
+		return user + addr
+	}
+	return "-p " + port + " " + user + addr
 }
 
 func rescan(t activities.Target) string {

@@ -1,19 +1,81 @@
 package sshrun
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
+	"syscall"
 )
+
+// Errors are compared from one attempt to the next, and those of several hosts with each other: their texts hold nothing that differs
+// between attempts. A method Trouble() (what, mend string) says what is wrong in words that are the same for every host with that
+// trouble, and what to type for this one, for callers that do not know this package.
 
 // ErrUnreachable is wrapped by every error that says nothing about the host but that it could not be asked: a dial, a handshake
 // or a connection that broke. What the host was doing goes on, or has ended: ask again.
 var ErrUnreachable = errors.New("unreachable")
 
 // unreachable is what was lost on the way to a host.
-func unreachable(host string, cause error) error {
-	return fmt.Errorf("host %q: %w: %w", host, ErrUnreachable, cause)
+func unreachable(host string, cause error) error { return &lostError{host, cause} }
+
+type lostError struct {
+	host  string
+	cause error
 }
+
+func (e *lostError) Error() string {
+	var dial *net.OpError
+	if errors.As(e.cause, &dial) && dial.Op == "dial" && dial.Addr != nil {
+		return fmt.Sprintf("host %q: %v: %s: %s", e.host, ErrUnreachable, dial.Addr, e.words())
+	}
+	return fmt.Sprintf("host %q: %v: %s", e.host, ErrUnreachable, e.words())
+}
+
+func (e *lostError) Unwrap() []error { return []error{ErrUnreachable, e.cause} }
+
+// Trouble names the loss without the host.
+func (e *lostError) Trouble() (what, mend string) {
+	return ErrUnreachable.Error() + ": " + e.words(), ""
+}
+
+// words leaves out our own port, and which of several ways the same loss was noticed.
+func (e *lostError) words() string {
+	var (
+		name    *net.DNSError
+		network *net.OpError
+		timeout net.Error
+	)
+	is := func(causes ...error) bool {
+		for _, c := range causes {
+			if errors.Is(e.cause, c) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case errors.As(e.cause, &name) && !name.IsTimeout:
+		return "lookup " + name.Name + ": " + name.Err
+	case is(syscall.EHOSTUNREACH, syscall.ENETUNREACH, context.DeadlineExceeded), errors.As(e.cause, &timeout) && timeout.Timeout():
+		return "no answer"
+	case is(io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE):
+		return "the connection was closed"
+	case errors.As(e.cause, &network):
+		return strings.TrimPrefix(network.Err.Error(), "connect: ")
+	}
+	return e.cause.Error()
+}
+
+// hostError is a fact about a host that keeps us from going through it.
+type hostError struct{ host, what string }
+
+func (e *hostError) Error() string { return fmt.Sprintf("host %q: %s", e.host, e.what) }
+
+// Trouble is the fact without the host.
+func (e *hostError) Trouble() (what, mend string) { return e.what, "" }
 
 // HostKeyError means that whoever answers cannot prove to be the host. Nothing was sent to it, and asking again does not help: a
 // person decides.
@@ -22,7 +84,7 @@ type HostKeyError struct {
 	Addr        string
 	Fingerprint string // of the key that was offered; empty when it came to none
 	Changed     bool   // another key is known for this address, or this one is revoked
-	Cause       string
+	Cause       string // the same for every host with that trouble
 	Hint        string // the command to type
 }
 
@@ -38,15 +100,28 @@ func (e *HostKeyError) Error() string {
 	return b.String()
 }
 
+// Trouble leaves out the fingerprint, which is the host's own.
+func (e *HostKeyError) Trouble() (what, mend string) { return "host key: " + e.Cause, e.Hint }
+
 // AuthError means that the host did not let us in, or that there was nothing to show it.
 type AuthError struct {
 	Host  string
 	User  string
 	Cause error
+	Hint  string // the command to type
 }
 
 func (e *AuthError) Error() string {
-	return fmt.Sprintf("host %q: log in as %q: %v", e.Host, e.User, e.Cause)
+	what, mend := e.Trouble()
+	if mend != "" {
+		what += "; " + mend
+	}
+	return fmt.Sprintf("host %q: %s", e.Host, what)
+}
+
+// Trouble is the refusal without the host.
+func (e *AuthError) Trouble() (what, mend string) {
+	return fmt.Sprintf("log in as %q: %v", e.User, e.Cause), e.Hint
 }
 
 func (e *AuthError) Unwrap() error { return e.Cause }
@@ -78,7 +153,13 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("host %q: connect to %s from there: %s", e.Host, e.Addr, e.Cause)
+	what, _ := e.Trouble()
+	return fmt.Sprintf("host %q: %s", e.Host, what)
+}
+
+// Trouble is the answer without the host.
+func (e *RefusedError) Trouble() (what, mend string) {
+	return fmt.Sprintf("connect to %s from there: %s", e.Addr, e.Cause), ""
 }
 
 // Refused tells a fact about the address from a fault on the way to the host, for callers that do not know this package.

@@ -3,7 +3,6 @@ package sshrun
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -88,6 +87,12 @@ type host struct {
 	conn     *conn
 	pause    time.Duration
 	notUntil time.Time
+	failed   failure // the last attempt, if it was one
+}
+
+type failure struct {
+	target activities.Target
+	err    error
 }
 
 // New makes an empty pool. End it with [Pool.Shutdown].
@@ -98,16 +103,6 @@ func New(o Options) *Pool {
 		dials:      make(chan struct{}, dialsAtOnce),
 		handshakes: make(chan struct{}, o.Handshakes),
 		hosts:      map[string]*host{},
-	}
-}
-
-// Close drops the pooled connection of a host, as before a reboot. Whatever used it ends as [ErrUnreachable].
-func (p *Pool) Close(hostName string) {
-	p.mu.Lock()
-	h := p.hosts[hostName]
-	p.mu.Unlock()
-	if h != nil {
-		h.replace(nil)
 	}
 }
 
@@ -159,9 +154,12 @@ func (h *host) replace(c *conn) {
 }
 
 // note spaces the next attempt after what became of the last.
-func (h *host) note(err error) {
+func (h *host) note(t activities.Target, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !errors.Is(err, context.Canceled) { // that says nothing about the host
+		h.failed = failure{t, err}
+	}
 	if err == nil {
 		h.pause = 0
 		h.notUntil = time.Time{}
@@ -175,6 +173,17 @@ func (h *host) note(err error) {
 	h.pause = min(max(2*h.pause, first), limit)
 	// Jitter: hosts that went together are not asked together.
 	h.notUntil = time.Now().Add(h.pause/2 + rand.N(h.pause/2))
+}
+
+// late is what those hear whose time is over before it is their turn: what became of the attempt before. Else every other answer
+// would be of the time, and not of the cause.
+func (h *host) late(t activities.Target, err error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failed.err != nil && h.failed.target == t {
+		return h.failed.err
+	}
+	return unreachable(t.Host, err)
 }
 
 func (h *host) wait(ctx context.Context) error {
@@ -222,7 +231,7 @@ func (p *Pool) open(ctx context.Context, t activities.Target, fresh bool) (c *co
 	}
 	release, err := acquire(ctx, h.attempt)
 	if err != nil {
-		return nil, false, unreachable(t.Host, fmt.Errorf("waiting for another attempt: %w", err))
+		return nil, false, h.late(t, err)
 	}
 	defer release()
 	if !fresh {
@@ -231,10 +240,10 @@ func (p *Pool) open(ctx context.Context, t activities.Target, fresh bool) (c *co
 		}
 	}
 	if err := h.wait(ctx); err != nil {
-		return nil, false, unreachable(t.Host, err)
+		return nil, false, h.late(t, err)
 	}
 	c, err = p.connect(ctx, t)
-	h.note(err)
+	h.note(t, err)
 	if err != nil {
 		return nil, false, err
 	}

@@ -106,7 +106,7 @@ func TestHostKeys(t *testing.T) {
 	want("changed", true, "ssh-keygen -f "+h.known+" -R")
 	h.trust()
 	host, port, _ := net.SplitHostPort(h.addr())
-	want("unknown", false, fmt.Sprintf("then: ssh-keyscan -p %s %s >>%s", port, host, h.known))
+	want("unknown", false, fmt.Sprintf("; ssh-keyscan -p %s %s >>%s", port, host, h.known))
 	key := h.newKey()
 	h.trust(key)
 	writeFile(t, h.known, "@revoked * "+string(ssh.MarshalAuthorizedKey(key)), 0o600)

@@ -50,6 +50,22 @@ func (p *Pool) Run(ctx context.Context, t activities.Target, r activities.Run, s
 	if err != nil {
 		return activities.RunOutcome{}, fmt.Errorf("host %q: run %q: %w", t.Host, r.ID, err)
 	}
+	return p.follow(ctx, t, r.ID, input, seen)
+}
+
+// Attach follows what the host has on record under the id of a run that it refused to start, as Run does; it starts nothing.
+func (p *Pool) Attach(ctx context.Context, t activities.Target, r activities.Run, seen func(activities.RunOutcome)) (activities.RunOutcome, error) {
+	if err := named(r); err != nil {
+		return activities.RunOutcome{}, fmt.Errorf("host %q: run %q: %w", t.Host, r.ID, err)
+	}
+	var b strings.Builder
+	assign(&b, "mode", "attach")
+	assignRun(&b, r, p.o.MaxOutput)
+	return p.follow(ctx, t, r.ID, b.String(), seen)
+}
+
+// follow asks until the run has ended, or the host says something else of it.
+func (p *Pool) follow(ctx context.Context, t activities.Target, id, input string, seen func(activities.RunOutcome)) (activities.RunOutcome, error) {
 	heard := false
 	told := func(o activities.RunOutcome) {
 		heard = true
@@ -63,38 +79,24 @@ func (p *Pool) Run(ctx context.Context, t activities.Target, r activities.Run, s
 			return out, err
 		}
 		if ctx.Err() != nil {
-			return activities.RunOutcome{}, fmt.Errorf("run %q is not followed any longer: %w", r.ID, err)
+			return activities.RunOutcome{}, fmt.Errorf("run %q is not followed any longer: %w", id, err)
 		}
 		if heard {
 			// The last connection was of use; only attempts in a row are spaced.
 			heard, pause = false, firstPause
 		}
 		if err := sleep(ctx, pause/2+mrand.N(pause/2)); err != nil {
-			return activities.RunOutcome{}, fmt.Errorf("run %q is not followed any longer: %w", r.ID, unreachable(t.Host, err))
+			return activities.RunOutcome{}, fmt.Errorf("run %q is not followed any longer: %w", id, unreachable(t.Host, err))
 		}
 	}
 }
 
-// Status reads what the host recorded of a run, starting nothing.
-func (p *Pool) Status(ctx context.Context, t activities.Target, id string) (activities.RunOutcome, error) {
-	if !runID.MatchString(id) {
-		return activities.RunOutcome{}, fmt.Errorf("host %q: run %q: not an id", t.Host, id)
-	}
-	var b strings.Builder
-	assign(&b, "mode", "status")
-	assign(&b, "id", id)
-	assign(&b, "limit", strconv.Itoa(p.o.MaxOutput))
-	return p.ask(ctx, t, b.String(), func(activities.RunOutcome) {})
-}
-
 // startInput is what the starter needs to know of a run.
 func startInput(r activities.Run, limit int) (string, error) {
-	switch {
-	case !runID.MatchString(r.ID):
-		return "", errors.New("not an id: letters, digits, dot, dash and underscore, at most 200")
-	case r.Seq < 1:
-		return "", fmt.Errorf("number %d is below 1", r.Seq)
-	case r.Deadline <= 0:
+	if err := named(r); err != nil {
+		return "", err
+	}
+	if r.Deadline <= 0 {
 		return "", errors.New("no deadline")
 	}
 	if err := noNUL(r.Script); err != nil {
@@ -107,16 +109,31 @@ func startInput(r activities.Run, limit int) (string, error) {
 	seconds := int64((r.Deadline + time.Second - 1) / time.Second)
 	var b strings.Builder
 	assign(&b, "mode", "start")
-	assign(&b, "id", r.ID)
-	assign(&b, "seq", strconv.FormatInt(r.Seq, 10))
+	assignRun(&b, r, limit)
 	assign(&b, "digest", Digest(r))
 	assign(&b, "unit", Unit(r.ID))
 	assign(&b, "deadline", strconv.FormatInt(seconds, 10))
-	assign(&b, "limit", strconv.Itoa(limit))
 	assign(&b, "script", string(r.Script))
 	assign(&b, "env", env)
 	assign(&b, "wrapper", wrapper)
 	return b.String(), nil
+}
+
+// named says what is wrong with a run's id or number.
+func named(r activities.Run) error {
+	if !runID.MatchString(r.ID) {
+		return errors.New("not an id: letters, digits, dot, dash and underscore, at most 200")
+	}
+	if r.Seq < 1 {
+		return fmt.Errorf("number %d is below 1", r.Seq)
+	}
+	return nil
+}
+
+func assignRun(b *strings.Builder, r activities.Run, limit int) {
+	assign(b, "id", r.ID)
+	assign(b, "seq", strconv.FormatInt(r.Seq, 10))
+	assign(b, "limit", strconv.Itoa(limit))
 }
 
 // Digest is what a host holds a run's id to: its script and its arguments.

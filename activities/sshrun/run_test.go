@@ -69,9 +69,9 @@ func TestRunKeepsOutputAndStatus(t *testing.T) {
 	if err != nil || again.Exit != 20 || h.beginnings() != 1 {
 		t.Errorf("the same run again: %+v, %v; begun %d times", again, err, h.beginnings())
 	}
-	status, err := p.Status(within(t, 20*time.Second), h.target(), r.ID)
-	if err != nil || status.Exit != 20 || string(status.Stdout) != "a\tb\n" {
-		t.Errorf("Status() = %+v, %v", status, err)
+	known, err := p.Attach(within(t, 20*time.Second), h.target(), r, nil)
+	if err != nil || known.Exit != 20 || string(known.Stdout) != "a\tb\n" {
+		t.Errorf("Attach() = %+v, %v", known, err)
 	}
 	if info, err := os.Stat(filepath.Join(h.dir, "var/lib/rollpatch/runs", r.ID)); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("folder of the run: %v, %v, want it root's alone", info.Mode(), err)
@@ -129,13 +129,11 @@ func TestRunIsFoundAgainByAnotherWorker(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, ErrUnreachable) {
 		t.Fatalf("Run() of the first worker: %v, want that nothing is known", err)
 	}
-	second := newPool(t, Options{})
-	status, err := second.Status(within(t, 20*time.Second), h.target(), r.ID)
-	if err != nil || status.State != activities.RunRunning {
-		t.Fatalf("Status() = %+v, %v, want running", status, err)
-	}
-	writeFile(t, filepath.Join(h.dir, "go"), "", 0o644)
-	got, err := second.Run(within(t, 20*time.Second), h.target(), r, nil)
+	got, err := newPool(t, Options{}).Run(within(t, 20*time.Second), h.target(), r, func(o activities.RunOutcome) {
+		if o.State == activities.RunRunning {
+			writeFile(t, filepath.Join(h.dir, "go"), "", 0o644)
+		}
+	})
 	if err != nil || string(got.Stdout) != "done\n" || h.beginnings() != 1 {
 		t.Errorf("Run() = %+v, %v; begun %d times", got, err, h.beginnings())
 	}
@@ -294,9 +292,8 @@ func TestRunWhoseUnitNeverStarted(t *testing.T) {
 	if _, err := p.Run(ctx, h.target(), r, nil); !errors.Is(err, ErrUnreachable) {
 		t.Fatalf("Run() = %v, want that nothing is known", err)
 	}
-	status, err := p.Status(within(t, 20*time.Second), h.target(), r.ID)
-	if err != nil || status.State != activities.RunAbsent || !strings.Contains(status.Reason, "never began") {
-		t.Fatalf("Status() = %+v, %v, want absent, and that it never began", status, err)
+	if n := h.beginnings(); n != 0 {
+		t.Fatalf("begun %d times without its unit", n)
 	}
 	if err := os.Remove(filepath.Join(h.dir, "systemd-run-loses")); err != nil {
 		t.Fatal(err)
@@ -420,9 +417,11 @@ func TestUnitThatStartsLateDoesNothing(t *testing.T) {
 	if n := h.beginnings(); n != 1 {
 		t.Errorf("%d scripts began, want only the one with the higher number", n)
 	}
-	status, err := p.Status(within(t, 20*time.Second), h.target(), late.ID)
-	if err != nil || status.State != activities.RunStale {
-		t.Errorf("Status() = %+v, %v, want stale", status, err)
+	for name, ask := range map[string]func(context.Context, activities.Target, activities.Run, func(activities.RunOutcome)) (activities.RunOutcome, error){"Run": p.Run, "Attach": p.Attach} {
+		got, err := ask(within(t, 20*time.Second), h.target(), late, nil)
+		if err != nil || got.State != activities.RunStale || !strings.Contains(got.Reason, "2") {
+			t.Errorf("%s() = %+v, %v, want stale, and the host's number", name, got, err)
+		}
 	}
 }
 
@@ -438,7 +437,7 @@ func TestRunWithMuchOutput(t *testing.T) {
 	if len(got.Stdout) != size || len(got.Stderr) != size || strings.Trim(string(got.Stdout), "x")+strings.Trim(string(got.Stderr), "y") != "" {
 		t.Errorf("%d and %d bytes, want %d of each, whole", len(got.Stdout), len(got.Stderr), size)
 	}
-	short, err := newPool(t, Options{MaxOutput: 1000}).Status(within(t, 60*time.Second), h.target(), r.ID)
+	short, err := newPool(t, Options{MaxOutput: 1000}).Attach(within(t, 60*time.Second), h.target(), r, nil)
 	if err != nil || len(short.Stdout) != 1000 {
 		t.Errorf("with a limit of 1000: %d bytes, %v", len(short.Stdout), err)
 	}
@@ -459,17 +458,6 @@ func TestRunTellsHowFarItIs(t *testing.T) {
 	})
 	if err != nil || last != "unpacking lab-web" {
 		t.Errorf("heard %q, %v", last, err)
-	}
-}
-
-func TestStatusOfAnUnknownRun(t *testing.T) {
-	h := newTestHost(t)
-	got, err := newPool(t, Options{}).Status(within(t, 20*time.Second), h.target(), "monthly-1.web-1.patch.1")
-	if err != nil || got.State != activities.RunAbsent {
-		t.Errorf("Status() = %+v, %v, want absent", got, err)
-	}
-	if _, err := os.Stat(filepath.Join(h.dir, "var")); err == nil {
-		t.Error("asking left something behind on the host")
 	}
 }
 

@@ -37,6 +37,7 @@ type testHost struct {
 	conns   map[net.Conn]bool
 	logins  int
 	silent  bool // accepts connections and says nothing
+	rude    bool // closes them at once
 	ignores bool // leaves global requests (keepalives) unanswered
 }
 
@@ -72,12 +73,6 @@ fi
 setsid sh -c 'timeout -k 1 "$@"; rm -rf "$0"' "$ROLLPATCH_ROOT/units/$unit" "$limit" "$@" </dev/null >/dev/null 2>&1 &
 `
 
-const standInSystemctl = `#!/bin/sh
-[ -d "$ROLLPATCH_ROOT/units/$2" ] && echo active && exit 0
-echo inactive
-exit 3
-`
-
 func writeFile(t testing.TB, path, text string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -98,7 +93,6 @@ func newTestHost(t *testing.T) *testHost {
 	bin := filepath.Join(dir, "bin")
 	writeFile(t, filepath.Join(bin, "sudo"), standInSudo, 0o755)
 	writeFile(t, filepath.Join(bin, "systemd-run"), standInSystemdRun, 0o755)
-	writeFile(t, filepath.Join(bin, "systemctl"), standInSystemctl, 0o755)
 	h.path = bin + ":" + os.Getenv("PATH")
 	h.boot(1)
 
@@ -144,6 +138,15 @@ func (h *testHost) newKey() ssh.PublicKey {
 	fresh.AddHostKey(signer)
 	h.config = &fresh
 	return signer.PublicKey()
+}
+
+// locked makes it accept nobody.
+func (h *testHost) locked() {
+	h.set(func() {
+		h.config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+			return nil, fmt.Errorf("not known here")
+		}
+	})
 }
 
 func (h *testHost) trust(keys ...ssh.PublicKey) {
@@ -211,8 +214,12 @@ func (h *testHost) set(f func()) {
 
 func (h *testHost) serve(nc net.Conn) {
 	h.mu.Lock()
-	silent, config := h.silent, h.config
+	silent, rude, config := h.silent, h.rude, h.config
 	h.mu.Unlock()
+	if rude {
+		nc.Close()
+		return
+	}
 	if silent {
 		return
 	}

@@ -1,13 +1,16 @@
 #!/bin/sh
-# Starts a run on this host exactly once, or attaches to it, and follows it to its end; or tells its state.
+# Starts a run on this host exactly once, or attaches to it, and follows it to its end.
 #
-# Comes over stdin of `sh -s`, after assignments of mode (start or status), nonce, id and, to start: seq, digest, unit, deadline (seconds),
-# limit (bytes of output to send), script, env and wrapper. Nothing of it shows in a process list.
+# Comes over stdin of `sh -s`, after assignments of mode (start or attach), nonce, id, seq, limit (bytes of output to send) and, to start: digest,
+# unit, deadline (seconds), script, env and wrapper. Nothing of it shows in a process list.
+#
+# To attach starts nothing. What has begun is followed, whatever its script; what has not, never will.
 #
 # What is on disk decides, in this order:
 #   runs/.new-<id>   written, not yet numbered: no start has been promised
 #   seq              the host's number; written before the folder gets its name, so that no two runs ever hold one number
 #   runs/<id>        the run is known: only this script and these arguments may ever run under its id
+#   runs/.withdrawn-<id>  the run had not begun when it was attached to, and never will
 #   runs/<id>/begun  made by the wrapper as its first act: the script has begun, and never begins again. In which boot, and when
 #   runs/<id>/alive  locked by the wrapper and all that it started, for as long as one of them lives
 #   runs/<id>/status the script's exit status, and when it ended
@@ -67,6 +70,14 @@ refuse() {
 	finish
 }
 
+# Makes this run's number the host's.
+take() {
+	printf '%s\n' "$seq" >"$base/seq.new"
+	sync "$base/seq.new"
+	mv "$base/seq.new" "$base/seq"
+	sync "$base"
+}
+
 # Makes the run known to the host, or finds that it is.
 accept() {
 	if [ -d "$run" ]; then
@@ -81,17 +92,14 @@ accept() {
 	elif [ "$seq" -le "$host_seq" ]; then
 		refuse "number $seq is not above $host_seq, the highest that the host has seen"
 	else
-		rm -rf "$runs"/.new-*
+		rm -rf "$runs"/.new-* "$runs"/.withdrawn-*
 		mkdir "$new"
 		printf '%s' "$script" >"$new/script"
 		printf '%s' "$env" >"$new/env"
 		printf '%s' "$wrapper" >"$new/wrapper"
 		printf '%s\n' "$digest" "$seq" "$unit" "$deadline" >"$new/run"
 		sync "$new"/* "$new"
-		printf '%s\n' "$seq" >"$base/seq.new"
-		sync "$base/seq.new"
-		mv "$base/seq.new" "$base/seq"
-		sync "$base"
+		take
 	fi
 	mv "$new" "$run"
 	sync "$runs"
@@ -112,6 +120,30 @@ launch() {
 	fi
 }
 
+# Makes sure that a run which has not begun never does: where its folder goes, neither its unit nor a start of it finds it. While its number is
+# still the host's, nothing newer has come, and the next number may be asked for in its place.
+withdraw() {
+	[ ! -e "$run/begun" ] || return 0
+	number
+	[ "$seq" -ge "$host_seq" ] || refuse "number $seq is below $host_seq, the highest that the host has seen; this run never began"
+	aside=$runs/.withdrawn-$id
+	for folder in "$run" "$runs/.new-$id"; do
+		[ -d "$folder" ] || continue
+		rm -rf "$aside"
+		mv "$folder" "$aside"
+		sync "$runs"
+	done
+	if [ "$seq" -gt "$host_seq" ]; then
+		# The host has not heard of it: its number is used up, so that a start of it which comes late is refused.
+		mkdir -p "$aside"
+		sync "$runs"
+		take
+	fi
+	[ -d "$aside" ] || refuse "number $seq is another run's; the highest that the host has seen is $host_seq"
+	header absent "it had not begun, and never will"
+	finish
+}
+
 beat() {
 	printf 'beat\t%s\n' "$(tail -c 400 "$run/stderr" | tail -n 1 | LC_ALL=C tr -cd '[:print:]')"
 }
@@ -129,6 +161,7 @@ ended() {
 follow() {
 	tries=0
 	while [ ! -e "$run/begun" ] && [ ! -e "$run/stale" ]; do
+		[ -d "$run" ] || refuse "this run was withdrawn before it began"
 		tries=$((tries + 1))
 		[ "$tries" -le 500 ] || fail "unit $unit was started and did not begin. ${why:-}"
 		sleep 0.02
@@ -150,20 +183,8 @@ body() {
 }
 
 report() {
-	if [ ! -d "$run" ]; then
-		header absent
-		finish
-	fi
-	if [ -e "$run/stale" ]; then
-		refuse "a higher number came before its unit began; this run never began"
-	fi
 	if [ ! -e "$run/begun" ]; then
-		recall
-		case $(systemctl is-active "$unit" 2>/dev/null || :) in
-		active | activating) header running "its unit has been started and has not begun yet" ;;
-		*) header absent "the host knows this run, but it never began" ;;
-		esac
-		finish
+		refuse "a higher number came before its unit began; this run never began"
 	fi
 	{ read -r boot && read -r started; } <"$run/begun" || fail "$run/begun cannot be read"
 	printf 'boot\t%s\nstarted\t%s\nkept\t%s\n' "$boot" "$started" "${run#"$root"}"
@@ -196,13 +217,15 @@ report() {
 }
 
 printf '\n@rollpatch %s\n' "$nonce"
+mkdir -p "$runs"
+exec 9>"$base/lock"
+flock -w 60 9 || fail "$base/lock is held by another start for more than 60 s"
 if [ "$mode" = start ]; then
-	mkdir -p "$runs"
-	exec 9>"$base/lock"
-	flock -w 60 9 || fail "$base/lock is held by another start for more than 60 s"
 	accept
 	launch
-	exec 9>&-
-	follow
+else
+	withdraw
 fi
+exec 9>&-
+follow
 report

@@ -76,6 +76,21 @@ func app(stdout, stderr io.Writer) *cli.App {
 		return printStatus(stdout, c.String("output"), st)
 	})
 	status.Flags = []cli.Flag{output}
+	publish := command("publish", "make a version of lab-web, or `security` updates, available to the hosts", "VERSION|security", 1,
+		func(c *cli.Context, l *testenv.Lab) error {
+			what := c.Args().First()
+			if err := l.Publish(c.Context, what); err != nil {
+				return err
+			}
+			fmt.Fprintf(stderr, "lab: the hosts' apt finds %s from its next update on\n", what)
+			return nil
+		})
+	publish.Description = "1.1       good\n" +
+		"1.2       installs, and then fails its health: every page is an error\n" +
+		"1.3       breaks in its postinst: the installation ends half way\n" +
+		"1.4       good, and wants a reboot\n" +
+		"security  Debian's own security updates\n" +
+		"A fresh host has lab-web 1.0."
 	down := command("down", "end the lab and everything it started", "", 0, func(_ *cli.Context, l *testenv.Lab) error {
 		return l.Down()
 	})
@@ -107,15 +122,7 @@ func app(stdout, stderr io.Writer) *cli.App {
 			},
 			down,
 			status,
-			command("publish", "make a version of lab-web, or `security` updates, available to the hosts", "VERSION|security", 1,
-				func(c *cli.Context, l *testenv.Lab) error {
-					what := c.Args().First()
-					if err := l.Publish(c.Context, what); err != nil {
-						return err
-					}
-					fmt.Fprintf(stderr, "lab: the hosts' apt finds %s from its next update on\n", what)
-					return nil
-				}),
+			publish,
 			command("reset", "make the lab like new", "", 0,
 				func(c *cli.Context, l *testenv.Lab) error { return l.Reset(c.Context) }),
 			command("power-cut", "end everything in a host at once", "HOST", 1,
@@ -123,6 +130,7 @@ func app(stdout, stderr io.Writer) *cli.App {
 			command("start", "switch a host on", "HOST", 1,
 				func(c *cli.Context, l *testenv.Lab) error { return l.Start(c.Context, c.Args().First()) }),
 			demoCommand(stdout, usage),
+			chaosCommand(stdout, usage),
 			command("exec", "run a program as root in a host, past its sshd", "HOST PROGRAM [ARGUMENT...]", -2,
 				func(c *cli.Context, l *testenv.Lab) error {
 					out, err := l.Exec(c.Context, c.Args().First(), c.Args().Tail()...)

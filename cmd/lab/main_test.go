@@ -19,8 +19,10 @@ func TestLabCommandLine(t *testing.T) {
 		{"an unknown command is wrong usage", []string{"nope"}, 2, "", `lab: wrong usage: no command "nope"`},
 		{"an unknown flag is wrong usage", []string{"status", "--nope"}, 2, "", "lab: wrong usage: flag provided but not defined: -nope"},
 		{"a missing argument is wrong usage", []string{"publish"}, 2, "", "lab: wrong usage: lab publish VERSION|security"},
+		{"publish says what its versions are like", []string{"publish", "--help"}, 0, "1.2       installs, and then fails its health", ""},
 		{"a program to run is needed", []string{"exec", "web-1"}, 2, "", "lab: wrong usage: lab exec HOST PROGRAM"},
 		{"the demo takes no argument", []string{"demo", "now"}, 2, "", "lab: wrong usage: lab demo"},
+		{"chaos takes no argument", []string{"chaos", "now"}, 2, "", "lab: wrong usage: lab chaos"},
 		{"status without a lab says how to get one", []string{"--dir", dir, "status"}, 1, "", "lab: bring one up: go run ./cmd/lab up"},
 		{"down without a lab is done", []string{"--dir", dir, "down"}, 0, "", "lab: no lab is up"},
 	} {

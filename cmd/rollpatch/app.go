@@ -23,35 +23,57 @@ func (d *desk) app() *cli.App {
 		OnUsageError:    onUsageError,
 		Commands: []*cli.Command{
 			d.validateCommand(), d.planCommand(), d.runCommand(), d.listCommand(), d.statusCommand(), d.watchCommand(), d.whyCommand(),
-			d.approveCommand(), d.rejectCommand(), d.holdCommand(), d.resumeCommand(), d.abortCommand(), d.backoutCommand(),
+			d.approveCommand(), d.rejectCommand(), d.extendCommand(), d.skipCommand(), d.holdCommand(), d.resumeCommand(), d.abortCommand(), d.backoutCommand(),
+			d.freezeCommand(), d.thawCommand(), d.claimsCommand(), d.quarantineCommand(),
 			d.workerCommand(), d.completionCommand(),
 		},
 	}
 	app.Action = func(c *cli.Context) error {
 		if word := c.Args().First(); word != "" {
-			return usage(fmt.Sprintf("unknown command %q%s", word, inventory.DidYouMean(word, commandNames(app))), "rollpatch --help lists the commands")
+			return usage(fmt.Sprintf("unknown command %q%s", word, inventory.DidYouMean(word, commandNames(app.Commands))), "rollpatch --help lists the commands")
 		}
 		return cli.ShowAppHelp(c)
 	}
-	for _, c := range app.Commands {
-		c.OnUsageError = onUsageError // without one of its own a command prints its help to stdout
-		c.HideHelpCommand = true
-	}
+	prepare(app.Commands)
 	return app
 }
 
-func commandNames(app *cli.App) []string {
+// prepare has commands, and those below them, complain the way all do: by themselves they print their help to stdout.
+func prepare(cmds []*cli.Command) {
+	for _, c := range cmds {
+		c.OnUsageError = onUsageError
+		c.HideHelpCommand = true
+		prepare(c.Subcommands)
+	}
+}
+
+func commandNames(cmds []*cli.Command) []string {
 	var names []string
-	for _, c := range app.Commands {
+	for _, c := range cmds {
 		names = append(names, c.Name)
 	}
 	return names
 }
 
+// group is a command that is only the first of two words. Said alone it does nothing, and must not look as if it had.
+func group(name, usageText string, cmds ...*cli.Command) *cli.Command {
+	words := strings.Join(commandNames(cmds), " or ")
+	return &cli.Command{Name: name, Usage: usageText, Subcommands: cmds, Action: func(c *cli.Context) error {
+		help := "rollpatch " + name + " --help says more"
+		if word := c.Args().First(); word != "" {
+			return usage(fmt.Sprintf("%s: unknown command %q%s: it is %s", name, word, inventory.DidYouMean(word, commandNames(cmds)), words), help)
+		}
+		return usage(name+": "+words+" is missing", help)
+	}}
+}
+
+// called is the command as it is typed, without rollpatch.
+func called(c *cli.Context) string { return strings.TrimPrefix(c.Command.HelpName, c.App.Name+" ") }
+
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	help := "rollpatch --help lists the commands"
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != c.App.Name {
-		help = "rollpatch " + c.Command.Name + " --help lists the flags"
+		help = "rollpatch " + called(c) + " --help lists the flags"
 	}
 	return usage(err.Error(), help)
 }
@@ -66,6 +88,12 @@ func interspersed(app *cli.App, args []string) []string {
 	cmd := app.Command(args[at])
 	if cmd == nil {
 		return args
+	}
+	if len(cmd.Subcommands) > 0 {
+		if at++; at == len(args) || cmd.Command(args[at]) == nil {
+			return args
+		}
+		cmd = cmd.Command(args[at])
 	}
 	flags, words := []string(nil), []string(nil)
 	rest := args[at+1:]
@@ -108,14 +136,14 @@ func argument(c *cli.Context, what string) (string, error) {
 		return "", err
 	}
 	if c.Args().First() == "" {
-		return "", usage(c.Command.Name+": "+what+" is missing", "rollpatch "+c.Command.Name+" --help says more")
+		return "", usage(called(c)+": "+what+" is missing", "rollpatch "+called(c)+" --help says more")
 	}
 	return c.Args().First(), nil
 }
 
 func atMost(c *cli.Context, n int) error {
 	if c.NArg() > n {
-		return usage(fmt.Sprintf("%s: unexpected argument %q", c.Command.Name, c.Args().Get(n)), "rollpatch "+c.Command.Name+" --help says more")
+		return usage(fmt.Sprintf("%s: unexpected argument %q", called(c), c.Args().Get(n)), "rollpatch "+called(c)+" --help says more")
 	}
 	return nil
 }

@@ -43,12 +43,21 @@ type server interface {
 	status.Source
 	// List finds workflows, newest first.
 	List(ctx context.Context, f filter) ([]status.Execution, error)
-	// Start starts an instance.
+	// Start starts an instance, or returns errTaken.
 	Start(ctx context.Context, st workflows.CampaignState) error
 	// Tell sends a person's message and waits until it was taken or refused.
 	Tell(ctx context.Context, workflowID, word string, m rollout.Message) error
+	// Freeze freezes the whole estate, or returns errTaken where it is frozen.
+	Freeze(ctx context.Context, m rollout.Message) error
+	// Frozen says who froze the estate and since when, workers or no workers.
+	Frozen(ctx context.Context) (frozen, error)
+	// Records has the records in Consul listed, or one of them changed. What is asked under an id that was answered is answered again.
+	Records(ctx context.Context, id string, in workflows.RecordsInput) ([]workflows.Record, error)
 	Close()
 }
+
+// errTaken is a start under the name of an instance that there is.
+var errTaken = errors.New("there is an instance of that name")
 
 // refusal is a message that a workflow did not take, in its own words.
 type refusal struct{ text string }
@@ -256,7 +265,7 @@ func (t *temporalServer) Start(ctx context.Context, st workflows.CampaignState) 
 	}, workflows.CampaignType, st)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &started) {
-		return fmt.Errorf("instance %q was started before: names carry the second, so this one is yours or somebody else's of this very second", st.Instance)
+		return errTaken
 	}
 	if err != nil {
 		return t.explain(err, false)
@@ -287,7 +296,8 @@ func (t *temporalServer) Tell(ctx context.Context, workflowID, word string, m ro
 	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
 	defer cancel()
 	h, err := t.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: workflowID, UpdateName: word, UpdateID: m.ID, Args: []any{m}, WaitForStage: client.WorkflowUpdateStageCompleted,
+		// The server answers for an update id that it knows, whatever the update's name: another word is another request.
+		WorkflowID: workflowID, UpdateName: word, UpdateID: word + "/" + m.ID, Args: []any{m}, WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
 		err = h.Get(ctx, nil)

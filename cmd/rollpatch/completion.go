@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 
@@ -26,7 +27,7 @@ func (d *desk) completionCommand() *cli.Command {
 			if write == nil {
 				return usage(fmt.Sprintf("completion: %q is neither bash, zsh nor fish", shell), "rollpatch completion --help says more")
 			}
-			write(d.out, completedOf(c.App))
+			write(d.out, completedOf(c.App.Commands))
 			return nil
 		},
 	}
@@ -38,6 +39,7 @@ type completed struct {
 	flags       []completedFlag
 	words       []string // arguments that are known beforehand
 	file        bool     // arguments are files
+	below       []completed
 }
 
 type completedFlag struct {
@@ -45,10 +47,10 @@ type completedFlag struct {
 	value, file bool
 }
 
-func completedOf(app *cli.App) []completed {
+func completedOf(cmds []*cli.Command) []completed {
 	var out []completed
-	for _, c := range app.Commands {
-		cc := completed{name: c.Name, usage: c.Usage, file: strings.Contains(c.ArgsUsage, "yaml") || strings.Contains(c.ArgsUsage, "FILE")}
+	for _, c := range cmds {
+		cc := completed{name: c.Name, usage: c.Usage, below: completedOf(c.Subcommands), file: strings.Contains(c.ArgsUsage, "yaml") || strings.Contains(c.ArgsUsage, "FILE")}
 		if c.Name == "completion" {
 			cc.words = strings.Split(c.ArgsUsage, "|")
 		}
@@ -67,6 +69,14 @@ func completedOf(app *cli.App) []completed {
 	return out
 }
 
+func namesOf(cmds []completed) string {
+	var names []string
+	for _, c := range cmds {
+		names = append(names, c.name)
+	}
+	return strings.Join(names, " ")
+}
+
 func (c completed) longs() string {
 	var out []string
 	for _, f := range c.flags {
@@ -80,23 +90,10 @@ func bash(w io.Writer, cmds []completed) {
 		"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"+
 		"\tCOMPREPLY=()\n"+
 		"\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n")
-	var names []string
-	for _, c := range cmds {
-		names = append(names, c.name)
-	}
-	fmt.Fprintf(w, "\t\tmapfile -t COMPREPLY < <(compgen -W %q -- \"$cur\")\n\t\treturn\n\tfi\n", strings.Join(names, " "))
+	fmt.Fprintf(w, "\t\tmapfile -t COMPREPLY < <(compgen -W %q -- \"$cur\")\n\t\treturn\n\tfi\n", namesOf(cmds))
 	fmt.Fprint(w, "\tcase $prev in\n\t--output | -o) mapfile -t COMPREPLY < <(compgen -W \"text json\" -- \"$cur\"); return ;;\n\tesac\n")
 	fmt.Fprint(w, "\tlocal flags='' words='' files=''\n\tcase ${COMP_WORDS[1]} in\n")
-	for _, c := range cmds {
-		fmt.Fprintf(w, "\t%s)\n\t\tflags=%q\n", c.name, c.longs())
-		if len(c.words) > 0 {
-			fmt.Fprintf(w, "\t\twords=%q\n", strings.Join(c.words, " "))
-		}
-		if c.file {
-			fmt.Fprint(w, "\t\tfiles=yes\n")
-		}
-		fmt.Fprint(w, "\t\t;;\n")
-	}
+	bashCases(w, "\t", cmds)
 	fmt.Fprint(w, "\tesac\n"+
 		"\tcase $cur in\n"+
 		"\t-*) mapfile -t COMPREPLY < <(compgen -W \"$flags\" -- \"$cur\") ;;\n"+
@@ -112,14 +109,47 @@ func bash(w io.Writer, cmds []completed) {
 		"complete -o filenames -F _rollpatch rollpatch\n")
 }
 
-func zsh(w io.Writer, cmds []completed) {
-	fmt.Fprint(w, "#compdef rollpatch\n\n_rollpatch() {\n\tlocal -a commands\n\tcommands=(\n")
+// bashCases sets what a command's words may be; below a group, its second word says which command it is.
+func bashCases(w io.Writer, in string, cmds []completed) {
 	for _, c := range cmds {
-		fmt.Fprintf(w, "\t\t%s\n", quote(c.name+":"+c.usage))
+		fmt.Fprintf(w, "%s%s)\n", in, c.name)
+		if len(c.below) > 0 {
+			fmt.Fprintf(w, "%[1]s\tif [ \"$COMP_CWORD\" -eq 2 ]; then\n%[1]s\t\twords=%[2]q\n%[1]s\tfi\n%[1]s\tcase ${COMP_WORDS[2]} in\n", in, namesOf(c.below))
+			bashCases(w, in+"\t", c.below)
+			fmt.Fprintf(w, "%[1]s\tesac\n%[1]s\t;;\n", in)
+			continue
+		}
+		fmt.Fprintf(w, "%s\tflags=%q\n", in, c.longs())
+		if len(c.words) > 0 {
+			fmt.Fprintf(w, "%s\twords=%q\n", in, strings.Join(c.words, " "))
+		}
+		if c.file {
+			fmt.Fprintf(w, "%s\tfiles=yes\n", in)
+		}
+		fmt.Fprintf(w, "%s\t;;\n", in)
 	}
-	fmt.Fprint(w, "\t)\n\tif (( CURRENT == 2 )); then\n\t\t_describe command commands\n\t\treturn\n\tfi\n\tshift words\n\t(( CURRENT-- ))\n\tcase $words[1] in\n")
+}
+
+func zsh(w io.Writer, cmds []completed) {
+	fmt.Fprint(w, "#compdef rollpatch\n\n_rollpatch() {\n\tlocal -a commands\n")
+	zshCommands(w, "\t", cmds)
+	fmt.Fprint(w, "}\n\n_rollpatch \"$@\"\n")
+}
+
+func zshCommands(w io.Writer, in string, cmds []completed) {
+	fmt.Fprintf(w, "%scommands=(\n", in)
 	for _, c := range cmds {
-		fmt.Fprintf(w, "\t%s)\n\t\t_arguments", c.name)
+		fmt.Fprintf(w, "%s\t%s\n", in, quote(c.name+":"+c.usage))
+	}
+	fmt.Fprintf(w, "%[1]s)\n%[1]sif (( CURRENT == 2 )); then\n%[1]s\t_describe command commands\n%[1]s\treturn\n%[1]sfi\n%[1]sshift words\n%[1]s(( CURRENT-- ))\n%[1]scase $words[1] in\n", in)
+	for _, c := range cmds {
+		fmt.Fprintf(w, "%s%s)\n", in, c.name)
+		if len(c.below) > 0 {
+			zshCommands(w, in+"\t", c.below)
+			fmt.Fprintf(w, "%s\t;;\n", in)
+			continue
+		}
+		fmt.Fprintf(w, "%s\t_arguments", in)
 		for _, f := range c.flags {
 			spec := "--" + f.long
 			if f.value {
@@ -134,17 +164,17 @@ func zsh(w io.Writer, cmds []completed) {
 			case f.value:
 				spec += ":value:"
 			}
-			fmt.Fprintf(w, " \\\n\t\t\t%s", quote(spec))
+			fmt.Fprintf(w, " \\\n%s\t\t%s", in, quote(spec))
 		}
 		switch {
 		case len(c.words) > 0:
-			fmt.Fprintf(w, " \\\n\t\t\t%s", quote("*:word:("+strings.Join(c.words, " ")+")"))
+			fmt.Fprintf(w, " \\\n%s\t\t%s", in, quote("*:word:("+strings.Join(c.words, " ")+")"))
 		case c.file:
-			fmt.Fprintf(w, " \\\n\t\t\t%s", quote("*:file:_files"))
+			fmt.Fprintf(w, " \\\n%s\t\t%s", in, quote("*:file:_files"))
 		}
-		fmt.Fprint(w, "\n\t\t;;\n")
+		fmt.Fprintf(w, "\n%s\t;;\n", in)
 	}
-	fmt.Fprint(w, "\tesac\n}\n\n_rollpatch \"$@\"\n")
+	fmt.Fprintf(w, "%sesac\n", in)
 }
 
 func fish(w io.Writer, cmds []completed) {
@@ -152,8 +182,35 @@ func fish(w io.Writer, cmds []completed) {
 	for _, c := range cmds {
 		fmt.Fprintf(w, "complete -c rollpatch -n __fish_use_subcommand -a %s -d %s\n", c.name, quote(c.usage))
 	}
+	// A word such as list stands below several commands, and alone.
+	var groups []string
 	for _, c := range cmds {
-		in := "'__fish_seen_subcommand_from " + c.name + "'"
+		if len(c.below) > 0 {
+			groups = append(groups, c.name)
+		}
+	}
+	fishFlags(w, cmds, func(c completed) string {
+		if slices.ContainsFunc(cmds, func(g completed) bool { return slices.Contains(strings.Fields(namesOf(g.below)), c.name) }) {
+			return "__fish_seen_subcommand_from " + c.name + "; and not __fish_seen_subcommand_from " + strings.Join(groups, " ")
+		}
+		return "__fish_seen_subcommand_from " + c.name
+	})
+	for _, g := range cmds {
+		in := "__fish_seen_subcommand_from " + g.name + "; and "
+		for _, c := range g.below {
+			fmt.Fprintf(w, "complete -c rollpatch -n '%snot __fish_seen_subcommand_from %s' -a %s -d %s\n", in, namesOf(g.below), c.name, quote(c.usage))
+		}
+		fishFlags(w, g.below, func(c completed) string { return in + "__fish_seen_subcommand_from " + c.name })
+	}
+}
+
+// fishFlags offers the flags and arguments of commands, each when it is the one that is typed.
+func fishFlags(w io.Writer, cmds []completed, typed func(completed) string) {
+	for _, c := range cmds {
+		if len(c.below) > 0 {
+			continue
+		}
+		in := "'" + typed(c) + "'"
 		for _, f := range c.flags {
 			fmt.Fprintf(w, "complete -c rollpatch -n %s -l %s", in, f.long)
 			switch {

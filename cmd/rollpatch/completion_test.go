@@ -57,6 +57,13 @@ func TestCompletionInBash(t *testing.T) {
 		{"rollpatch list --output ", "text json"},
 		{"rollpatch plan testdata/month", "testdata/monthly.yaml"},
 		{"rollpatch approve month", ""},
+		{"rollpatch claims ", "list break"},
+		{"rollpatch claims b", "break"},
+		{"rollpatch claims break web --inv", "--inventory"},
+		{"rollpatch quarantine release web-1 --re", "--reason --rebuilt --retired --return"},
+		{"rollpatch freeze list --output ", "text json"},
+		{"rollpatch list --l", "--limit"},
+		{"rollpatch freeze list --l", ""},
 	} {
 		script := `source testdata/completion.bash; IFS=' ' read -r -a COMP_WORDS <<<"$1"; [[ $1 == *' ' ]] && COMP_WORDS+=(""); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _rollpatch; echo "${COMPREPLY[*]}"`
 		out, err := exec.Command(bash, "--norc", "-c", script, "bash", row.line).CombinedOutput()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -28,6 +29,11 @@ type entry struct {
 type frame struct {
 	At        time.Time        `json:"at"`
 	Workflows map[string]entry `json:"workflows"`
+	Taken     bool             `json:"taken,omitempty"`
+	Frozen    frozen           `json:"frozen,omitzero"`
+	// Records are what stands in Consul; Answer is how a request about them ends instead.
+	Records []workflows.Record `json:"records,omitempty"`
+	Answer  string             `json:"answer,omitempty"`
 }
 
 // fake stands for a Temporal server and its workers. What it is sent is appended to a file.
@@ -83,6 +89,9 @@ func (f *fake) List(_ context.Context, want filter) ([]status.Execution, error) 
 }
 
 func (f *fake) Start(_ context.Context, st workflows.CampaignState) error {
+	if f.Frames[f.at].Taken {
+		return errTaken
+	}
 	return f.record(map[string]any{"start": workflows.CampaignID(st.Instance), "plan": st.Plan, "requester": st.Requester, "tell": st.Tell})
 }
 
@@ -97,6 +106,39 @@ func (f *fake) Tell(_ context.Context, id, word string, m rollout.Message) error
 		return &refusal{e.Refuses}
 	}
 	return f.record(map[string]any{"to": id, "word": word, "message": m})
+}
+
+func (f *fake) Freeze(_ context.Context, m rollout.Message) error {
+	if f.Frames[f.at].Frozen.Frozen {
+		return errTaken
+	}
+	return f.record(map[string]any{"freeze": m})
+}
+
+func (f *fake) Frozen(context.Context) (frozen, error) { return f.Frames[f.at].Frozen, nil }
+
+func (f *fake) Records(_ context.Context, id string, in workflows.RecordsInput) ([]workflows.Record, error) {
+	switch how, text, _ := strings.Cut(f.Frames[f.at].Answer, ": "); how {
+	case "no worker":
+		return nil, status.ErrNoWorker
+	case "on its way":
+		return nil, &onItsWayError{"; " + text}
+	case "refused":
+		return nil, &refusal{text}
+	case "failed":
+		return nil, errors.New(text)
+	}
+	all := f.Frames[f.at].Records
+	if in.Word == workflows.RecordsList {
+		return all, f.record(map[string]any{"records": id, "word": in.Word, "parts": len(in.Parts), "segments": len(in.Segments)})
+	}
+	for _, r := range all {
+		if strings.HasSuffix(r.Key, "/"+in.Name) && strings.HasPrefix(r.Key, quarantineKey) == (in.Word == workflows.RecordsRelease) && !strings.HasPrefix(r.Key, drainKey) {
+			in.Parts, in.Segments = nil, nil // digests
+			return []workflows.Record{r}, f.record(map[string]any{"records": id, "in": in})
+		}
+	}
+	return nil, &refusal{in.Name + " has no record"}
 }
 
 func (f *fake) record(v any) error {

@@ -92,23 +92,48 @@ func readFiles(inventoryPath, campaignPath string) (files, error) {
 
 // plan works out what the files ask for. Paths in them are made whole here: a worker runs in another folder, with another home.
 func (f files) plan(d *desk) (plan.Plan, map[string]plan.Part, error) {
-	home := d.getenv("HOME")
-	if !filepath.IsAbs(home) {
-		return plan.Plan{}, nil, usage("HOME is not set: paths that begin with ~ lead nowhere")
-	}
-	wd, err := d.getwd()
+	home, folder, err := d.paths()
 	if err != nil {
-		return plan.Plan{}, nil, failed(err)
-	}
-	folder := func(path string) string {
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(wd, path)
-		}
-		return filepath.Dir(path)
+		return plan.Plan{}, nil, err
 	}
 	inv := f.inventory.Resolve().WithPaths(folder(f.inventoryPath), home)
 	p, parts := plan.Build(f.campaign.WithPaths(folder(f.campaignPath), home), inv)
 	return p, parts, nil
+}
+
+// paths are what makes the paths in a file whole: the home of whoever types, and the file's folder.
+func (d *desk) paths() (home string, folder func(file string) string, err error) {
+	home = d.getenv("HOME")
+	if !filepath.IsAbs(home) {
+		return "", nil, usage("HOME is not set: paths that begin with ~ lead nowhere")
+	}
+	wd, err := d.getwd()
+	if err != nil {
+		return "", nil, failed(err)
+	}
+	return home, func(path string) string {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(wd, path)
+		}
+		return filepath.Dir(path)
+	}, nil
+}
+
+// readInventory is an inventory alone, with every default and every path whole.
+func (d *desk) readInventory(path string) (inventory.Inventory, error) {
+	sources, err := inventorySources(path)
+	if err != nil {
+		return inventory.Inventory{}, err
+	}
+	doc, err := file.ParseInventory(sources...)
+	if err != nil {
+		return inventory.Inventory{}, invalid(err)
+	}
+	home, folder, err := d.paths()
+	if err != nil {
+		return inventory.Inventory{}, err
+	}
+	return doc.Value.Resolve().WithPaths(folder(path), home), nil
 }
 
 // refused is a plan with clusters that must not be touched as things stand.

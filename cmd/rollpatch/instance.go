@@ -102,6 +102,24 @@ func resolve(ctx context.Context, srv server, arg string) (string, error) {
 	return "", failed(fmt.Errorf("no campaign and no instance is named %q", arg), listHint)
 }
 
+// meant is what status and watch begin with: the instance that was named, or the latest. The server is the caller's to close.
+func (d *desk) meant(c *cli.Context) (p printer, srv server, instance string, err error) {
+	if p, err = d.printer(c); err != nil {
+		return p, nil, "", err
+	}
+	if err := errors.Join(atMost(c, 1), checkName(c.Args().First())); err != nil {
+		return p, nil, "", err
+	}
+	if srv, err = d.connect(c); err != nil {
+		return p, nil, "", err
+	}
+	if instance, err = resolve(c.Context, srv, c.Args().First()); err != nil {
+		srv.Close()
+		return p, nil, "", err
+	}
+	return p, srv, instance, nil
+}
+
 func instanceOf(e status.Execution) string { return strings.TrimPrefix(e.ID, workflows.CampaignID("")) }
 
 // reader reads instances, with what the store of this machine adds.

@@ -21,7 +21,10 @@ type word struct {
 	// to says where it goes. A message to clusters finds the one that it fits by itself when none is named.
 	toCampaign, toCluster bool
 	soak                  bool // a soak's number may be given
+	longer                bool // how much longer must be given
 	fits                  func(rollout.Cluster, rollout.Message) error
+	// effect says when it takes effect, for words that wait for something.
+	effect func(ctx context.Context, srv server, instance, cluster string) ([]string, error)
 }
 
 func (d *desk) approveCommand() *cli.Command {
@@ -36,6 +39,19 @@ func (d *desk) rejectCommand() *cli.Command {
 	})
 }
 
+func (d *desk) extendCommand() *cli.Command {
+	return d.message(word{
+		name: workflows.UpdateExtend, usage: "let a soak last longer", says: "soaking longer", toCluster: true, soak: true, longer: true, fits: rollout.Cluster.MayExtend,
+	})
+}
+
+func (d *desk) skipCommand() *cli.Command {
+	return d.message(word{
+		name: workflows.UpdateSkip, usage: "leave a member that failed as it is and go on with the next one", says: "going on without what failed", toCluster: true,
+		fits: rollout.Cluster.MaySkip,
+	})
+}
+
 func (d *desk) backoutCommand() *cli.Command {
 	return d.message(word{
 		name: workflows.UpdateBackout, usage: "bring every patched member of a cluster back", says: "being backed out", toCluster: true, fits: rollout.Cluster.MayBackout,
@@ -45,6 +61,7 @@ func (d *desk) backoutCommand() *cli.Command {
 func (d *desk) holdCommand() *cli.Command {
 	return d.message(word{
 		name: workflows.UpdateHold, usage: "start nothing further; takes effect at the next border between members", says: "holding", toCampaign: true, toCluster: true,
+		effect: holdEffect,
 	})
 }
 
@@ -72,11 +89,7 @@ func mayResume(c rollout.Cluster, m rollout.Message) error {
 }
 
 func (d *desk) message(w word) *cli.Command {
-	flags := []cli.Flag{
-		&cli.StringFlag{Name: "reason", Aliases: []string{"r"}, Usage: "`WHY`, on record; asked for on a terminal"},
-		asFlag(),
-		&cli.StringFlag{Name: "id", Usage: "request `ID`; a message with the same one is taken once", DefaultText: "a new one"},
-	}
+	flags := messageFlags()
 	switch {
 	case w.toCampaign && w.toCluster:
 		flags = append(flags, &cli.StringFlag{Name: "cluster", Aliases: []string{"c"}, Usage: "`NAME` of one cluster; absent, it is said to the instance"})
@@ -86,20 +99,43 @@ func (d *desk) message(w word) *cli.Command {
 	if w.soak {
 		flags = append(flags, &cli.IntFlag{Name: "soak", Usage: "`NUMBER` of the soak", DefaultText: "the one that is open now"})
 	}
+	if w.longer {
+		flags = append(flags, &cli.StringFlag{Name: "for", Usage: "`TIME` that is added: 90m, 12h, 2d"})
+	}
 	return &cli.Command{
 		Name: w.name, Usage: w.usage, ArgsUsage: "CAMPAIGN|INSTANCE", Flags: join(flags, outputFlags(), serverFlags()),
 		Action: func(c *cli.Context) error { return d.send(c, w) },
 	}
 }
 
+// messageFlags are those that every message has.
+func messageFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "reason", Aliases: []string{"r"}, Usage: "`WHY`, on record; asked for on a terminal"},
+		asFlag(),
+		&cli.StringFlag{Name: "id", Usage: "request `ID`; a message with the same one is taken once", DefaultText: "a new one"},
+	}
+}
+
+// messageOf is what a person says, as the flags give it.
+func (d *desk) messageOf(c *cli.Context, json bool) (rollout.Message, error) {
+	reason, err := d.reason(c, json)
+	m := rollout.Message{ID: c.String("id"), Actor: d.actor(c), Reason: reason}
+	if m.ID == "" {
+		m.ID = d.newID()
+	}
+	return m, err
+}
+
 // sent is a message that was taken.
 type sent struct {
-	Instance string `json:"instance"`
-	Cluster  string `json:"cluster,omitempty"`
-	Message  string `json:"message"`
-	ID       string `json:"id"`
-	Actor    string `json:"actor"`
-	Reason   string `json:"reason"`
+	Instance string   `json:"instance"`
+	Cluster  string   `json:"cluster,omitempty"`
+	Message  string   `json:"message"`
+	ID       string   `json:"id"`
+	Actor    string   `json:"actor"`
+	Reason   string   `json:"reason"`
+	Effect   []string `json:"effect,omitempty"` // when it takes effect, and what comes then
 }
 
 func (d *desk) send(c *cli.Context, w word) error {
@@ -114,13 +150,14 @@ func (d *desk) send(c *cli.Context, w word) error {
 	if err := errors.Join(checkName(arg), checkName(c.String("cluster"))); err != nil {
 		return err
 	}
-	m := rollout.Message{ID: c.String("id"), Actor: d.actor(c), Soak: c.Int("soak")}
-	if m.Reason, err = d.reason(c, w, p.json); err != nil {
+	if w.longer && c.String("for") == "" {
+		return usage(w.name+": --for is missing: how much longer", fmt.Sprintf(`rollpatch %s %s --for 12h --reason "..."`, w.name, arg))
+	}
+	m, err := d.messageOf(c, p.json)
+	if err != nil {
 		return err
 	}
-	if m.ID == "" {
-		m.ID = d.newID()
-	}
+	m.Soak, m.For = c.Int("soak"), c.String("for")
 	srv, err := d.connect(c)
 	if err != nil {
 		return err
@@ -150,7 +187,17 @@ func (d *desk) send(c *cli.Context, w word) error {
 		return failed(err, statusHint(instance))
 	}
 	out := sent{Instance: instance, Cluster: cluster, Message: w.name, ID: m.ID, Actor: m.Actor, Reason: m.Reason}
-	if err := p.result(out, func() { fmt.Fprintf(p.w, "%s: %s\n", name, w.says) }); err != nil {
+	if w.effect != nil {
+		if out.Effect, err = w.effect(c.Context, srv, instance, cluster); err != nil {
+			d.note("it was taken; what it does could not be read: %v", err)
+		}
+	}
+	if err := p.result(out, func() {
+		fmt.Fprintf(p.w, "%s: %s\n", name, w.says)
+		for _, line := range out.Effect {
+			fmt.Fprintf(p.w, "  %s\n", line)
+		}
+	}); err != nil {
 		return err
 	}
 	d.note("watch it with: rollpatch watch %s", instance)
@@ -165,10 +212,10 @@ func inFlags(cluster string) string {
 }
 
 // reason is required, on record as it is. Only a person at a terminal is asked for it.
-func (d *desk) reason(c *cli.Context, w word, json bool) (string, error) {
+func (d *desk) reason(c *cli.Context, json bool) (string, error) {
 	reason := strings.TrimSpace(c.String("reason"))
 	if reason == "" && !c.IsSet("reason") && !json && d.terminal(d.in) {
-		fmt.Fprintf(d.err, "reason to %s: ", w.name)
+		fmt.Fprintf(d.err, "reason to %s: ", called(c))
 		line, err := bufio.NewReader(d.in).ReadString('\n')
 		if err != nil && line == "" {
 			fmt.Fprintln(d.err)
@@ -176,7 +223,7 @@ func (d *desk) reason(c *cli.Context, w word, json bool) (string, error) {
 		reason = strings.TrimSpace(line)
 	}
 	if reason == "" {
-		return "", usage(w.name+": --reason is missing: it goes on record", fmt.Sprintf(`rollpatch %s %s --reason "..."`, w.name, c.Args().First()))
+		return "", usage(called(c)+": --reason is missing: it goes on record", "rollpatch "+strings.TrimSpace(called(c)+" "+c.Args().First())+` --reason "..."`)
 	}
 	return reason, nil
 }
@@ -212,6 +259,9 @@ func addressee(ctx context.Context, srv server, w word, instance, named string, 
 		}
 		if err != nil {
 			return "", fmt.Errorf("cluster %q: %w", r.Name, err)
+		}
+		if c.Took(w.name, m.ID) {
+			return r.Name, nil // said again: it goes where it was taken
 		}
 		if err := w.fits(c.Cluster, *m); err != nil {
 			not = append(not, err.Error())

@@ -21,30 +21,36 @@ func (d *desk) planCommand() *cli.Command {
 	}
 }
 
-// planned is a plan and its digest.
-type planned struct {
+// digested is a plan and its digest.
+type digested struct {
 	plan.Plan
 	Digest string `json:"digest"`
 }
 
-func (d *desk) plan(c *cli.Context) error {
+// planned is what plan and run begin with: the plan of the campaign that was named, refused or not.
+func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part, error) {
 	p, err := d.printer(c)
 	if err != nil {
-		return err
+		return p, plan.Plan{}, nil, err
 	}
 	path, err := argument(c, "CAMPAIGN.yaml")
 	if err != nil {
-		return err
+		return p, plan.Plan{}, nil, err
 	}
 	f, err := readFiles(c.Path("inventory"), path)
 	if err != nil {
-		return err
+		return p, plan.Plan{}, nil, err
 	}
-	pl, _, err := f.plan(d)
+	pl, parts, err := f.plan(d)
+	return p, pl, parts, err
+}
+
+func (d *desk) plan(c *cli.Context) error {
+	p, pl, _, err := d.planned(c)
 	if err != nil {
 		return err
 	}
-	if err := p.result(planned{Plan: pl, Digest: plan.Digest(pl)}, func() { p.plan(pl) }); err != nil {
+	if err := p.result(digested{Plan: pl, Digest: plan.Digest(pl)}, func() { p.plan(pl) }); err != nil {
 		return err
 	}
 	return refused(pl)
@@ -57,7 +63,7 @@ func (p printer) plan(pl plan.Plan) {
 	if pl.Unattended {
 		attended = "unattended: soaks end by policy, a failure halts"
 	}
-	fmt.Fprintf(p.w, "up to %d clusters at the same time; %s\n", pl.Parallel, attended)
+	fmt.Fprintf(p.w, "up to %s at the same time; %s\n", many(pl.Parallel, "cluster"), attended)
 	if len(pl.Notify) > 0 {
 		fmt.Fprintf(p.w, "told: %s\n", told(pl.Notify))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,7 +28,7 @@ type printer struct {
 func (d *desk) printer(c *cli.Context) (printer, error) {
 	format := c.String("output")
 	if format != "text" && format != "json" {
-		return printer{}, usage(fmt.Sprintf("--output %q is neither text nor json", format), "rollpatch "+c.Command.Name+" --help lists the flags")
+		return printer{}, usage(fmt.Sprintf("--output %q is neither text nor json", format), "rollpatch "+called(c)+" --help lists the flags")
 	}
 	return printer{w: d.out, json: format == "json", colour: format == "text" && d.getenv("NO_COLOR") == "" && d.terminal(d.out)}, nil
 }
@@ -107,6 +108,14 @@ func dash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// many is a number of things, each called so.
+func many(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return strconv.Itoa(n) + " " + thing
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

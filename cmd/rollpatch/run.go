@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -35,19 +36,7 @@ type started struct {
 }
 
 func (d *desk) start(c *cli.Context) error {
-	p, err := d.printer(c)
-	if err != nil {
-		return err
-	}
-	path, err := argument(c, "CAMPAIGN.yaml")
-	if err != nil {
-		return err
-	}
-	f, err := readFiles(c.Path("inventory"), path)
-	if err != nil {
-		return err
-	}
-	pl, parts, err := f.plan(d)
+	p, pl, parts, err := d.planned(c)
 	if err != nil {
 		return err
 	}
@@ -68,7 +57,11 @@ func (d *desk) start(c *cli.Context) error {
 	}
 	now := d.now()
 	st := workflows.CampaignState{Campaign: pl.Campaign(pl.Instance(now), d.actor(c), now.UTC()), Tell: len(pl.Notify) > 0}
-	if err := srv.Start(c.Context, st); err != nil {
+	switch err := srv.Start(c.Context, st); {
+	case errors.Is(err, errTaken):
+		return failed(fmt.Errorf("%s was started before, in this very second, and nothing was started now: instances are named after the second of their start", st.Instance),
+			"see whose it is: rollpatch status "+st.Instance, "for another one, type the same again")
+	case err != nil:
 		return failed(err, "whether it started: rollpatch status "+st.Instance)
 	}
 	out := started{Instance: st.Instance, Workflow: workflows.CampaignID(st.Instance), Plan: st.Plan}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/rollpatch/rollpatch/activities"
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
 	"github.com/rollpatch/rollpatch/inventory/file"
 	"github.com/rollpatch/rollpatch/workflows"
@@ -29,9 +32,11 @@ type stage struct {
 	pending  map[string][]status.Activity
 	silent   bool
 	refuses  string
+	taken    bool // another instance has the name that is asked for
 }
 
-func newStage() *stage {
+// sceneFiles are the plan of every scene and its parts.
+func sceneFiles() (plan.Plan, map[string]plan.Part) {
 	read := func(name string) file.Source {
 		raw, err := os.ReadFile("testdata/" + name)
 		if err != nil {
@@ -47,7 +52,21 @@ func newStage() *stage {
 	if err != nil {
 		panic(err)
 	}
-	pl, parts := plan.Build(c.Value, inv.Value.Resolve())
+	return plan.Build(c.Value, inv.Value.Resolve())
+}
+
+// sceneStore is the store of every scene.
+type sceneStore map[string][]byte
+
+func (s sceneStore) Get(_ context.Context, digest string) ([]byte, error) {
+	if body, ok := s[digest]; ok {
+		return body, nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+func newStage() *stage {
+	pl, parts := sceneFiles()
 	s := &stage{
 		at: sceneStart, campaign: pl.Campaign(sceneInstance, "ann@desk", sceneStart), clusters: map[string]*workflows.ClusterState{},
 		members: map[string]*workflows.MemberState{}, closed: map[string]string{}, pending: map[string][]status.Activity{},
@@ -65,7 +84,26 @@ func (s *stage) begin(cluster string) *stage {
 	s.campaign = s.campaign.Started(cluster)
 	c := s.clusters[cluster]
 	c.Since = s.at
-	c.Cluster = c.Claim("claim.0", true, "", s.at)
+	c.Cluster = c.Claim("claim.0", rollout.ClaimResult{OK: true}, s.at)
+	return s.report(cluster)
+}
+
+// astray lets asks for the claim, or the release, go unanswered for a time.
+func (s *stage) astray(cluster string, lasts time.Duration) *stage {
+	c := s.clusters[cluster]
+	if c.Since.IsZero() {
+		s.campaign = s.campaign.Started(cluster)
+		c.Since = s.at
+	}
+	lost := rollout.ClaimResult{Reason: "consul through cache-1, cache-2: unreachable: no answer"}
+	for end := s.at.Add(lasts); !s.at.After(end); s.later(max(c.NextAsk.Sub(s.at), time.Second)) {
+		switch c.Phase {
+		case rollout.PhaseClaim:
+			c.Cluster = c.Claim(fmt.Sprintf("claim.%d", c.Asked), lost, s.at)
+		case rollout.PhaseRelease:
+			c.Cluster = c.Released(fmt.Sprintf("release.%d", c.Asked), lost, s.at)
+		}
+	}
 	return s.report(cluster)
 }
 
@@ -157,7 +195,7 @@ func (s *stage) settled(cluster string) *stage {
 
 func (s *stage) release(cluster string) *stage {
 	c := s.clusters[cluster]
-	c.Cluster = c.Released(fmt.Sprintf("release.%d", c.Asked), true, "", s.at)
+	c.Cluster = c.Released(fmt.Sprintf("release.%d", c.Asked), rollout.ClaimResult{OK: true}, s.at)
 	return s.report(cluster)
 }
 
@@ -167,7 +205,7 @@ func (s *stage) cacheDone() *stage {
 }
 
 func (s *stage) frame() frame {
-	f := frame{At: s.at, Workflows: map[string]entry{}}
+	f := frame{At: s.at, Workflows: map[string]entry{}, Taken: s.taken}
 	add := func(id, kind, cluster string, ended bool, state any) {
 		raw, err := json.Marshal(state)
 		if err != nil {
@@ -216,10 +254,24 @@ var scenes = map[string]func() []frame{
 	},
 	"soak":   func() []frame { return []frame{newStage().cacheDone().begin("web").whole("web", "web-1").frame()} },
 	"hold":   func() []frame { return []frame{newStage().cacheDone().begin("web").bad("web", "web-1").frame()} },
+	"astray": func() []frame { return []frame{newStage().astray("cache", time.Minute).frame()} },
+	"lost":   func() []frame { return []frame{newStage().astray("cache", time.Hour).frame()} },
+	"owed": func() []frame {
+		s, jane := newStage().astray("cache", time.Hour), rollout.Message{Actor: "jane", Reason: "not tonight"}
+		s.campaign, s.clusters["cache"].Cluster = s.campaign.Abort(jane, s.at), s.clusters["cache"].Abort(jane, s.at)
+		return []frame{s.report("cache").astray("cache", time.Hour).frame()}
+	},
 	"silent": func() []frame { s := gated(); s.silent = true; return []frame{s.frame()} },
 	"paused": func() []frame {
 		s := newStage()
 		s.campaign = s.campaign.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
+		return []frame{s.frame()}
+	},
+	"pausedlater": func() []frame {
+		s := newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepDrain)
+		s.campaign = s.campaign.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
+		c := s.clusters["web"]
+		c.Cluster = c.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
 		return []frame{s.frame()}
 	},
 	// two clusters whose soaks wait at the same time
@@ -232,6 +284,78 @@ var scenes = map[string]func() []frame{
 			c.Policy.SoakApproval = true
 		}
 		return []frame{s.begin("cache").whole("cache", "cache-1").begin("web").whole("web", "web-1").soaked("cache").soaked("web").frame()}
+	},
+	// the same approve is said again when the cluster has gone on
+	"again": func() []frame {
+		s := gated()
+		c := s.clusters["web"]
+		m := rollout.Message{ID: "mine", Actor: "ann", Reason: "fine"}
+		c.Cluster = c.Approve(m, s.at)
+		c.Seen.IDs = append(c.Seen.IDs, "approve mine")
+		return []frame{s.report("web").out("web", "web-2", rollout.StepDrain).frame()}
+	},
+	"frozen": func() []frame {
+		s := newStage()
+		f := s.frame()
+		id := workflows.FreezeID
+		f.Workflows[id] = entry{Kind: workflows.FreezeType, Execution: status.Execution{ID: id, Status: status.Running, Started: sceneStart}}
+		f.Frozen = frozen{Frozen: true, By: "bob", Since: sceneStart, Reason: "incident 12", ID: "bobs"}
+		return []frame{f}
+	},
+	// a freeze is met before the drain
+	"frozenmember": func() []frame {
+		s := newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepGate)
+		return []frame{s.step("web-1", rollout.MemberResult{Verdict: rollout.Pass, Frozen: "the whole estate is frozen since 2026-11-01 01:00 by bob (claimed): incident 12"}).frame()}
+	},
+	// a host that was released from its quarantine, as its own workflow has it
+	"returning": func() []frame { return returned("") },
+	"returned":  func() []frame { return returned(rollout.Pass) },
+	"notyet":    func() []frame { return returned(rollout.Fail) },
+	"frozensilent": func() []frame {
+		id := workflows.FreezeID
+		return []frame{{At: sceneStart, Workflows: map[string]entry{id: {NoWorker: true, Execution: status.Execution{ID: id, Status: status.Running}}}}}
+	},
+	"records":    func() []frame { return recorded("") },
+	"silentkv":   func() []frame { return recorded("no worker") },
+	"slowkv":     func() []frame { return recorded("on its way: Check is tried again: connection refused") },
+	"brokenkv":   func() []frame { return recorded("failed: list: dial tcp 192.0.2.11:22: i/o timeout") },
+	"refusingkv": func() []frame { return recorded(`refused: cluster "web" is claimed by weekly-1, which works on it`) },
+	"taken":      func() []frame { s := newStage(); s.taken = true; return []frame{s.frame()} },
+	// the last member of all is on its way, and held by a person: there is nothing left to hold
+	"last": func() []frame {
+		s := gated()
+		c := s.clusters["web"]
+		c.Cluster = c.Approve(rollout.Message{Actor: "ann", Reason: "fine"}, s.at)
+		s.whole("web", "web-2").settled("web").out("web", "web-3", rollout.StepPatch)
+		s.campaign = s.campaign.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
+		c.Cluster = c.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
+		return []frame{s.frame()}
+	},
+	"settle": func() []frame {
+		s := gated()
+		c := s.clusters["web"]
+		c.Cluster = c.Approve(rollout.Message{Actor: "ann", Reason: "fine"}, s.at)
+		return []frame{s.whole("web", "web-2").frame()}
+	},
+	"backout": func() []frame {
+		s := gated()
+		c := s.clusters["web"]
+		c.Cluster = c.Backout(rollout.Message{Actor: "ann", Reason: "slow"}, "reject", s.at)
+		c.Cluster = c.Started("web-1", rollout.ModeBackout, s.at)
+		s.members["web-1"] = &workflows.MemberState{Member: rollout.NewMember(sceneInstance, "web", "web-1", rollout.ModeBackout, false, rollout.MemberPolicy{})}
+		return []frame{s.report("web").frame()}
+	},
+	// the first stage's member is on its way, the second one has not begun
+	"first": func() []frame {
+		return []frame{newStage().begin("cache").out("cache", "cache-1", rollout.StepGate).frame()}
+	},
+	"claim": func() []frame {
+		s := newStage()
+		s.campaign = s.campaign.Started("cache")
+		c := s.clusters["cache"]
+		c.Since = s.at
+		c.Cluster = c.Claim("claim.0", rollout.ClaimResult{Held: true, Reason: "cluster cache is claimed by weekly-20261101T000000Z"}, s.at)
+		return []frame{s.report("cache").frame()}
 	},
 	"unreachable": func() []frame {
 		s := newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepPatch)
@@ -281,6 +405,31 @@ var scenes = map[string]func() []frame{
 		frames = append(frames, s.frame())
 		return append(frames, finished(s, nil).frame())
 	},
+}
+
+// returned is a host after, or on, its way back from a quarantine.
+func returned(v rollout.Verdict) []frame {
+	s := halted()
+	m := &workflows.MemberState{Member: rollout.NewMember(sceneInstance, "", "cache-1", rollout.ModeReturn, false, rollout.MemberPolicy{})}
+	s.members["cache-1"] = m
+	for v != "" && m.Outcome == "" {
+		m.Member = m.Apply(fmt.Sprintf("%s.%d", m.Step, m.Asked), rollout.MemberResult{Verdict: v, Reason: "unit redis is failed"}, s.at)
+	}
+	return []frame{s.frame()}
+}
+
+// recorded is a Consul with one record of each kind, and an instance that nobody here knows.
+func recorded(answer string) []frame {
+	record := func(key, owner, reason, how string, drained bool) workflows.Record {
+		return workflows.Record{Claim: activities.Claim{Key: key, Owner: owner, Since: sceneStart, Reason: reason}, Live: how == status.Running, Status: how, Drained: drained}
+	}
+	return []frame{{At: sceneStart, Answer: answer, Records: []workflows.Record{
+		record("cluster/cache", sceneInstance, "November security updates", status.Running, false),
+		record("cluster/web", "weekly-20261025T010000Z", "kernel", "not found", false),
+		record("drain/web-1", "monthly-20261001T010000Z", "", "failed", false),
+		record("quarantine/web-1", "monthly-20261001T010000Z", "the backout failed", "failed", true),
+		record("quarantine/web-2", "monthly-20261001T010000Z", "its checks do not pass", "failed", false),
+	}}}
 }
 
 func gated() *stage {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 func (d *desk) statusCommand() *cli.Command {
@@ -25,22 +25,11 @@ func (d *desk) statusCommand() *cli.Command {
 }
 
 func (d *desk) status(c *cli.Context) error {
-	p, err := d.printer(c)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(atMost(c, 1), checkName(c.Args().First())); err != nil {
-		return err
-	}
-	srv, err := d.connect(c)
+	p, srv, instance, err := d.meant(c)
 	if err != nil {
 		return err
 	}
 	defer srv.Close()
-	instance, err := resolve(c.Context, srv, c.Args().First())
-	if err != nil {
-		return err
-	}
 	r, err := d.reader(c, srv)
 	if err != nil {
 		return err
@@ -68,7 +57,7 @@ func (p printer) status(s status.Status, packages bool) {
 		for _, cl := range st.Clusters {
 			clusters = append(clusters, row{word: cl.State, cells: []string{st.Name, cl.Name, words(cl.State), fmt.Sprintf("%d of %d", cl.Done, cl.Total), stamp(cl.Since), cl.Reason}})
 			for _, m := range cl.Members {
-				members = append(members, row{word: m.State, cells: []string{cl.Name, m.Host, memberState(m), m.Step, count(m.Count), out(m.OutSeconds), rebooted(m), m.Reason}})
+				members = append(members, row{word: m.State, cells: []string{cl.Name, m.Host, memberState(m), stepWord(m.Step), count(m.Count), out(m.OutSeconds), rebooted(m), m.Reason}})
 				for _, ch := range m.Packages {
 					changes = append(changes, row{cells: []string{m.Host, ch.Name, ch.Old, ch.New}})
 				}
@@ -91,7 +80,7 @@ func (p printer) status(s status.Status, packages bool) {
 // awaits prints what is waited for, and what may be typed.
 func (p printer) awaits(awaits []status.Await) {
 	for _, a := range awaits {
-		fmt.Fprintf(p.w, "\n%s\n", strings.Join(asking(a), "\n"))
+		fmt.Fprintf(p.w, "\n%s\n", strings.Join(awaited(a), "\n"))
 	}
 }
 
@@ -119,13 +108,22 @@ func rebooted(m status.Member) string {
 	return "no"
 }
 
+// asking is the gate of a member as people read it: in a cluster, that word is for the gate that waits for a person.
+const asking = "asking"
+
+// stepWord is a member's step, or what came of the member, as people read it.
+func stepWord(step string) string {
+	if step == string(rollout.StepGate) {
+		return asking
+	}
+	return words(step)
+}
+
 // words are a state as people read it.
 func words(state string) string {
 	switch state {
-	case status.NotBegun:
-		return "not begun"
-	case status.OnItsWay:
-		return "on its way"
+	case status.NotBegun, status.OnItsWay, status.NotTouched, status.NotTriedAgain:
+		return strings.ReplaceAll(state, "-", " ")
 	}
 	return state
 }

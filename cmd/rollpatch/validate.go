@@ -85,7 +85,7 @@ func (d *desk) validate(c *cli.Context) error {
 		return invalid(err)
 	}
 	if printErr := p.result(out, func() {
-		fmt.Fprintf(p.w, "%s: %d hosts, %d clusters\n", path, out.Hosts, out.Clusters)
+		fmt.Fprintf(p.w, "%s: %s, %s\n", path, many(out.Hosts, "host"), many(out.Clusters, "cluster"))
 		for _, name := range out.Campaigns {
 			fmt.Fprintf(p.w, "%s: fits the inventory\n", name)
 		}

@@ -32,22 +32,11 @@ func (d *desk) watchCommand() *cli.Command {
 }
 
 func (d *desk) watch(c *cli.Context) error {
-	p, err := d.printer(c)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(atMost(c, 1), checkName(c.Args().First())); err != nil {
-		return err
-	}
-	srv, err := d.connect(c)
+	p, srv, instance, err := d.meant(c)
 	if err != nil {
 		return err
 	}
 	defer srv.Close()
-	instance, err := resolve(c.Context, srv, c.Args().First())
-	if err != nil {
-		return err
-	}
 	return d.follow(c, p, srv, instance)
 }
 
@@ -111,15 +100,15 @@ func (d *desk) ask(s status.Status, asked map[string]bool) {
 	for _, a := range s.Awaits {
 		if a.Person && s.State != status.Hold && !asked[a.Cluster+" "+a.Host+" "+a.For] {
 			asked[a.Cluster+" "+a.Host+" "+a.For] = true
-			for _, line := range asking(a) {
+			for _, line := range awaited(a) {
 				d.note("%s", line)
 			}
 		}
 	}
 }
 
-// asking is what is waited for, and the commands that a person may type.
-func asking(a status.Await) []string {
+// awaited is what is waited for, and the commands that a person may type.
+func awaited(a status.Await) []string {
 	who := strings.TrimSpace(a.Cluster + " " + a.Host)
 	if who == "" {
 		who = "the campaign"
@@ -141,18 +130,27 @@ func (p printer) moments(now time.Time, s status.Status, seen map[[2]string]mome
 	for _, m := range all {
 		key := [2]string{m.Cluster, m.Host}
 		old, known := seen[key]
-		if known && old == m || !known && (m.State == status.NotBegun || m.State == status.Waiting) {
+		if known && old == m || !known && unbegun(m.State) {
 			continue
 		}
 		seen[key] = m
 		m.Time = now.UTC().Truncate(time.Second)
-		state := fmt.Sprintf("%-11s", words(m.State))
-		text := fmt.Sprintf("%s  %-*s  %-*s  %s  %s", stamp(m.Time), clusters, m.Cluster, hosts, m.Host, p.paint(m.State, state), oneLine(m.Text))
+		word, said := words(m.State), m.Text
+		if m.Host != "" {
+			word = stepWord(m.State)
+			said = strings.TrimPrefix(said, word+" ") // the column before says it
+		}
+		text := fmt.Sprintf("%s  %-*s  %-*s  %s  %s", stamp(m.Time), clusters, m.Cluster, hosts, m.Host, p.paint(m.State, fmt.Sprintf("%-11s", word)), oneLine(said))
 		if err := p.line(m, strings.TrimRight(text, " ")); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// unbegun says that nothing happened, or will: nothing to tell of as news.
+func unbegun(state string) bool {
+	return state == status.NotBegun || state == status.Waiting || state == status.NotTouched || state == status.NotTriedAgain
 }
 
 // momentsOf is how everything of an instance stands, each in one line without what changes all the time.
@@ -204,15 +202,21 @@ func memberText(m status.Member) string {
 	if m.State == status.OnItsWay {
 		return m.Reason
 	}
-	var facts []string
+	text := facts(m)
 	if m.Reason != "" {
-		facts = append(facts, m.Reason)
+		text = append([]string{m.Reason}, text...)
 	}
+	return strings.Join(text, ", ")
+}
+
+// facts are what is known of a member that is not on its way.
+func facts(m status.Member) []string {
+	var facts []string
 	if m.Canary {
 		facts = append(facts, "canary")
 	}
 	if m.Count > 0 {
-		facts = append(facts, fmt.Sprintf("%d packages", m.Count))
+		facts = append(facts, many(m.Count, "package"))
 	}
 	if m.Rebooted {
 		facts = append(facts, "rebooted")
@@ -220,7 +224,7 @@ func memberText(m status.Member) string {
 	if m.OutSeconds > 0 {
 		facts = append(facts, out(m.OutSeconds)+" out of service")
 	}
-	return strings.Join(facts, ", ")
+	return facts
 }
 
 // over ends the watching of an instance that ended.
@@ -253,7 +257,7 @@ func heldFor(s status.Status) error {
 	p := &problem{code: exitHalted, err: fmt.Errorf("%s is held: nothing moves without a person", s.Instance)}
 	for _, a := range s.Awaits {
 		if a.Person {
-			p.hints = append(p.hints, asking(a)...)
+			p.hints = append(p.hints, awaited(a)...)
 		}
 	}
 	p.hints = append(p.hints, watchHint(s.Instance))

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 func (d *desk) whyCommand() *cli.Command {
@@ -71,13 +73,19 @@ func explain(ctx context.Context, srv server, r *status.Reader, name string) (an
 	if err != nil && !errors.Is(err, status.ErrNotFound) {
 		return answer{}, fmt.Errorf("host %q: %w", name, err)
 	}
+	if err == nil && m.Outcome == "" && m.Mode == rollout.ModeReturn {
+		return ofReturn(m, r.Now()), nil
+	}
 	if err == nil && m.Outcome == "" {
 		return asHost(ctx, r, m.Instance, m.Cluster, name)
 	}
-	if a, found, err := onItsWay(ctx, srv, r, name); err != nil || found {
+	if a, found, err := among(ctx, srv, r, name, filter{kind: workflows.CampaignType, running: true}, maxListed); err != nil || found {
 		return a, err
 	}
-	if err == nil {
+	switch {
+	case err == nil && m.Mode == rollout.ModeReturn:
+		return ofReturn(m, r.Now()), nil
+	case err == nil:
 		return asHost(ctx, r, m.Instance, m.Cluster, name)
 	}
 	clusters, err := srv.List(ctx, filter{kind: workflows.ClusterType, cluster: name})
@@ -96,6 +104,9 @@ func explain(ctx context.Context, srv server, r *status.Reader, name string) (an
 	instance, err := resolve(ctx, srv, name)
 	if err != nil {
 		if p := (*problem)(nil); errors.As(err, &p) && p.code == exitFailed {
+			if a, found, err := among(ctx, srv, r, name, filter{kind: workflows.CampaignType}, 1); err != nil || found {
+				return a, err // it is of the latest instance, which ended before its turn came
+			}
 			return answer{}, failed(fmt.Errorf("no host, cluster, campaign or instance named %q was ever worked on", name), listHint)
 		}
 		return answer{}, err
@@ -110,13 +121,13 @@ func asHost(ctx context.Context, r *status.Reader, instance, cluster, host strin
 	return ofHost(s, cluster, host), err
 }
 
-// onItsWay finds a host or a cluster of an instance on its way, its turn come or not.
-func onItsWay(ctx context.Context, srv server, r *status.Reader, name string) (answer, bool, error) {
-	running, err := srv.List(ctx, filter{kind: workflows.CampaignType, running: true})
+// among finds a host or a cluster of the instances that are listed, at most so many, its turn come or not.
+func among(ctx context.Context, srv server, r *status.Reader, name string, f filter, most int) (answer, bool, error) {
+	found, err := srv.List(ctx, f)
 	if err != nil {
 		return answer{}, false, err
 	}
-	for _, e := range running {
+	for _, e := range found[:min(most, len(found))] {
 		s, err := (&status.Reader{Source: r.Source, Bodies: r.Bodies, Now: r.Now}).Read(ctx, instanceOf(e))
 		if err != nil {
 			return answer{}, false, err
@@ -138,79 +149,212 @@ func onItsWay(ctx context.Context, srv server, r *status.Reader, name string) (a
 func ofHost(s status.Status, cluster, host string) answer {
 	cl, _ := s.Cluster(cluster)
 	m, _ := cl.Member(host)
-	a := answer{Subject: host, Kind: "host", Instance: s.Instance, Cluster: cluster, State: memberWord(m), Reason: m.Reason, Since: m.Since}
+	a := answer{Subject: host, Kind: "host", Instance: s.Instance, Cluster: cluster, State: memberWord(m)}
+	turn := false // what the whole instance waits for is waited for here too
 	switch m.State {
 	case status.Waiting:
-		a.Reason, a.Since = "its turn comes when the cluster gets there: "+dash(turn(cl)), cl.Since
+		turn = true
+		a.Reason, a.Since = "its turn has not come: "+inside(s, cl), since(s, cl)
+	case status.NotTouched, status.NotTriedAgain:
+		a.Reason, a.Since = "its turn does not come any more: "+inside(s, cl), since(s, cl)
 	case status.OnItsWay:
-	default: // what came of it is what holds its cluster
-		if a.Since = cl.Since; a.Reason == "" {
-			a.Reason = memberText(m)
+		if a.Reason, a.Since = untimed(m), m.Since; m.Mode == string(rollout.ModeBackout) {
+			a.Reason = "on its way back: " + a.Reason
+		}
+	default:
+		a.Reason = m.Reason
+		if known := strings.Join(facts(m), ", "); known != "" {
+			a.Reason = strings.TrimPrefix(a.Reason+"; "+known, "; ")
+		}
+		switch {
+		case cl.State == status.Hold && strings.HasPrefix(cl.Reason, host+" is "):
+			a.Reason, a.Since = a.Reason+"; its cluster holds for that", cl.Since
+		case !s.Over() && !cl.Ended():
+			a.Reason += "; " + inside(s, cl)
+		}
+		if a.Reason == "" {
+			a.Reason = "it is " + words(m.State)
 		}
 	}
 	for _, w := range s.Awaits {
-		if w.Cluster == cluster && (w.Host == "" || w.Host == host) {
+		if w.Cluster == cluster && (w.Host == "" || w.Host == host) || w.Cluster == "" && turn {
 			a.Awaits = append(a.Awaits, w)
 		}
 	}
-	a.Who = who(s, cl, a.Awaits)
+	a.Awaits = append(a.Awaits, shutIn(cluster, m)...)
+	a.Who = who(s, cl, []status.Member{m}, a.Awaits)
 	return a
 }
 
 func ofCluster(s status.Status, name string) answer {
 	cl, _ := s.Cluster(name)
-	a := answer{Subject: name, Kind: "cluster", Instance: s.Instance, Cluster: name, State: cl.State, Reason: cl.Reason, Since: cl.Since}
+	a := answer{Subject: name, Kind: "cluster", Instance: s.Instance, Cluster: name, State: cl.State, Reason: standing(cl), Since: since(s, cl)}
 	if cl.State == status.NotBegun {
-		a.Reason = "its turn comes when the campaign gets there: " + s.Reason
+		turn := "its turn has not come: "
+		if s.Over() {
+			turn = "its turn does not come any more: "
+		}
+		a.Reason = turn + ofInstance(s)
+	}
+	for _, m := range cl.Members {
+		if m.State == status.OnItsWay {
+			a.Reason += ": " + untimed(m)
+		}
 	}
 	for _, w := range s.Awaits {
 		if w.Cluster == name || w.Cluster == "" {
 			a.Awaits = append(a.Awaits, w)
 		}
 	}
-	a.Who = who(s, cl, a.Awaits)
+	a.Who = who(s, cl, cl.Members, a.Awaits)
 	return a
 }
 
 func ofCampaign(s status.Status) answer {
-	a := answer{Subject: s.Campaign, Kind: "campaign", Instance: s.Instance, State: s.State, Reason: s.Reason, Since: s.Started, Awaits: s.Awaits}
-	a.Who = who(s, status.Cluster{}, a.Awaits)
+	a := answer{Subject: s.Campaign, Kind: "campaign", Instance: s.Instance, State: s.State, Reason: ofInstance(s), Since: since(s, status.Cluster{}), Awaits: s.Awaits}
+	var all []status.Member
+	held := time.Time{}
+	for _, st := range s.Stages {
+		for _, cl := range st.Clusters {
+			all = append(all, cl.Members...)
+			if cl.State == status.Hold && cl.Since.After(held) {
+				held = cl.Since
+			}
+		}
+	}
+	if s.State == status.Hold {
+		a.Since = held // none, where a person held what had not begun: nobody keeps when that was said
+	}
+	a.Who = who(s, status.Cluster{}, all, a.Awaits)
 	return a
 }
 
-// turn is what a cluster does, or that its own turn is yet to come.
-func turn(c status.Cluster) string {
-	if c.State == status.NotBegun {
-		return "cluster " + c.Name + " has not begun"
+// untimed is what a member on its way does, without the time that is told beside it.
+func untimed(m status.Member) string {
+	if m.Since.IsZero() {
+		return m.Told()
 	}
-	return c.Reason
+	return strings.Replace(m.Told(), " since "+stamp(m.Since), "", 1)
 }
 
-// who can change it.
-func who(s status.Status, c status.Cluster, awaits []status.Await) string {
+// standing is what a cluster does or waits for.
+func standing(c status.Cluster) string {
+	if reason := beyond(c.State, c.Reason); strings.HasPrefix(reason, "before ") {
+		return "holding " + reason
+	} else if reason != "" {
+		return reason
+	}
+	switch c.State {
+	case string(rollout.PhaseClaim):
+		return "its claim is being taken"
+	case string(rollout.PhaseRelease):
+		return "its claim is being given back"
+	case string(rollout.ClusterDone):
+		return fmt.Sprintf("%d of its %s are through", c.Done, many(c.Total, "member"))
+	}
+	return "it is " + words(c.State)
+}
+
+// inside is the same for whoever asked for one of its members.
+func inside(s status.Status, c status.Cluster) string {
+	stands := standing(c)
+	switch {
+	case c.State == status.NotBegun && s.Over():
+		return "the instance is " + s.State + ", and cluster " + c.Name + " had not begun"
+	case c.State == status.NotBegun:
+		return "cluster " + c.Name + " has not begun; " + ofInstance(s)
+	case c.State == status.Hold && !strings.HasPrefix(stands, "holding "):
+		return "cluster " + c.Name + " holds: " + stands
+	case c.Ended() && !strings.HasPrefix(stands, c.State): // an abort begins with the word
+		return "cluster " + c.Name + " is " + c.State + ": " + stands
+	}
+	return "cluster " + c.Name + ": " + stands
+}
+
+func ofInstance(s status.Status) string {
+	if reason := beyond(s.State, s.Reason); reason != "" {
+		return reason
+	}
+	return "the instance is " + s.State
+}
+
+// since is when the cluster came to stand where it does, or the instance for one that has not begun.
+func since(s status.Status, c status.Cluster) time.Time {
+	switch {
+	case !c.Since.IsZero():
+		return c.Since
+	case s.Over():
+		return s.Ended
+	}
+	return s.Started
+}
+
+// who can change it. Members are those that were asked about.
+func who(s status.Status, c status.Cluster, members []status.Member, awaits []status.Await) string {
 	owner := ""
 	if c.Owner != "" || c.Contact != "" {
 		owner = "; the cluster's owner: " + dash(c.Owner) + inBrackets(c.Contact)
 	}
+	commands, mend := 0, false
 	for _, a := range awaits {
+		mend = mend || a.Mend
 		if a.Person {
-			return "a person who types one of the commands below" + owner
+			commands += len(a.Type)
 		}
 	}
-	if s.Over() {
+	types := "one of the commands below"
+	if commands == 1 {
+		types = "the command below"
+	}
+	var look []string
+	waits, held, onItsWay := strings.HasPrefix(c.Reason, "waiting "), false, false
+	for _, m := range members {
+		switch m.State {
+		case string(rollout.Quarantined), string(rollout.Lost):
+			look = append(look, m.Host)
+		case status.OnItsWay:
+			waits, held, onItsWay = waits || m.Waits(), held || m.Held, true
+		}
+	}
+	switch {
+	case len(look) > 0 && commands > 0:
+		return "a person who looks at " + strings.Join(look, ", ") + ", then types " + types + owner
+	case len(look) > 0:
+		return "a person who looks at " + strings.Join(look, ", ") + "; nothing goes on there before" + owner
+	case mend && commands == 0:
+		return "whoever ends its cause, then it goes on by itself" + owner
+	case held || mend:
+		return "whoever ends its cause, then it goes on by itself; or a person who types " + types + owner
+	case commands > 0:
+		return "a person who types " + types + owner
+	case s.State == string(rollout.CampaignDone):
+		return "nobody: the instance is done" + owner
+	case s.Over() && onItsWay:
+		return "nobody has to: it comes to a safe end by itself" + owner
+	case s.Over():
 		return "nobody: the instance has ended; what is left to do goes into a new one" + owner
+	case c.Ended():
+		return "nobody: its cluster is " + c.State + owner
+	case waits:
+		return "nobody has to: it goes on by itself when that is over" + owner
 	}
 	return "nobody has to: it goes on by itself" + owner
 }
 
 func (p printer) answer(a answer) {
 	of := a.Instance
-	if a.Kind == "host" {
+	if a.Kind == "host" && a.Cluster != "" {
 		of = "cluster " + a.Cluster + " of " + of
 	}
-	fmt.Fprintf(p.w, "%s %s (%s): %s\n", a.Kind, a.Subject, of, p.paint(a.State, words(a.State)))
-	fmt.Fprintf(p.w, "why    %s\n", dash(oneLine(a.Reason)))
-	fmt.Fprintf(p.w, "since  %s\n", dash(stamp(a.Since)))
+	word := words(a.State)
+	if a.Kind == "host" {
+		word = stepWord(a.State)
+	}
+	fmt.Fprintf(p.w, "%s %s (%s): %s\n", a.Kind, a.Subject, of, p.paint(a.State, word))
+	fmt.Fprintf(p.w, "why    %s\n", oneLine(a.Reason))
+	if !a.Since.IsZero() { // of what has ended, or is tried again, nobody keeps when it began
+		fmt.Fprintf(p.w, "since  %s\n", stamp(a.Since))
+	}
 	fmt.Fprintf(p.w, "who    %s\n", a.Who)
 	p.awaits(a.Awaits)
 }

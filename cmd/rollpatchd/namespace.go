@@ -14,21 +14,13 @@ import (
 	"go.temporal.io/sdk/client"
 	tlog "go.temporal.io/sdk/log"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/rollpatch/rollpatch/workflows"
 )
 
 // retention is how long a closed campaign can still be read in the server: an
 // auditor asks months later, and the audit chain keeps what is older.
 const retention = 90 * 24 * time.Hour
-
-// searchAttributes are what campaigns can be found by. SQLite has room for ten
-// of type Keyword in a namespace.
-var searchAttributes = []string{
-	"RollpatchCampaign",
-	"RollpatchCluster",
-	"RollpatchStage",
-	"RollpatchState",
-	"RollpatchHost",
-}
 
 // prepareNamespace makes the namespace and the search attributes that are
 // missing.
@@ -70,13 +62,15 @@ func ensureNamespace(ctx context.Context, service workflowservice.WorkflowServic
 	return err
 }
 
+// ensureSearchAttributes makes what campaigns can be found by. SQLite has room
+// for ten of type Keyword in a namespace.
 func ensureSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
 	present, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
 		return err
 	}
 	missing := map[string]enumspb.IndexedValueType{}
-	for _, name := range searchAttributes {
+	for _, name := range workflows.SearchAttributes() {
 		switch kind, ok := present.GetCustomAttributes()[name]; {
 		case !ok:
 			missing[name] = enumspb.INDEXED_VALUE_TYPE_KEYWORD

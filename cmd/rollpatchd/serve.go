@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/netip"
 	"os"
 	"time"
 
-	sdklog "go.temporal.io/sdk/log"
 	"go.uber.org/zap"
-	"go.uber.org/zap/exp/zapslog"
+
+	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
 )
 
 // startTimeout bounds the way to ready. A database after a hard stop replays
@@ -24,9 +23,7 @@ const startTimeout = 2 * time.Minute
 func serve(ctx context.Context, opts options, stderr io.Writer) (err error) {
 	log, serverLog := newLoggers(opts.log, stderr)
 	defer log.Sync()
-	// zapslog instead of an adapter of our own: the SDK logs through slog, and
-	// this handler keeps its fields.
-	sdkLog := sdklog.NewStructuredLogger(slog.New(zapslog.NewHandler(log.Core(), zapslog.WithName("rollpatchd"))))
+	sdkLog := wiring.SDKLogger(log.Core(), "rollpatchd")
 
 	lock, err := lockDatabase(opts.database)
 	if err != nil {

@@ -20,7 +20,7 @@ func startWorker(ctx context.Context, address string, opts options, log *zap.Log
 	}
 	work := opts.work
 	work.Log = log
-	end, err := wiring.Start(c, work)
+	end, err := wiring.Start(ctx, c, work)
 	if err != nil {
 		c.Close()
 		return nil, fmt.Errorf("worker: %w", err)

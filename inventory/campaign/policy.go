@@ -18,6 +18,8 @@ type Policy struct {
 	Drain        Drain              `json:"drain"`
 	Checks       Checks             `json:"checks"`
 	WaitMax      inventory.Duration `json:"wait_max"`
+	OnFailure    OnFailure          `json:"on_failure"`
+	Retries      int                `json:"retries"`
 	Timeouts     Timeouts           `json:"timeouts"`
 }
 
@@ -64,6 +66,10 @@ type Override struct {
 	Checks ChecksOverride `json:"checks,omitzero" yaml:"checks,omitempty"`
 	// WaitMax is how long a cause that can clear itself is waited for before a person is asked; default 30m.
 	WaitMax *inventory.Duration `json:"wait_max,omitempty" yaml:"wait_max,omitempty"`
+	// OnFailure is what a cluster does when a member failed: stop-cluster (default), skip-member, stop-campaign or backout-cluster.
+	OnFailure *OnFailure `json:"on_failure,omitempty" yaml:"on_failure,omitempty"`
+	// Retries is how often a member that failed and is safe again is tried once more before that; default 0.
+	Retries *int `json:"retries,omitempty" yaml:"retries,omitempty" jsonschema:"minimum=0"`
 	// Timeouts overrides how long single steps may take.
 	Timeouts TimeoutsOverride `json:"timeouts,omitzero" yaml:"timeouts,omitempty"`
 }
@@ -113,6 +119,22 @@ func (Reboot) Values() []string {
 	return []string{string(RebootAlways), string(RebootIfNeeded), string(RebootNever)}
 }
 
+// OnFailure is what a cluster does when a member could not be patched and is safe again.
+type OnFailure string
+
+// What to do about a member that failed.
+const (
+	FailStopCluster    OnFailure = "stop-cluster"
+	FailSkipMember     OnFailure = "skip-member"
+	FailStopCampaign   OnFailure = "stop-campaign"
+	FailBackoutCluster OnFailure = "backout-cluster"
+)
+
+// Values lists what may be written.
+func (OnFailure) Values() []string {
+	return []string{string(FailStopCluster), string(FailSkipMember), string(FailStopCampaign), string(FailBackoutCluster)}
+}
+
 // Leftover is what happens to a member that still has connections when its drain times out.
 type Leftover string
 
@@ -138,7 +160,7 @@ func Default(unattended bool) Policy {
 		Reboot:   RebootAlways,
 		Drain:    Drain{Timeout: of(15 * time.Minute), Connections: 0, Leftover: LeftoverHold},
 		Checks:   Checks{Passes: 3, Interval: of(5 * time.Second), Timeout: of(5 * time.Minute)},
-		WaitMax:  of(30 * time.Minute),
+		WaitMax:  of(30 * time.Minute), OnFailure: FailStopCluster,
 		Timeouts: Timeouts{Patch: of(time.Hour), Reboot: of(15 * time.Minute), Fetch: of(30 * time.Minute)},
 	}
 }
@@ -159,6 +181,8 @@ func (p Policy) Apply(o Override) Policy {
 	set(&p.Checks.Interval, o.Checks.Interval)
 	set(&p.Checks.Timeout, o.Checks.Timeout)
 	set(&p.WaitMax, o.WaitMax)
+	set(&p.OnFailure, o.OnFailure)
+	set(&p.Retries, o.Retries)
 	set(&p.Timeouts.Patch, o.Timeouts.Patch)
 	set(&p.Timeouts.Reboot, o.Timeouts.Reboot)
 	set(&p.Timeouts.Fetch, o.Timeouts.Fetch)

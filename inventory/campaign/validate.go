@@ -87,7 +87,7 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 		given *int
 		least int
 	}{
-		{"soak_passes", o.SoakPasses, 1}, {"parallel", o.Parallel, 1}, {"checks.passes", o.Checks.Passes, 1}, {"drain.connections", o.Drain.Connections, 0},
+		{"soak_passes", o.SoakPasses, 1}, {"parallel", o.Parallel, 1}, {"checks.passes", o.Checks.Passes, 1}, {"drain.connections", o.Drain.Connections, 0}, {"retries", o.Retries, 0},
 	} {
 		if count.given != nil && *count.given < count.least {
 			p.Add(at+"."+count.key, "%d is too few: write a number from %d", *count.given, count.least)
@@ -95,6 +95,9 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 	}
 	if o.Reboot != nil {
 		inventory.OneOf(p, at+".reboot", *o.Reboot)
+	}
+	if o.OnFailure != nil {
+		inventory.OneOf(p, at+".on_failure", *o.OnFailure)
 	}
 	if o.Drain.Leftover != nil {
 		inventory.OneOf(p, at+".drain.leftover", *o.Drain.Leftover)
@@ -140,19 +143,23 @@ func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
 	for i, cluster := range inv.Clusters {
 		known[i] = cluster.Name
 	}
-	unknown := func(path, name string) bool {
+	unknown := func(path, name string, among []string) bool {
 		if name == "" || slices.Contains(known, name) {
 			return false
 		}
-		p.Add(path, "%q is no cluster of the inventory%s", name, inventory.DidYouMean(name, known))
+		p.Add(path, "%q is no cluster of the inventory%s", name, inventory.DidYouMean(name, known, among...))
 		return true
+	}
+	var inStages []string // a cluster is in one stage only
+	for _, s := range c.Stages {
+		inStages = append(inStages, s.Clusters...)
 	}
 
 	staged := map[string]string{}
 	for i, s := range c.Stages {
 		at := fmt.Sprintf("stages[%d]", i)
 		for j, name := range s.Clusters {
-			unknown(fmt.Sprintf("%s.clusters[%d]", at, j), name)
+			unknown(fmt.Sprintf("%s.clusters[%d]", at, j), name, inStages)
 		}
 		if s.Selector != nil && len(s.Selector.Labels) > 0 && len(Stage{Selector: s.Selector}.In(inv)) == 0 {
 			p.Add(at+".selector", "matches no cluster of the inventory: all of its labels must be among a cluster's own labels")
@@ -170,16 +177,17 @@ func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
 			}
 		}
 	}
-	about := func(path, name string) {
-		if !unknown(path, name) && staged[name] == "" && len(c.Stages) > 0 {
+	about := func(path, name string, among []string) {
+		if !unknown(path, name, among) && staged[name] == "" && len(c.Stages) > 0 {
 			p = append(p, inventory.Problem{Path: path, Msg: fmt.Sprintf("cluster %q is in no stage of this campaign", name), Unless: "stages"})
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
-		about("clusters"+inventory.Key(name), name)
+	overridden, accepted := slices.Sorted(maps.Keys(c.Clusters)), slices.Sorted(maps.Keys(c.AcceptImpact))
+	for _, name := range overridden {
+		about("clusters"+inventory.Key(name), name, overridden)
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.AcceptImpact)) {
-		about("accept_impact"+inventory.Key(name), name)
+	for _, name := range accepted {
+		about("accept_impact"+inventory.Key(name), name, accepted)
 	}
 	return p
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -92,7 +93,7 @@ func body(raw []byte) (root ast.Node, line int, err error) {
 			if tk := syntax.GetToken(); tk != nil {
 				line = tk.Position.Line
 			}
-			return nil, line, fmt.Errorf("cannot be read as YAML: %s", syntax.GetMessage())
+			return nil, line, fmt.Errorf("cannot be read as YAML: %s", legible(syntax.GetMessage()))
 		}
 		return nil, line, fmt.Errorf("cannot be read as YAML: %w", err)
 	}
@@ -108,6 +109,20 @@ func body(raw []byte) (root ast.Node, line int, err error) {
 		return nil, 1, errors.New("is empty")
 	}
 	return tree.Docs[0].Body, 1, nil
+}
+
+// legible is the parser's message without letters that nobody sees, or that a terminal acts on.
+func legible(msg string) string {
+	msg = strings.ReplaceAll(msg, "found character '\t' that cannot start any token", "a tab stands where a value begins: indent with spaces")
+	var b strings.Builder
+	for _, r := range msg {
+		if unicode.IsControl(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 func firstInvalid(raw []byte) int {

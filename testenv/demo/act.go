@@ -212,7 +212,7 @@ func (a Act) backedOut() error {
 	touched := 0
 	for _, m := range a.Members {
 		if n := m.changed(); n > 0 {
-			all = errors.Join(all, fmt.Errorf("host %q: %d packages are not as they were", m.Host, n))
+			all = errors.Join(all, fmt.Errorf("host %q: packages that are not as they were: %d", m.Host, n))
 		}
 		if m.DpkgLines > 0 {
 			touched++

@@ -66,9 +66,7 @@ func Run(ctx context.Context, o Options, in io.Reader, out io.Writer) (err error
 	if verdict != nil {
 		d.sayf("not as it should be: %v", verdict)
 	}
-	if o.Keep {
-		d.keep(ctx, in)
-	}
+	d.stay(ctx, in)
 	return verdict
 }
 
@@ -152,7 +150,6 @@ func (d *demo) show(ctx context.Context) error {
 	}
 	d.headline("Result")
 	d.print(d.report.text())
-	d.look()
 	return errors.Join(verdict, d.report.write(d.opts.Report))
 }
 
@@ -206,6 +203,14 @@ func (d *demo) rollpatch(ctx context.Context, args ...string) (code int, err err
 		err = nil
 	}
 	return cmd.ProcessState.ExitCode(), err
+}
+
+// stay leaves everything up, where that is asked for, and says what can be done meanwhile.
+func (d *demo) stay(ctx context.Context, in io.Reader) {
+	if d.opts.Keep {
+		d.look()
+		d.keep(ctx, in)
+	}
 }
 
 // look says what can be done while everything is up.

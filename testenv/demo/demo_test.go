@@ -53,7 +53,7 @@ func TestActSaysWhatIsNotAsItShouldBe(t *testing.T) {
 		{"halted is not done", Act{Campaign: Campaign{Instance: "c-1", State: "halted", Exit: 3}, Sent: 9}, good, "campaign c-1 is halted with exit status 3, want done with 0"},
 		{"no campaign at all is not done", Act{Sent: 9}, good, "campaign (none) is unknown"},
 		{"a canary that is as before, and a peer that never was touched, are backed out", Act{Members: []Member{restored, untouched}}, Act.backedOut, ""},
-		{"a package that stayed changed is not backed out", Act{Members: []Member{changed, untouched}}, Act.backedOut, `host "web-1": 1 packages are not as they were`},
+		{"a package that stayed changed is not backed out", Act{Members: []Member{changed, untouched}}, Act.backedOut, `host "web-1": packages that are not as they were: 1`},
 		{"a peer that was touched is one too many", Act{Members: []Member{restored, restored}}, Act.backedOut, "the update was on 2 hosts, want 1"},
 		{"an update that was nowhere shows nothing", Act{Members: []Member{untouched}}, Act.backedOut, "the update was on 0 hosts, want 1"},
 	} {
@@ -148,6 +148,31 @@ func TestOutagesAreWhatConsulDoesNotList(t *testing.T) {
 		if d := got[host]; (d > 0) != out || d > most {
 			t.Errorf("%s was out for %v within %v, want out %v", host, d, most, out)
 		}
+	}
+}
+
+// What can be looked at is said only where it stays to be looked at.
+func TestToLookAroundWhereItStays(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for keep, want := range map[bool]string{true: "== To look around", false: ""} {
+		var out bytes.Buffer
+		d := &demo{
+			Estate: &estate.Estate{Daemon: &estate.Daemon{UI: "http://127.0.0.1:8233"}},
+			opts:   Options{Keep: keep}, out: &screen{w: &out},
+		}
+		d.stay(ended, nil)
+		if want == "" && out.Len() > 0 || !strings.Contains(out.String(), want) {
+			t.Errorf("keep %t: it prints %q, want %q", keep, out.String(), want)
+		}
+	}
+}
+
+func TestReportTellsTheTwoTimesApart(t *testing.T) {
+	act := Act{Campaign: Campaign{Instance: "c-1", State: "done"}, Members: []Member{{Host: "web-1", SecondsOut: 2.5}}}
+	got := Report{Act: act, Bad: &act}.text()
+	if strings.Count(got, "out of service: how long Consul did not list the member") != 1 || !strings.Contains(got, "2.5 s") {
+		t.Errorf("the report says\n%s", got)
 	}
 }
 

@@ -31,8 +31,12 @@ func (r Report) text() string {
 	if r.Bad != nil {
 		s += r.Bad.text()
 	}
-	return s
+	return s + legend
 }
+
+// legend is for whoever holds the table against what rollpatch prints.
+const legend = "\nout of service: how long Consul did not list the member, which is what its users see. The `out` of\n" +
+	"rollpatch status counts from the drain's begin to the undrain's end, and is longer.\n"
 
 func (a Act) text() string {
 	var b strings.Builder

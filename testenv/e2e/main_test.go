@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -22,6 +20,11 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
+	// What is ended from outside is taken up within seconds; inherited by all that is started here.
+	if err := os.Setenv("ROLLPATCH_SWEEP", "1s"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	kind := os.Getenv("LAB")
 	if kind == "auto" {
 		kind = ""
@@ -31,7 +34,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	bin, err := binaries(ctx)
+	bin, err := estate.Binaries(ctx, "../..")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
@@ -55,20 +58,4 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "e2e: logs are kept in", dir)
 	}
 	return code
-}
-
-// binaries are the ones that were built for the tests, or are built now.
-func binaries(ctx context.Context) (string, error) {
-	if daemon := os.Getenv("ROLLPATCHD_BIN"); daemon != "" {
-		return filepath.Dir(daemon), nil
-	}
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		return "", err
-	}
-	out, err := exec.CommandContext(ctx, "make", "-C", root, "build").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("make build: %w\n%s", err, out)
-	}
-	return filepath.Join(root, "build"), nil
 }

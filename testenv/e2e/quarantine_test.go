@@ -15,7 +15,7 @@ import (
 
 // TestRollingFailedBackoutIsQuarantinedAndTold takes every old package away from a host whose patch failed: it stays out of service
 // on record, people are told by the command that the campaign names, its peers are not touched, and the next campaign leaves it
-// alone.
+// alone. Once it is repaired by hand, a person releases it: it is checked and serves again.
 func TestRollingFailedBackoutIsQuarantinedAndTold(t *testing.T) {
 	s := begin(t)
 	if s.Kind != estate.Real {
@@ -32,7 +32,7 @@ func TestRollingFailedBackoutIsQuarantinedAndTold(t *testing.T) {
 		if s.member(instance, "web-1", rollout.StepCheck) {
 			s.Fatal("the check of web-1 was over before it was seen")
 		}
-		_, err := s.Lab().Exec(s.ctx, "web-1", "sh", "-c", "rm -rf /var/lib/rollpatch/ledger /var/cache/apt/archives/*.deb /etc/apt/sources.list.d/* /var/lib/apt/lists/*; : >/etc/apt/sources.list")
+		_, err := s.Lab().Exec(s.ctx, "web-1", "sh", "-c", "mkdir /root/apt; mv /etc/apt/sources.list.d/* /etc/apt/sources.list /root/apt; rm -rf /var/lib/rollpatch/ledger /var/cache/apt/archives/*.deb /var/lib/apt/lists/*; : >/etc/apt/sources.list")
 		s.must(err)
 		st := s.ends(instance)
 		if st.State != "halted" {
@@ -73,6 +73,21 @@ func TestRollingFailedBackoutIsQuarantinedAndTold(t *testing.T) {
 		s.Errorf("the next campaign says %q, want that web-1 is in quarantine", again.Reason)
 	}
 	s.untouched(peers)
+
+	if a := s.why("web-1"); !a.names("rollpatch quarantine release web-1") {
+		s.Errorf("why says %+v, want the way out of the quarantine", a)
+	}
+	out, _ := s.cli(0, "quarantine", "list", "-i", s.InventoryFile(), "-o", "json")
+	var shut []struct{ Host, State, Reason string }
+	s.must(json.Unmarshal([]byte(out), &shut))
+	if len(shut) != 1 || shut[0].Host != "web-1" || shut[0].State != "drained" || !strings.Contains(shut[0].Reason, "backout failed") {
+		s.Errorf("quarantine list prints %s", out)
+	}
+	_, err = s.Lab().Exec(s.ctx, "web-1", "sh", "-ec", "rm -f /etc/apt/sources.list; mv /root/apt/sources.list /etc/apt/; mv /root/apt/* /etc/apt/sources.list.d/; dpkg --configure -a || true; apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq -y --allow-downgrades install lab-web=1.1 lab-web-data=1.1")
+	s.must(err)
+	s.cli(0, "quarantine", "release", "web-1", "--return", "-i", s.InventoryFile(), "--reason", "repaired by hand")
+	s.serving("web-1")
+	s.safe()
 }
 
 type missing struct{ event string }

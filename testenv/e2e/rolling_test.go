@@ -161,31 +161,6 @@ func TestRollingSecurityUpdates(t *testing.T) {
 	s.safe()
 }
 
-func TestRollingSoloIsRefused(t *testing.T) {
-	s := begin(t)
-	s.publish("1.1")
-	log := s.logs("solo-1")
-	file := s.campaign(false, "solo")
-	for _, word := range []string{"plan", "run"} {
-		r, err := s.Rollpatch(s.ctx, nil, word, "-i", s.InventoryFile(), file)
-		s.must(err)
-		if r.Code != 2 || !strings.Contains(r.Stdout+r.Stderr, "accept_impact") {
-			s.Errorf("rollpatch %s exited %d, want 2 and the way to accept it\n%s%s", word, r.Code, r.Stdout, r.Stderr)
-		}
-	}
-	s.untouched(log)
-}
-
-func TestRollingSoloAcceptedByName(t *testing.T) {
-	s := begin(t)
-	s.publish("1.1")
-	file, err := s.Write("accepted.yaml", "name: "+s.name()+"\nreason: it has a window\nunattended: true\nstages:\n  - {name: production, clusters: [solo]}\naccept_impact: {solo: \"nobody needs it at night\"}\n"+policy)
-	s.must(err)
-	s.run(file, 0)
-	s.at("1.1", "solo-1")
-	s.safe()
-}
-
 func TestRollingSoakApproved(t *testing.T) {
 	s := begin(t)
 	s.publish("1.1")

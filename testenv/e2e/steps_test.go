@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -153,26 +154,25 @@ func TestRollingContinuedAsNew(t *testing.T) {
 }
 
 // short makes every workflow continue as new after a few events.
-func short(t *testing.T) {
+func short(t *testing.T) { t.Helper(); daemonWith(t, "--suggest-continue-as-new", "20") }
+
+// daemonWith starts rollpatchd anew with flags, until the test ends.
+func daemonWith(t *testing.T, flags ...string) {
 	t.Helper()
-	restart := func(args ...string) {
+	restart := func(ctx context.Context, flags ...string) error {
 		if err := all.Daemon.Stop(); err != nil {
-			t.Fatal(err)
+			return err
 		}
-		all.Daemon.Args = args
-		if err := all.Daemon.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		all.Daemon.Args = flags
+		return all.Daemon.Start(ctx)
 	}
-	restart("--suggest-continue-as-new", "20")
+	if err := restart(t.Context(), flags...); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if err := all.Daemon.Stop(); err != nil {
-			t.Error(err)
-		}
-		all.Daemon.Args = nil
 		ctx, cancel := contextForCleanup()
 		defer cancel()
-		if err := all.Daemon.Start(ctx); err != nil {
+		if err := restart(ctx); err != nil {
 			t.Error(err)
 		}
 	})

@@ -21,10 +21,15 @@ type Result struct {
 // Command is the CLI, ready to be started with the estate's settings. It ends with an interrupt, as a Ctrl-C does.
 func (e *Estate) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(e.opts.Bin, "rollpatch"), args...)
-	cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+e.Daemon.Address, "ROLLPATCH_STORE="+e.Store(), "NO_COLOR=1")
+	cmd.Env = e.env()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
+}
+
+// env is the environment of every `rollpatch` of the estate.
+func (e *Estate) env() []string {
+	return append(append(os.Environ(), e.opts.Env...), "TEMPORAL_ADDRESS="+e.Daemon.Address, "ROLLPATCH_STORE="+e.Store(), "NO_COLOR=1")
 }
 
 // Rollpatch runs the CLI to its end. also gets what it prints while it runs; it may be nil.

@@ -17,15 +17,14 @@ import (
 // Daemon is one rollpatchd with its database, started from the built binary.
 type Daemon struct {
 	Bin, Dir string
-	// Args are added to its command line.
-	Args []string
+	// Args are added to its command line, Env to its environment.
+	Args, Env []string
 
 	Address string // of its Temporal server
 	UI      string
 	PID     int
 
-	cmd  *exec.Cmd
-	done chan struct{}
+	run *process
 }
 
 func (d *Daemon) store() string { return filepath.Join(d.Dir, "store") }
@@ -41,11 +40,6 @@ func (d *Daemon) Start(ctx context.Context) error {
 	if err := os.MkdirAll(d.Dir, 0o755); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(d.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
 	ready := filepath.Join(d.Dir, "ready.json")
 	if err := os.Remove(ready); err != nil && !os.IsNotExist(err) {
 		return err
@@ -60,16 +54,13 @@ func (d *Daemon) Start(ctx context.Context) error {
 	args := append([]string{
 		"--db", filepath.Join(d.Dir, "temporal.db"), "--address", address, "--ui", ui, "--ready-file", ready, "--store", d.store(), "--audit", d.AuditFile(),
 	}, d.Args...)
-	d.cmd = exec.Command(d.Bin, args...)
-	d.cmd.Stdout, d.cmd.Stderr = log, log
-	// A Ctrl-C at the terminal is for whoever started us, who stops the daemon when all is done.
-	d.cmd.SysProcAttr = dieWithUs()
-	if err := d.cmd.Start(); err != nil {
-		d.cmd = nil
+	cmd := exec.Command(d.Bin, args...)
+	cmd.Env = append(os.Environ(), d.Env...)
+	var err error
+	if d.run, err = run(cmd, d.LogFile()); err != nil {
 		return fmt.Errorf("rollpatchd: %w", err)
 	}
-	d.PID, d.done = d.cmd.Process.Pid, make(chan struct{})
-	go func(cmd *exec.Cmd, done chan struct{}) { _ = cmd.Wait(); close(done) }(d.cmd, d.done)
+	d.PID = cmd.Process.Pid
 	for {
 		var r struct {
 			Address string `json:"address"`
@@ -80,7 +71,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-d.done:
+		case <-d.run.done:
 			return fmt.Errorf("rollpatchd ended at its start; its log is %s", d.LogFile())
 		case <-ctx.Done():
 			_ = d.Kill()
@@ -97,21 +88,12 @@ func (d *Daemon) Kill() error { return d.end(syscall.SIGKILL) }
 func (d *Daemon) Stop() error { return d.end(syscall.SIGTERM) }
 
 func (d *Daemon) end(sig syscall.Signal) error {
-	if d.cmd == nil {
+	if d.run == nil {
 		return nil
 	}
-	if err := d.cmd.Process.Signal(sig); err != nil && err != os.ErrProcessDone {
-		return err
-	}
-	select {
-	case <-d.done:
-	case <-time.After(30 * time.Second):
-		_ = d.cmd.Process.Kill()
-		<-d.done
-		return fmt.Errorf("rollpatchd (pid %d) did not end within 30 s of signal %s", d.PID, sig)
-	}
-	d.cmd = nil
-	return nil
+	err := d.run.end(sig)
+	d.run = nil
+	return err
 }
 
 // Client connects to its Temporal server.

@@ -42,6 +42,10 @@ type Options struct {
 	Dir  string // everything it writes
 	Bin  string // folder of the built rollpatch and rollpatchd
 	Log  io.Writer
+	// Fleet is what simulated hosts are brought up as; its folder is the estate's.
+	Fleet sim.Options
+	// Args are added to rollpatchd's command line, and Env to the environment of all that is started.
+	Args, Env []string
 }
 
 // Estate is one lab and one rollpatchd.
@@ -78,7 +82,7 @@ func Up(ctx context.Context, o Options) (*Estate, error) {
 	if err := e.hosts(ctx); err != nil {
 		return nil, err
 	}
-	e.Daemon = &Daemon{Bin: filepath.Join(o.Bin, "rollpatchd"), Dir: filepath.Join(dir, "rollpatchd")}
+	e.Daemon = &Daemon{Bin: filepath.Join(o.Bin, "rollpatchd"), Dir: filepath.Join(dir, "rollpatchd"), Args: o.Args, Env: o.Env}
 	if err := e.Daemon.Start(ctx); err != nil {
 		return nil, errors.Join(err, e.Down())
 	}
@@ -94,7 +98,9 @@ func (e *Estate) hosts(ctx context.Context) error {
 		}
 		e.Hosts, e.lab = lab, lab
 	case Sim:
-		fleet, err := sim.Up(context.WithoutCancel(ctx), sim.Options{Dir: filepath.Join(e.opts.Dir, "fleet"), Log: zap.NewNop()})
+		o := e.opts.Fleet
+		o.Dir, o.Log = filepath.Join(e.opts.Dir, "fleet"), zap.NewNop()
+		fleet, err := sim.Up(context.WithoutCancel(ctx), o)
 		if err != nil {
 			return err
 		}
@@ -115,6 +121,9 @@ func (e *Estate) Reset(ctx context.Context) error {
 
 // Lab is the real lab, or nil.
 func (e *Estate) Lab() *testenv.Lab { return e.lab }
+
+// Fleet is the simulated fleet, or nil.
+func (e *Estate) Fleet() *sim.Fleet { f, _ := e.Hosts.(*sim.Fleet); return f }
 
 // Down ends everything that was started.
 func (e *Estate) Down() error {

@@ -568,8 +568,26 @@ func (a *aptRun) transaction(verb string, args []string) int {
 		return 0
 	}
 	p.mark(wishes, pl.install)
-	a.h.fleet.events.add(Call{Host: a.h.name, Boot: a.b.id, Event: "transaction", Text: strings.Join(slices.Concat(order, pl.remove), " ")})
-	return a.dpkg(order, pl.remove, to)
+	gets := map[string]string{}
+	for _, name := range pl.remove {
+		gets[name] = ""
+	}
+	for _, name := range order {
+		gets[name] = to[name].version
+	}
+	return a.recorded(slices.Concat(order, pl.remove), gets, func() int { return a.dpkg(order, pl.remove, to) })
+}
+
+// recorded records a transaction when it begins, and with its status when it ends. One that the host's own end cut off never does.
+func (i *invocation) recorded(names []string, gets map[string]string, do func() int) int {
+	call := Call{Host: i.h.name, Boot: i.b.id, Event: "transaction", Text: strings.Join(names, " "), Unit: i.unit, Packages: gets}
+	i.h.fleet.events.add(call)
+	status := do()
+	if i.b.ctx.Err() == nil {
+		call.Event, call.Exit = "transaction ended", &status
+		i.h.fleet.events.add(call)
+	}
+	return status
 }
 
 // mark remembers what was chosen by hand: whatever was named, and nothing that came along.

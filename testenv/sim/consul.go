@@ -25,6 +25,7 @@ type consul struct {
 	nodes   []*consulNode
 	byName  map[string]*consulNode
 	kv      map[string]*api.KVPair
+	writing []Call // to KV, not yet recorded
 }
 
 type consulNode struct {
@@ -33,6 +34,7 @@ type consulNode struct {
 	maint  maintenance
 	create uint64
 	svcs   []*consulService
+	blank  time.Time // until then the agent has not read its disk
 }
 
 type consulService struct {
@@ -41,6 +43,7 @@ type consulService struct {
 	local    serviceState // what the agent knows
 	seen     serviceState // what the servers know
 	modified uint64
+	listed   bool // to those who ask for passing instances, as last recorded
 }
 
 type serviceState struct {
@@ -88,7 +91,7 @@ func (c *consul) reset() {
 	defer c.mu.Unlock()
 	c.kv, c.leader = map[string]*api.KVPair{}, true
 	for _, n := range c.nodes {
-		n.maint = maintenance{}
+		n.maint, n.blank = maintenance{}, time.Time{}
 		for _, s := range n.svcs {
 			s.local.maint, s.seen.maint = maintenance{}, maintenance{}
 		}
@@ -123,6 +126,10 @@ func (c *consul) agentUp(h *host, warm bool) {
 	if warm {
 		n.serf = api.HealthPassing
 		c.bump()
+		c.list(n)
+	} else if blank := c.fleet.times.Blank; blank > 0 {
+		n.blank = time.Now().Add(blank)
+		c.refresh(h, blank+c.fleet.times.Check)
 	}
 	c.mu.Unlock()
 	if !warm {
@@ -130,7 +137,59 @@ func (c *consul) agentUp(h *host, warm bool) {
 	}
 }
 
-func (c *consul) agentDown(h *host) { c.reachChanged(h) }
+func (c *consul) agentDown(h *host) {
+	c.mu.Lock()
+	for _, s := range c.byName[h.name].svcs {
+		c.found(h, s, api.HealthCritical, "", ByHost)
+	}
+	c.mu.Unlock()
+	c.reachChanged(h)
+}
+
+// restart is that of an agent. The caller does not hold c.mu.
+func (c *consul) restart(h *host, blank time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.byName[h.name]
+	n.blank = time.Now().Add(blank)
+	for _, s := range n.svcs {
+		s.local.status, s.local.output = api.HealthCritical, ""
+	}
+	c.refresh(h, blank+c.fleet.times.Check)
+}
+
+func (c *consul) maintenance(h *host) map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, all := c.byName[h.name], map[string]string{}
+	if n.maint.on {
+		all[""] = n.maint.reason
+	}
+	for _, s := range n.svcs {
+		if s.local.maint.on {
+			all[s.name] = s.local.maint.reason
+		}
+	}
+	return all
+}
+
+// found takes in how a service is, as its own host knows it. The caller holds c.mu.
+func (c *consul) found(h *host, s *consulService, status, output, by string) {
+	if s.local.status != status {
+		c.fleet.events.add(Call{Host: h.name, Event: "service " + status, Text: s.name, By: by})
+	}
+	s.local.status, s.local.output = status, output
+}
+
+// list records which services of the node the servers have begun, or ceased, to list as passing. The caller holds c.mu.
+func (c *consul) list(n *consulNode) {
+	for _, s := range n.svcs {
+		if listed := worst(c.checks(n, s)) == api.HealthPassing; listed != s.listed {
+			s.listed = listed
+			c.fleet.events.add(Call{Host: n.host.name, Event: map[bool]string{true: "listed", false: "unlisted"}[listed], Text: s.name})
+		}
+	}
+}
 
 // reachChanged lets the servers find out whether they hear the host.
 func (c *consul) reachChanged(h *host) {
@@ -150,6 +209,7 @@ func (c *consul) reachChanged(h *host) {
 			n.serf = serf
 			c.bump()
 			c.fleet.events.add(Call{Host: h.name, Event: "serf " + serf})
+			c.list(n)
 		}
 	})
 }
@@ -164,7 +224,8 @@ func (c *consul) refresh(h *host, after time.Duration) {
 		defer c.mu.Unlock()
 		n := c.byName[h.name]
 		for _, s := range n.svcs {
-			s.local.status, s.local.output = h.serviceHealth(s.name)
+			status, output := h.serviceHealth(s.name)
+			c.found(h, s, status, output, "")
 		}
 		c.syncLater(n)
 	})
@@ -182,7 +243,7 @@ func (c *consul) syncLater(n *consulNode) {
 }
 
 func (c *consul) syncNode(n *consulNode) {
-	if !c.leader {
+	if !c.leader || time.Now().Before(n.blank) {
 		return
 	}
 	for _, s := range n.svcs {
@@ -195,6 +256,7 @@ func (c *consul) syncNode(n *consulNode) {
 		s.seen = s.local
 		s.modified = c.bump()
 	}
+	c.list(n)
 }
 
 // Leader takes the leader away from Consul's servers, or gives them one.
@@ -216,19 +278,21 @@ func (f *Fleet) Maintain(name, service string, on bool, reason string) error {
 	if _, err := f.host(name); err != nil {
 		return err
 	}
-	return f.consul.maintain(name, service, on, reason)
+	return f.consul.maintain(name, service, on, reason, ByHand)
 }
 
-func (c *consul) maintain(host, service string, on bool, reason string) error {
+func (c *consul) maintain(host, service string, on bool, reason, by string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.byName[host]
 	if service == "" {
 		// Consul says nothing when maintenance is on already, and keeps the first reason.
 		if n.maint.on != on {
+			was := n.maint
 			n.maint = maintenance{on, reason}
 			c.bump()
-			c.maintEvent(host, "node maintenance", on, reason)
+			c.maintEvent(host, "", was, n.maint, by)
+			c.list(n)
 		}
 		return nil
 	}
@@ -237,15 +301,24 @@ func (c *consul) maintain(host, service string, on bool, reason string) error {
 		return fmt.Errorf("host %q: offers no service %q", host, service)
 	}
 	if s.local.maint.on != on {
+		was := s.local.maint
 		s.local.maint = maintenance{on, reason}
-		c.maintEvent(host, "service maintenance", on, service+": "+reason)
+		c.maintEvent(host, service, was, s.local.maint, by)
 		c.syncLater(n)
 	}
 	return nil
 }
 
-func (c *consul) maintEvent(host, what string, on bool, text string) {
-	c.fleet.events.add(Call{Host: host, Event: what + map[bool]string{true: " on", false: " off"}[on], Text: text})
+// maintEvent records maintenance that was set or removed, of a service or ("") of the node, with the reason that it was set with.
+func (c *consul) maintEvent(host, service string, was, now maintenance, by string) {
+	what, text := "node maintenance", now.reason
+	if service != "" {
+		what = "service maintenance"
+	}
+	if !now.on {
+		text = was.reason
+	}
+	c.fleet.events.add(Call{Host: host, Event: what + map[bool]string{true: " on", false: " off"}[now.on], Text: text, Value: service, By: by})
 }
 
 // passing lists the hosts that the servers would name to those who ask for passing instances.
@@ -478,7 +551,7 @@ func (c *consul) serveAgent(h *host, path string, r *http.Request) (any, error) 
 		if on && reason == "" {
 			reason = fmt.Sprintf(noReason, what)
 		}
-		if err := c.maintain(h.name, service, on, reason); err != nil {
+		if err := c.maintain(h.name, service, on, reason, ByAgent); err != nil {
 			return nil, problem{http.StatusNotFound, fmt.Sprintf("Unknown service ID %q. Ensure that the service ID is passed, not the service name.", service)}
 		}
 		return nil, nil
@@ -502,7 +575,11 @@ func (c *consul) serveAgent(h *host, path string, r *http.Request) (any, error) 
 		out := map[string]*api.AgentCheck{}
 		checks := n.checks()[1:] // serfHealth is the servers' own
 		for _, s := range n.svcs {
-			checks = append(checks, s.checks(h.name, s.local)...)
+			local := s.local
+			if time.Now().Before(n.blank) {
+				local.maint = maintenance{}
+			}
+			checks = append(checks, s.checks(h.name, local)...)
 		}
 		for _, ch := range checks {
 			out[ch.CheckID] = &api.AgentCheck{Node: ch.Node, CheckID: ch.CheckID, Name: ch.Name, Status: ch.Status, Notes: ch.Notes, Output: ch.Output, ServiceID: ch.ServiceID, ServiceName: ch.ServiceName}

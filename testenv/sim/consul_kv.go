@@ -65,6 +65,7 @@ func (c *consul) serveKV(w http.ResponseWriter, key string, r *http.Request) (an
 			return false, nil
 		}
 		c.set(&api.KVPair{Key: key, Value: value, Flags: flags}, c.bump())
+		c.written()
 		return true, nil
 	case http.MethodDelete:
 		if !c.casOK(key, cas) {
@@ -74,6 +75,7 @@ func (c *consul) serveKV(w http.ResponseWriter, key string, r *http.Request) (an
 			c.remove(p.Key)
 		}
 		c.bump()
+		c.written()
 		return true, nil
 	}
 	return nil, problem{http.StatusMethodNotAllowed, "method " + r.Method + " not allowed"}
@@ -125,13 +127,22 @@ func (c *consul) set(p *api.KVPair, index uint64) *api.KVPair {
 		p.CreateIndex = old.CreateIndex
 	}
 	c.kv[p.Key] = p
-	c.fleet.events.add(Call{Event: "kv set", Text: p.Key})
+	c.writing = append(c.writing, Call{Event: "kv set", Text: p.Key, Value: string(p.Value[:min(len(p.Value), recordedValue)])})
 	return p
 }
 
 func (c *consul) remove(key string) {
+	was := c.kv[key].Value
 	delete(c.kv, key)
-	c.fleet.events.add(Call{Event: "kv delete", Text: key})
+	c.writing = append(c.writing, Call{Event: "kv delete", Text: key, Value: string(was[:min(len(was), recordedValue)])})
+}
+
+// written records what was written to KV: not before it counts.
+func (c *consul) written() {
+	for _, call := range c.writing {
+		c.fleet.events.add(call)
+	}
+	c.writing = nil
 }
 
 // serveTxn answers /v1/txn: all operations or none. The caller holds c.mu.
@@ -163,12 +174,13 @@ func (c *consul) serveTxn(w http.ResponseWriter, r *http.Request) (any, error) {
 		}
 	}
 	if len(out.Errors) > 0 {
-		c.kv = before
+		c.kv, c.writing = before, nil
 		c.fleet.events.add(Call{Event: "kv transaction refused", Text: out.Errors[0].What})
 		out.Results = nil
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusConflict)
 	}
+	c.written()
 	return out, nil
 }
 

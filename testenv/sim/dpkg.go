@@ -180,24 +180,29 @@ func (i *invocation) dpkgInstall(o opts) int {
 		}
 		debs = kept
 	}
-	i.h.fleet.events.add(Call{Host: i.h.name, Boot: i.b.id, Event: "transaction", Text: strings.Join(namesOf(debs), " ")})
-	r := i.dpkgRun()
-	err := r.begin("archives install")
+	gets := map[string]string{}
 	for _, d := range debs {
-		if err == nil {
-			err = r.unpack(d)
+		gets[d.name] = d.version
+	}
+	return i.recorded(namesOf(debs), gets, func() int {
+		r := i.dpkgRun()
+		err := r.begin("archives install")
+		for _, d := range debs {
+			if err == nil {
+				err = r.unpack(d)
+			}
 		}
-	}
-	if err == nil && !o.has("--unpack") {
-		// dpkg -i configures only what it was given.
-		var more []string
-		more, err = r.configureThese(namesOf(debs))
-		failed = append(failed, more...)
-	}
-	if err == nil {
-		err = r.end()
-	}
-	return i.dpkgEnd(failed, err)
+		if err == nil && !o.has("--unpack") {
+			// dpkg -i configures only what it was given.
+			var more []string
+			more, err = r.configureThese(namesOf(debs))
+			failed = append(failed, more...)
+		}
+		if err == nil {
+			err = r.end()
+		}
+		return i.dpkgEnd(failed, err)
+	})
 }
 
 func namesOf(debs []*deb) (names []string) {

@@ -89,6 +89,27 @@ func (f *Fleet) Refuse(name string, refuse bool) error {
 	return h.boot.listen()
 }
 
+// RestartAgent restarts the host's Consul agent. For as long as blank it is one that lies: it holds the host's services without any
+// maintenance, as its own API tells, and has not told the servers anything. Its checks are critical until each has passed once.
+func (f *Fleet) RestartAgent(name string, blank time.Duration) error {
+	h, err := f.host(name)
+	if err != nil {
+		return err
+	}
+	f.events.add(Call{Host: name, Event: "agent restarted"})
+	f.consul.restart(h, blank)
+	return nil
+}
+
+// Maintenance is what the services of the host are in, by service; "" is the node's. A service that is in none is not listed.
+func (f *Fleet) Maintenance(name string) (map[string]string, error) {
+	h, err := f.host(name)
+	if err != nil {
+		return nil, err
+	}
+	return f.consul.maintenance(h), nil
+}
+
 // CutConnections ends the host's open SSH connections; new ones are welcome.
 func (f *Fleet) CutConnections(name string) error {
 	h, err := f.host(name)

@@ -84,6 +84,7 @@ type Times struct {
 	Detect  time.Duration `json:"detect,omitempty"`  // until Consul's servers notice that an agent is gone, default 400ms
 	Sync    time.Duration `json:"sync,omitempty"`    // from an agent's knowledge to the servers' catalog, default 20ms
 	Work    time.Duration `json:"work,omitempty"`    // dpkg's for one step of one package, default 5ms
+	Blank   time.Duration `json:"blank,omitempty"`   // from the start of Consul's agent until it knows its own maintenance, default 0
 }
 
 func (t Times) withDefaults() Times {

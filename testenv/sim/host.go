@@ -59,6 +59,7 @@ type boot struct {
 	conns map[*wired]struct{}
 	procs map[int]struct{} // process groups
 	units map[string]*unit
+	ended string // how, once it has: "down" or "power cut"
 }
 
 // service is what a host offers under a name in Consul.
@@ -300,6 +301,9 @@ func (h *host) goDown(b *boot, power bool) bool {
 	}
 	h.mu.Unlock()
 	h.fleet.events.add(Call{Host: h.name, Boot: b.id, Event: event})
+	b.mu.Lock()
+	b.ended = event
+	b.mu.Unlock()
 	b.cancel()
 	b.killAll()
 	if !power {

@@ -22,6 +22,7 @@ const (
 	envSocket = standin.Env
 	envHost   = standin.EnvHost
 	envBoot   = standin.EnvBoot
+	envUnit   = standin.EnvUnit
 )
 
 // realTools are the machine's own commands that a host has; nothing else of the machine can be reached by name, so that a script
@@ -132,6 +133,7 @@ type invocation struct {
 	argv                  []string
 	cwd                   string
 	root                  bool
+	unit                  string // the description of the transient unit that it runs in
 	stdin, stdout, stderr *os.File
 }
 
@@ -172,18 +174,19 @@ func (s *standinServer) serve(c *net.UnixConn) error {
 		return nil
 	}
 	words := strings.Split(strings.TrimSuffix(string(body), "\x00"), "\x00")
-	if len(words) < 5 || len(files) != 3 {
+	if len(words) < 6 || len(files) != 3 {
 		return errors.New("a call that says too little")
 	}
 	h := s.fleet.byName[words[0]]
 	if h == nil {
 		return fmt.Errorf("a call from host %q", words[0])
 	}
-	i := &invocation{h: h, b: h.current(), cwd: words[2], root: words[3] == "root", argv: words[4:], stdin: files[0], stdout: files[1], stderr: files[2]}
+	i := &invocation{h: h, b: h.current(), cwd: words[2], root: words[3] == "root", argv: words[5:], stdin: files[0], stdout: files[1], stderr: files[2]}
 	if i.b == nil || i.b.id != words[1] {
 		return nil // of an earlier boot: killed, and not yet gone
 	}
 	i.argv[0] = filepath.Base(i.argv[0])
+	i.unit = i.b.acts(words[4])
 	if i.argv[0] == "sudo" {
 		_, err = c.Write(s.sudo(i))
 		return ignoreGone(err)
@@ -200,7 +203,7 @@ func (s *standinServer) serve(c *net.UnixConn) error {
 	if do == nil {
 		return fmt.Errorf("a call of %q", i.argv[0])
 	}
-	call := Call{Host: h.name, Boot: i.b.id, Argv: i.argv, Cwd: i.cwd, Root: i.root}
+	call := Call{Host: h.name, Boot: i.b.id, Argv: i.argv, Cwd: i.cwd, Root: i.root, Unit: i.unit}
 	s.fleet.events.add(call)
 	status := do(i)
 	if i.b.ctx.Err() != nil {

@@ -26,6 +26,10 @@ type unit struct {
 	started   time.Time
 	collect   bool
 	timer     *time.Timer
+
+	description string
+	invocation  string
+	acted       bool // one of its processes called a stand-in
 }
 
 // bootUnits are the units that are there after a boot.
@@ -154,7 +158,9 @@ options:
 				i.warn("Failed to parse RuntimeMaxSec= parameter: %v\n", err)
 				return 1
 			}
-		case "--description", "--slice", "--service-type", "--uid", "--gid", "--working-directory":
+		case "--description":
+			u.description = take()
+		case "--slice", "--service-type", "--uid", "--gid", "--working-directory":
 			take()
 		case "--collect", "-G":
 			u.collect = true
@@ -177,7 +183,7 @@ options:
 	if name == "" {
 		name = fmt.Sprintf("run-u%d", time.Now().UnixNano())
 	}
-	u.name = unitName(name)
+	u.name, u.invocation = unitName(name), strings.ReplaceAll(newBootID(), "-", "")
 	i.b.mu.Lock()
 	taken := i.b.units[u.name] != nil
 	if !taken {
@@ -194,7 +200,7 @@ options:
 		cmd = exec.Command(path.Join(i.h.fleet.binDir(), args[0]), args[1:]...)
 	}
 	cmd.Dir = "/"
-	cmd.Env = append(i.b.env(), "USER=root", "LOGNAME=root", "HOME="+i.h.root+"/root", "INVOCATION_ID="+strings.ReplaceAll(newBootID(), "-", ""))
+	cmd.Env = append(i.b.env(), "USER=root", "LOGNAME=root", "HOME="+i.h.root+"/root", envUnit+"="+u.invocation)
 	done, err := i.b.start(cmd)
 	if err != nil {
 		i.b.forget(u)
@@ -223,6 +229,26 @@ options:
 		}
 	}
 	return 0
+}
+
+// acts says which unit an invocation is of, and records when it acts for the first time.
+func (b *boot) acts(invocation string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if invocation == "" {
+		return ""
+	}
+	for _, u := range b.units {
+		if u.invocation != invocation {
+			continue
+		}
+		if !u.acted {
+			u.acted = true
+			b.host.fleet.events.add(Call{Host: b.host.name, Boot: b.id, Event: "unit acts", Text: u.name, Unit: u.description})
+		}
+		return u.description
+	}
+	return ""
 }
 
 func (b *boot) forget(u *unit) {
@@ -261,8 +287,9 @@ func (b *boot) unitEnded(u *unit, err error) {
 	u.set(state)
 	// What is left of it goes with it, as with a control group.
 	_ = syscall.Kill(-u.pid, syscall.SIGKILL) // usually there is nothing left
+	ended := b.ended
 	b.mu.Unlock()
-	b.host.fleet.events.add(Call{Host: b.host.name, Boot: b.id, Event: "unit " + u.result, Text: u.name})
+	b.host.fleet.events.add(Call{Host: b.host.name, Boot: b.id, Event: "unit " + u.result, Text: u.name, Unit: u.description, By: ended})
 	if state == "inactive" || u.collect {
 		b.forget(u)
 	}
@@ -502,6 +529,7 @@ func reboot(i *invocation) int {
 			}
 		}
 	}
+	i.h.fleet.events.add(Call{Host: i.h.name, Boot: i.b.id, Event: "reboot asked", Unit: i.unit})
 	i.h.reboot(i.b, !off)
 	return 0
 }

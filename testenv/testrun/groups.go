@@ -19,8 +19,9 @@ type group struct {
 	match    string // names of tests that belong to it, as for go test -run
 	except   string // names that do not, as for go test -skip
 	race     bool
-	// hosts is set where the tests want hosts to work on. There LAB counts, and
-	// LAB=real turns a skipped test into a failed one.
+	// hosts is set where the tests want hosts to work on. There LAB=real turns a
+	// skipped test into a failed one; elsewhere only a test that looks for LAB=real
+	// itself.
 	hosts bool
 	// binaries is set where the tests start what was built: a result from go's
 	// cache would say nothing about it.
@@ -31,9 +32,24 @@ type group struct {
 }
 
 // hostTests are the names of tests that bring up a lab, wherever they are.
-const hostTests = `^Test(Lab|Rolling)`
+const hostTests = `^Test(Lab|Rolling|Fault)`
 
 const buildGroup = "build"
+
+// consul builds the Consul that the lab runs and that unit tests run against,
+// before either needs it. With simulated hosts nobody waits for its compiler:
+// the unit tests take one that is there, or skip.
+func consul(ctx context.Context, m machine) (string, error) {
+	const standIn = "simulated hosts bring a stand-in"
+	switch {
+	case m.asked == labSim:
+		return "LAB=sim: " + standIn, nil
+	case m.asked == labAuto && m.lab == labSim:
+		return m.missing + ": " + standIn, nil
+	}
+	_, err := m.consul(ctx, m.log)
+	return "", err
+}
 
 // groups are all there is, in the order in which they run: what is quick to
 // fail comes first.
@@ -44,7 +60,7 @@ var groups = []group{
 	},
 	{
 		name: buildGroup, about: "the binaries that the tests below start",
-		checks: []check{{"make build", tool("make", "build")}},
+		checks: []check{{"make build", tool("make", "build")}, {"Consul", consul}},
 	},
 	{
 		name: "unit", about: "every package by itself, under the race detector",
@@ -65,6 +81,13 @@ var groups = []group{
 		match:    "^TestLab",
 		hosts:    true,
 		timeout:  10 * time.Minute,
+	},
+	{
+		name: "faults", about: "the faults of every run, each in one step, on a simulated fleet that they share",
+		packages: []string{"./testenv/chaos"},
+		match:    "^TestFault",
+		binaries: true,
+		timeout:  25 * time.Minute,
 	},
 	{
 		name: "rolling", about: "whole campaigns over the lab, through the built binaries",
@@ -150,7 +173,7 @@ func (g group) runTests(ctx context.Context, m machine, r *result, w io.Writer) 
 		}
 	}
 	cmd := command(ctx, "go", append(args, packages...)...)
-	cmd.Env = append(os.Environ(), "LAB="+m.lab)
+	cmd.Env = append(os.Environ(), "LAB="+g.labOf(m))
 	if m.built != "" {
 		cmd.Env = append(cmd.Env, "ROLLPATCHD_BIN="+filepath.Join(m.built, "rollpatchd"))
 	}
@@ -167,6 +190,15 @@ func (g group) runTests(ctx context.Context, m machine, r *result, w io.Writer) 
 		return fmt.Errorf("go test: %w", err)
 	}
 	return readErr
+}
+
+// labOf is the LAB that tests are told: what they have, where they want hosts,
+// and what was asked for elsewhere.
+func (g group) labOf(m machine) string {
+	if g.hosts {
+		return m.lab
+	}
+	return m.asked
 }
 
 // list resolves the group's patterns.

@@ -31,15 +31,16 @@ type machine struct {
 	lab     string // real or sim: what the tests are told
 	missing string // why real hosts cannot be had
 	built   string // folder of binaries made in this run; empty: tests build their own
+	consul  func(ctx context.Context, log io.Writer) (string, error)
 	log     io.Writer
 }
 
-func inspectMachine(asked string, missing func() string, log io.Writer) machine {
-	m := machine{asked: asked, lab: labSim, log: log}
+func inspectMachine(asked string, lab Lab, log io.Writer) machine {
+	m := machine{asked: asked, lab: labSim, consul: lab.Consul, log: log}
 	if asked == labSim {
 		return m
 	}
-	if m.missing = missing(); m.missing == "" {
+	if m.missing = lab.Missing(); m.missing == "" {
 		m.lab = labReal
 	}
 	return m

@@ -20,22 +20,29 @@ LAB=real asks for real hosts and fails where they cannot be had, LAB=sim asks
 for the simulated fleet, LAB=auto (the default) takes real hosts where it can.
 `
 
+// Lab is what groups need to know of labs.
+type Lab struct {
+	Asked   string        // what the environment's LAB says
+	Missing func() string // why real hosts cannot be had here, or nothing
+	// Consul returns the path of the lab's Consul, which it builds if need be.
+	Consul func(ctx context.Context, log io.Writer) (string, error)
+}
+
 // Run runs the groups that args name, or all, from the top folder of the project
-// and returns the exit status. lab is what the environment's LAB says; missing
-// says why real hosts cannot be had here, or nothing.
-func Run(ctx context.Context, args []string, lab string, missing func() string, stdout, stderr io.Writer) int {
+// and returns the exit status.
+func Run(ctx context.Context, args []string, lab Lab, stdout, stderr io.Writer) int {
 	chosen, err := choose(args)
 	if err != nil {
 		fmt.Fprintf(stderr, "testrun: %v\n", err)
 		fmt.Fprintf(stderr, usage, groupList())
 		return 2
 	}
-	asked, err := parseLab(lab)
+	asked, err := parseLab(lab.Asked)
 	if err != nil {
 		fmt.Fprintf(stderr, "testrun: %v\n", err)
 		return 2
 	}
-	machine := inspectMachine(asked, missing, stderr)
+	machine := inspectMachine(asked, lab, stderr)
 	report := report{Lab: machine.lab, Asked: asked, LabMissing: machine.missing}
 	for _, g := range chosen {
 		if ctx.Err() != nil {

@@ -177,6 +177,50 @@ func TestGroupRun(t *testing.T) {
 	}
 }
 
+func TestConsul(t *testing.T) {
+	fails := errors.New("the module proxy is away")
+	for _, tt := range []struct {
+		name    string
+		machine machine
+		skipped string
+		err     error
+		asked   bool
+	}{
+		{"it is there for real hosts", machine{asked: labReal, lab: labReal}, "", nil, true},
+		{"its cause is told when it cannot be built", machine{asked: labReal, lab: labReal}, "", fails, true},
+		{"where real hosts are a must and cannot be had, the tests of Consul still can", machine{asked: labReal, lab: labSim, missing: "real hosts need root"}, "", nil, true},
+		{"simulated hosts need none", machine{asked: labSim, lab: labSim}, "LAB=sim: simulated hosts bring a stand-in", nil, false},
+		{"nor do those that stand in", machine{asked: labAuto, lab: labSim, missing: "real hosts need root"}, "real hosts need root: simulated hosts bring a stand-in", nil, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked := false
+			tt.machine.consul = func(context.Context, io.Writer) (string, error) { asked = true; return "", tt.err }
+			skipped, err := consul(t.Context(), tt.machine)
+			if skipped != tt.skipped || !errors.Is(err, tt.err) || asked != tt.asked {
+				t.Errorf("consul on %+v: skipped %q, error %v, asked for it %t; want %q, %v, %t", tt.machine, skipped, err, asked, tt.skipped, tt.err, tt.asked)
+			}
+		})
+	}
+}
+
+func TestLabOf(t *testing.T) {
+	auto := machine{asked: labAuto, lab: labReal}
+	for _, tt := range []struct {
+		name string
+		of   group
+		m    machine
+		want string
+	}{
+		{"who wants hosts is told what there is", group{hosts: true}, auto, labReal},
+		{"who wants none is held to what was asked for", group{}, machine{asked: labReal, lab: labSim}, labReal},
+		{"and to no more than that", group{}, auto, labAuto},
+	} {
+		if got := tt.of.labOf(tt.m); got != tt.want {
+			t.Errorf("%s: labOf(%+v) = %q, want %q", tt.name, tt.m, got, tt.want)
+		}
+	}
+}
+
 func TestReport(t *testing.T) {
 	done := result{Name: "unit", Run: 3, Passed: 3, Skipped: 1, Why: []string{"skipped: a: b"}}
 	for _, tt := range []struct {
@@ -231,7 +275,7 @@ func TestUsage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr strings.Builder
-			status := Run(t.Context(), tt.args, tt.lab, func() string { return "" }, &stdout, &stderr)
+			status := Run(t.Context(), tt.args, Lab{Asked: tt.lab}, &stdout, &stderr)
 			if status != 2 || !strings.Contains(stderr.String(), tt.want) || stdout.String() != "" {
 				t.Errorf("Run(%q) with LAB=%q: status %d, stdout %q, stderr %q; want status 2 and %q", tt.args, tt.lab, status, stdout.String(), stderr.String(), tt.want)
 			}

@@ -115,8 +115,8 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 					}
 				}
 			}
-			if why, bad := inventory.LosingOneBreaks(cl); bad && part.Accepted == "" {
-				p.Refusals = append(p.Refusals, Refusal{Cluster: name, Reason: why, Remedy: fmt.Sprintf("add a member, or accept the outage by name in the campaign file: accept_impact: {%s: \"<reason>\"}", name)})
+			if size := len(cl.Members); rollout.LosingOneBreaks(size, cl.MinHealthy) && part.Accepted == "" {
+				p.Refusals = append(p.Refusals, Refusal{Cluster: name, Reason: losingOne(size, cl.MinHealthy), Remedy: fmt.Sprintf("add a member, or accept the outage by name in the campaign file: accept_impact: {%s: \"<reason>\"}", name)})
 			}
 			stage.Clusters = append(stage.Clusters, pc)
 		}
@@ -124,6 +124,15 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 	}
 	shares(&p, parts)
 	return p, parts
+}
+
+// losingOne says what the loss of one member means where it breaks min_healthy.
+func losingOne(size, minHealthy int) string {
+	members := "members"
+	if size == 1 {
+		members = "member"
+	}
+	return fmt.Sprintf("losing one of %d %s leaves %d in service, and min_healthy is %d", size, members, size-1, minHealthy)
 }
 
 // shares notes which clusters must go one after the other: those whose claims overlap, because the release of one would take a
@@ -145,6 +154,39 @@ func shares(p *Plan, parts map[string]Part) {
 
 func overlap(a, b []string) bool {
 	return slices.ContainsFunc(a, func(name string) bool { return slices.Contains(b, name) })
+}
+
+// PartOf is the part of a cluster outside of any campaign, with the policy's defaults: to look at its records, and to put one of its
+// members back into service.
+func PartOf(inv inventory.Inventory, cluster string) (Part, bool) {
+	cl, ok := inv.Cluster(cluster)
+	if !ok {
+		return Part{}, false
+	}
+	return partOf(campaign.Campaign{}, inv, "", cl), true
+}
+
+// Reach is one part for each way to a Consul that the inventory has.
+func Reach(inv inventory.Inventory) []Part {
+	var parts []Part
+	seen := map[string]bool{}
+	for _, cl := range inv.Clusters {
+		way := cl.Consul
+		way.DNSTTL = nil // how long its answers are used is no other way to it
+		if d := Digest(way); !seen[d] {
+			seen[d] = true
+			parts = append(parts, partOf(campaign.Campaign{}, inv, "", cl))
+		}
+	}
+	return parts
+}
+
+// Segment is the network from which the cluster's Consul is reached: that of its first member.
+func (p Part) Segment() string {
+	if len(p.Hosts) == 0 {
+		return ""
+	}
+	return p.Hosts[0].Segment
 }
 
 func partOf(c campaign.Campaign, inv inventory.Inventory, stage string, cl inventory.Cluster) Part {
@@ -203,7 +245,7 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 		Instance: instance, Name: p.Cluster.Name, Stage: p.Stage, MinHealthy: p.Cluster.MinHealthy, Accepted: p.Accepted, Phase: rollout.PhaseClaim,
 		Policy: rollout.ClusterPolicy{
 			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, WaitMax: time.Duration(pol.WaitMax), SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
-			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended,
+			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries,
 		},
 	}
 	for _, m := range p.Cluster.Members {

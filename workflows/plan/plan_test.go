@@ -150,6 +150,11 @@ func TestRefusals(t *testing.T) {
 			*inv = estate(names("solo", 3))
 			inv.Clusters[0].MinHealthy = 3
 		}, "losing one of 3 members leaves 2 in service, and min_healthy is 3", ""},
+		{"a budget of everything still keeps one", func(_ *campaign.Campaign, inv *inventory.Inventory) {
+			*inv = estate(names("solo", 1))
+			inv.Clusters[0].MaxUnavailable, inv.Clusters[0].MinHealthy = inventory.Budget{Percent: 100}, 0
+			*inv = inv.Resolve()
+		}, "losing one of 1 member leaves 0 in service, and min_healthy is 1", ""},
 		{"a cluster of two can lose one", func(_ *campaign.Campaign, inv *inventory.Inventory) { *inv = estate(names("solo", 2)) }, "", ""},
 		{"accepted by name it may go", func(c *campaign.Campaign, _ *inventory.Inventory) {
 			c.AcceptImpact = map[string]string{"solo": "maintenance is announced"}
@@ -206,7 +211,7 @@ func sample() (campaign.Campaign, inventory.Inventory) {
 	c.Unattended, c.Packages = true, campaign.Packages{Include: []string{"a*"}, Exclude: []string{"b*"}}
 	yes := true
 	connections := 3
-	c.Policy.SoakApproval, c.Policy.Drain.Connections = &yes, &connections
+	c.Policy.SoakApproval, c.Policy.Drain.Connections, c.Policy.Retries = &yes, &connections, &connections
 	c.AcceptImpact = map[string]string{"web": "announced", "db": "announced"}
 	c.Notify = []campaign.Notify{{Name: "pager", Command: []string{"page"}, Events: []campaign.Event{campaign.EventHold}, Webhook: &campaign.Webhook{URL: *secret}}}
 	return c, inv
@@ -359,6 +364,48 @@ func TestPartHoldsReferencesOnly(t *testing.T) {
 	}
 }
 
+func TestPartOfAClusterOutsideOfACampaign(t *testing.T) {
+	inv := estate([]string{"web", "1", "2"}, []string{"db", "2", "3"})
+	part, ok := PartOf(inv, "web")
+	if !ok || part.Cluster.Name != "web" || len(part.Hosts) != 2 || len(part.Via) == 0 || !slices.Equal(part.Claims(), []string{"web", "db"}) {
+		t.Errorf("%t, %+v", ok, part)
+	}
+	if want := campaign.Default(false); !reflect.DeepEqual(part.Policy, want) {
+		t.Errorf("policy %+v, want the defaults %+v", part.Policy, want)
+	}
+	if _, ok := PartOf(inv, "cache"); ok {
+		t.Error("there is a part of a cluster that there is not")
+	}
+}
+
+func TestReach(t *testing.T) {
+	inv := estate(names("web", 2), names("db", 2), names("cache", 2), names("mq", 2), names("ldap", 2))
+	ttl := inventory.Duration(time.Second)
+	inv.Clusters[1].Consul.DNSTTL = &ttl
+	inv.Clusters[2].Consul.Address = "127.0.0.1:9500"
+	inv.Clusters[3].Consul.Hosts = []string{"mq-1", "mq-2"}
+	inv.Clusters[4].Consul.Token = &inventory.Secret{Env: "TOKEN"}
+	var got []string
+	for _, p := range Reach(inv) {
+		got = append(got, p.Cluster.Name)
+	}
+	if want := []string{"web", "cache", "mq", "ldap"}; !slices.Equal(got, want) {
+		t.Errorf("ways lead through %v, want %v: of each address, token and choice of hosts one", got, want)
+	}
+}
+
+func TestSegmentOfAPart(t *testing.T) {
+	inv := estate(names("web", 2))
+	inv.Hosts[0].Segment = "dmz"
+	part, _ := PartOf(inv, "web")
+	if got := part.Segment(); got != "dmz" {
+		t.Errorf("Segment = %q, want that of its first member", got)
+	}
+	if got := (Part{}).Segment(); got != "" {
+		t.Errorf("Segment of no hosts = %q", got)
+	}
+}
+
 func TestInstance(t *testing.T) {
 	start := time.Date(2026, 11, 21, 1, 2, 3, 999, time.FixedZone("CET", 3600))
 	if got, want := (Plan{Name: "monthly"}).Instance(start), "monthly-20261121T000203Z"; got != want {
@@ -394,6 +441,7 @@ func TestState(t *testing.T) {
 		Instance: "monthly-1", Name: "web", Stage: "stage-1", Members: []rollout.Slot{{Host: "web-1"}, {Host: "web-2"}}, MinHealthy: 1, Accepted: "announced", Phase: rollout.PhaseClaim,
 		Policy: rollout.ClusterPolicy{
 			Soak: 24 * time.Hour, SoakPasses: 3, SoakApproval: true, Settle: 10 * time.Minute, RetryEvery: 30 * time.Second, WaitMax: 30 * time.Minute, Unattended: true,
+			OnFailure: rollout.FailStopCluster,
 		},
 	}
 	if !reflect.DeepEqual(got, want) {

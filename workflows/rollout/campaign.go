@@ -49,6 +49,7 @@ type Campaign struct {
 
 	Stage    int             `json:"stage"`
 	Paused   string          `json:"paused,omitempty"`
+	Stopped  string          `json:"stopped,omitempty"` // what it was stopped for last: a person who resumes is not asked twice
 	AbortFor string          `json:"abort_for,omitempty"`
 	Outcome  CampaignOutcome `json:"outcome,omitempty"`
 	Reason   string          `json:"reason,omitempty"`
@@ -117,11 +118,13 @@ type Report struct {
 	Done    int            `json:"done"`
 	Total   int            `json:"total"`
 	Audit   string         `json:"audit,omitempty"` // last digest of its chain
+	// Stop is why no other cluster of the campaign may go on either.
+	Stop string `json:"stop,omitempty"`
 }
 
 // Report is what the cluster's state says to its campaign.
 func (c Cluster) Report() Report {
-	r := Report{Name: c.Name, Phase: c.Phase, Outcome: c.Outcome, Total: len(c.Members)}
+	r := Report{Name: c.Name, Phase: c.Phase, Outcome: c.Outcome, Total: len(c.Members), Stop: c.StopCampaign}
 	for _, m := range c.Members {
 		if m.Outcome != "" && !m.Running {
 			r.Done++
@@ -147,6 +150,9 @@ func (c Cluster) Report() Report {
 			r.Phase, r.Reason = PhaseHold, c.doubted()
 		}
 	}
+	if c.Held && (c.Phase != PhaseRoll || c.Paused == "") { // while a person holds it, nothing is asked for
+		r.Phase, r.Reason = PhaseHold, c.StuckFor()
+	}
 	if len(r.Reason) > 300 {
 		r.Reason = strings.ToValidUTF8(r.Reason[:300], "")
 	}
@@ -162,7 +168,24 @@ func (c Campaign) Reported(r Report, now time.Time) Campaign {
 		ref.Phase, ref.Reason, ref.Done, ref.Total, ref.Outcome = r.Phase, r.Reason, r.Done, r.Total, r.Outcome
 		ref.Running = r.Outcome == ""
 	})
+	if r.Stop != "" {
+		c = c.stop("cluster "+r.Name+": "+r.Stop, now)
+	}
 	return c.border(now)
+}
+
+// stop lets nothing further begin in any cluster. A person decides how it goes on; unattended there is none, and it ends.
+func (c Campaign) stop(why string, now time.Time) Campaign {
+	switch {
+	case c.Outcome != "" || c.AbortFor != "" || c.Stopped == why:
+		return c
+	case c.Unattended:
+		c.AbortFor = "stopped: " + why
+	default:
+		c.Stopped, c.Paused = why, "stopped: "+why
+		c.Outbox.tell(TellHold, "", "campaign "+c.Instance+" holds: "+why, "rollpatch status "+c.Instance)
+	}
+	return c
 }
 
 // border moves on to the next stage when every cluster of this one is done, and ends what cannot go on.
@@ -275,7 +298,8 @@ func (c Campaign) summary() string {
 	if c.Stage < len(c.Stages) {
 		s = "stage " + c.Stages[c.Stage] + ": "
 	}
-	s += strconv.Itoa(done) + " of " + strconv.Itoa(len(c.Clusters)) + " clusters ended, " + strconv.Itoa(c.runningCount()) + " on their way"
+	s += strconv.Itoa(done) + " of " + strconv.Itoa(len(c.Clusters)) + one(len(c.Clusters), " cluster", " clusters") + " ended, "
+	s += strconv.Itoa(c.runningCount()) + one(c.runningCount(), " on its way", " on their way")
 	if held > 0 {
 		s += ", " + strconv.Itoa(held) + " held"
 	}
@@ -289,6 +313,14 @@ func (c Campaign) summary() string {
 		s += "; held: " + c.Paused
 	}
 	return s
+}
+
+// one chooses the words for one or for several.
+func one(n int, single, several string) string {
+	if n == 1 {
+		return single
+	}
+	return several
 }
 
 func (c Campaign) ref(name string, change func(*Ref)) Campaign {

@@ -125,7 +125,11 @@ func TestCampaignSaysHowFarItIs(t *testing.T) {
 	for _, word := range strings.Fields("web cache web=done cache~hold") {
 		c = playCampaign(t, c, word)
 	}
-	if got, want := c.Next(epoch).Reason, "stage staging: 1 of 5 clusters ended, 1 on their way, 1 held"; got != want {
+	if got, want := c.Next(epoch).Reason, "stage staging: 1 of 5 clusters ended, 1 on its way, 1 held"; got != want {
+		t.Errorf("Reason = %q, want %q", got, want)
+	}
+	one := Campaign{Stages: []string{"production"}, Clusters: []Ref{{Name: "web"}}}
+	if got, want := one.Next(epoch).Reason, "stage production: 0 of 1 cluster ended, 0 on their way"; got != want {
 		t.Errorf("Reason = %q, want %q", got, want)
 	}
 	c = c.Confirmed("cache", "run-7")

@@ -39,8 +39,10 @@ type ClusterPolicy struct {
 	SoakApproval bool          `json:"soak_approval,omitempty"`
 	Settle       time.Duration `json:"settle"`
 	RetryEvery   time.Duration `json:"retry_every"`
-	WaitMax      time.Duration `json:"wait_max,omitempty"` // how long checks may stay inconclusive before a person is told; 0: for ever
+	WaitMax      time.Duration `json:"wait_max,omitempty"` // how long checks may stay inconclusive, or a claim without an answer, before a person is told; 0: for ever
 	Unattended   bool          `json:"unattended,omitempty"`
+	OnFailure    OnFailure     `json:"on_failure,omitempty"` // once a member failed Retries times more than once
+	Retries      int           `json:"retries,omitempty"`
 }
 
 // Slot is one member as its cluster keeps it.
@@ -58,7 +60,9 @@ type Slot struct {
 	BootOld  string `json:"boot_old,omitempty"`
 	BootNew  string `json:"boot_new,omitempty"`
 	OutMilli int64  `json:"out_milli,omitempty"`
-	RunID    string `json:"run_id,omitempty"` // of its workflow, to ask what became of it
+	RunID    string `json:"run_id,omitempty"`   // of its workflow, to ask what became of it
+	Failures int    `json:"failures,omitempty"` // ends of its workflow without a patch
+	Left     bool   `json:"left,omitempty"`     // left as it is, by policy or a person's word
 }
 
 // Cluster is the state of one cluster's workflow.
@@ -76,6 +80,8 @@ type Cluster struct {
 	Asked    int       `json:"asked"`
 	NextAsk  time.Time `json:"next_ask,omitzero"`
 	WaitFor  string    `json:"wait_for,omitempty"`
+	Stuck    time.Time `json:"stuck,omitzero"`    // since when nobody can be asked for what it waits for
+	Held     bool      `json:"held,omitempty"`    // for so long that a person was told
 	Claimed  bool      `json:"claimed,omitempty"` // the claim may be ours: a release is owed
 	Manifest string    `json:"manifest,omitempty"`
 	Wave     int       `json:"wave"`
@@ -87,20 +93,20 @@ type Cluster struct {
 	Watched  string    `json:"watched,omitempty"` // what the watch last said
 	// Suspect is a fail that could not be compared with an unpatched peer, because the only one was on its way.
 	Suspect  string    `json:"suspect,omitempty"`
-	Samples  int       `json:"samples,omitempty"`
 	Doubt    time.Time `json:"doubt,omitzero"`    // since when the verdict is inconclusive
 	Doubted  bool      `json:"doubted,omitempty"` // for so long that a person was told
 	Settling time.Time `json:"settling,omitzero"` // since when the checks of a settling wave pass
 
-	Paused     string         `json:"paused,omitempty"` // why an operator holds it; takes effect at the next border
-	HoldFor    string         `json:"hold_for,omitempty"`
-	AbortFor   string         `json:"abort_for,omitempty"`
-	BackoutFor string         `json:"backout_for,omitempty"`
-	Ending     ClusterOutcome `json:"ending,omitempty"` // what it ends as once the claim is released
-	Outcome    ClusterOutcome `json:"outcome,omitempty"`
-	Reason     string         `json:"reason,omitempty"`
-	Approvals  []Approval     `json:"approvals,omitempty"`
-	Outbox     Outbox         `json:"outbox"`
+	StopCampaign string         `json:"stop_campaign,omitempty"` // why no other cluster may go on either
+	Paused       string         `json:"paused,omitempty"`        // why an operator holds it; takes effect at the next border
+	HoldFor      string         `json:"hold_for,omitempty"`
+	AbortFor     string         `json:"abort_for,omitempty"`
+	BackoutFor   string         `json:"backout_for,omitempty"`
+	Ending       ClusterOutcome `json:"ending,omitempty"` // what it ends as once the claim is released
+	Outcome      ClusterOutcome `json:"outcome,omitempty"`
+	Reason       string         `json:"reason,omitempty"`
+	Approvals    []Approval     `json:"approvals,omitempty"`
+	Outbox       Outbox         `json:"outbox"`
 }
 
 // Approval is a person's word that a soak may end.
@@ -129,8 +135,11 @@ func (c Cluster) Next(now time.Time) Decision {
 	}
 	switch c.Phase {
 	case PhaseClaim, PhaseRelease:
+		if d.Reason = string(c.Phase); c.WaitFor != "" {
+			d.Reason = c.waiting("for the " + string(c.Phase)) // the same while it is asked for again
+		}
 		if c.NextAsk.After(now) {
-			d.WakeAt, d.Reason = c.NextAsk, "waiting for the "+string(c.Phase)+because(c.WaitFor)
+			d.WakeAt = c.NextAsk
 			return d
 		}
 		do := DoClaim
@@ -138,14 +147,13 @@ func (c Cluster) Next(now time.Time) Decision {
 			do = DoRelease
 		}
 		d.Start = append(d.Start, Action{ID: string(do) + "." + strconv.Itoa(c.Asked), Do: do})
-		d.Reason = string(c.Phase) + because(c.WaitFor)
 	case PhaseRoll, PhaseBackout:
 		if c.Phase == PhaseRoll && c.Paused != "" {
 			d.Reason = "held" + because(c.Paused)
 			return d
 		}
 		if c.NextAsk.After(now) {
-			d.WakeAt, d.Reason = c.NextAsk, "waiting"+because(c.WaitFor)
+			d.WakeAt, d.Reason = c.NextAsk, c.waiting("")
 			return d
 		}
 		if c.Phase == PhaseRoll && c.watching() && c.Verdict == Inconclusive {
@@ -263,8 +271,15 @@ func (c Cluster) doubtEnds(now time.Time) time.Time {
 	return since.Add(c.Policy.WaitMax)
 }
 
-// Claim applies the answer to a claim: ours, or held by another instance.
-func (c Cluster) Claim(id string, ok bool, why string, now time.Time) Cluster {
+// ClaimResult is what asking for something that others may have came to: the claim, its release, or a host for a member's workflow.
+type ClaimResult struct {
+	OK     bool   `json:"ok"`
+	Held   bool   `json:"held,omitempty"` // another instance has it: that is waited for without end. Whatever else is not OK is trouble
+	Reason string `json:"reason,omitempty"`
+}
+
+// Claim applies the answer to a claim.
+func (c Cluster) Claim(id string, r ClaimResult, now time.Time) Cluster {
 	if c.Phase != PhaseClaim || id != "claim."+strconv.Itoa(c.Asked) {
 		return c
 	}
@@ -273,9 +288,8 @@ func (c Cluster) Claim(id string, ok bool, why string, now time.Time) Cluster {
 	if c.AbortFor != "" {
 		return c.finish(ClusterAborted, c.AbortFor, now)
 	}
-	if !ok {
-		c.WaitFor, c.NextAsk = why, now.Add(c.Policy.RetryEvery)
-		return c
+	if !r.OK {
+		return c.wait(r, now).stuck(now)
 	}
 	if LosingOneBreaks(len(c.Members), c.MinHealthy) && c.Accepted == "" {
 		return c.finish(ClusterHalted, "losing one of "+strconv.Itoa(len(c.Members))+" members breaks min_healthy "+strconv.Itoa(c.MinHealthy)+
@@ -284,18 +298,72 @@ func (c Cluster) Claim(id string, ok bool, why string, now time.Time) Cluster {
 	return c.to(PhaseRoll, now)
 }
 
-// Released applies the answer to a release.
-func (c Cluster) Released(id string, ok bool, why string, now time.Time) Cluster {
+// Released applies the answer to a release. One that is in trouble is never given up: the claim may be ours (P5).
+func (c Cluster) Released(id string, r ClaimResult, now time.Time) Cluster {
 	if c.Phase != PhaseRelease || id != "release."+strconv.Itoa(c.Asked) {
 		return c
 	}
 	c.Asked++
-	if !ok {
-		c.WaitFor, c.NextAsk = why, now.Add(c.Policy.RetryEvery)
-		return c
+	if !r.OK {
+		return c.wait(r, now).stuck(now)
 	}
 	c.Claimed, c.Outcome = false, c.Ending
 	return c.to(PhaseEnded, now)
+}
+
+// wait asks again after RetryEvery. An answer that names who has it is no trouble.
+func (c Cluster) wait(r ClaimResult, now time.Time) Cluster {
+	c.WaitFor, c.NextAsk = r.Reason, now.Add(c.Policy.RetryEvery)
+	if c.WaitFor == "" {
+		c.WaitFor = "no reason was given"
+	}
+	switch {
+	case r.Held:
+		c.Stuck, c.Held = time.Time{}, false
+	case c.Stuck.IsZero():
+		c.Stuck = now
+	}
+	return c
+}
+
+// stuck tells a person when trouble keeps a cluster waiting for too long (P10); it goes on by itself when the cause is gone.
+// Unattended it halts before anything else is changed, but what is owed, a way back or a release, it owes until it is through.
+func (c Cluster) stuck(now time.Time) Cluster {
+	switch {
+	case c.Policy.WaitMax == 0, c.Held, c.Stuck.IsZero(), now.Sub(c.Stuck) < c.Policy.WaitMax:
+		return c
+	case c.Suspect != "":
+		return c // whether those that are patched must go back is told first
+	}
+	if c.Policy.Unattended && (c.Phase == PhaseClaim || c.Phase == PhaseRoll) {
+		return c.finish(ClusterHalted, "gave up after "+c.Policy.WaitMax.String()+" "+c.StuckFor(), now)
+	}
+	c.Held = true
+	c.Outbox.tell(TellHold, "", "cluster "+c.Name+" holds "+c.StuckFor(), "rollpatch why "+c.Instance)
+	return c
+}
+
+// StuckFor says what trouble keeps the cluster from; empty when there is none.
+func (c Cluster) StuckFor() string {
+	if c.Stuck.IsZero() {
+		return ""
+	}
+	before := string(c.Phase)
+	switch c.Phase {
+	case PhaseRoll:
+		before = string(ModePatch)
+	case PhaseRelease:
+		before += " (" + string(c.Ending) + ")"
+	}
+	return "before " + before + because(c.WaitFor)
+}
+
+// waiting is what people read while something is asked for again and again.
+func (c Cluster) waiting(what string) string {
+	if c.Held {
+		return "holding " + c.StuckFor() + " (since " + stamp(c.Stuck) + ")"
+	}
+	return strings.TrimSpace("waiting "+what) + because(c.WaitFor)
 }
 
 // Started records that a member's workflow runs. It is applied before the workflow is started, so that no crash can lead to
@@ -309,19 +377,19 @@ func (c Cluster) Started(host string, mode Mode, now time.Time) Cluster {
 
 // Confirmed records the run of a member's workflow, by which it is asked for when its report may be lost.
 func (c Cluster) Confirmed(host, runID string) Cluster {
+	c.Stuck, c.Held = time.Time{}, false
 	return c.slot(host, func(s *Slot) { s.RunID = runID })
 }
 
-// NotStarted takes that back: the host's workflow id is taken by another instance, or its start failed for sure.
-func (c Cluster) NotStarted(host, why string, now time.Time) Cluster {
+// NotStarted takes that back: the host's workflow id is taken, or its start failed for sure.
+func (c Cluster) NotStarted(host string, r ClaimResult, now time.Time) Cluster {
 	c = c.slot(host, func(s *Slot) {
 		if s.Running {
 			s.Running, s.Tries = false, s.Tries-1
 		}
 	})
 	c.Asked++
-	c.WaitFor, c.NextAsk = why, now.Add(c.Policy.RetryEvery)
-	return c.border(now)
+	return c.wait(r, now).border(now).stuck(now)
 }
 
 // MemberEnd is what a member's workflow reports at its end.
@@ -337,6 +405,7 @@ type MemberEnd struct {
 	BootOld  string  `json:"boot_old,omitempty"`
 	BootNew  string  `json:"boot_new,omitempty"`
 	OutMilli int64   `json:"out_milli,omitempty"`
+	TakenUp  bool    `json:"taken_up,omitempty"` // its workflow had been ended from outside
 }
 
 // Ended applies a member's end. Reports may come twice, as a signal and by asking: the second changes nothing.
@@ -369,7 +438,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 		return c
 	}
 	c.Asked++
-	c.WaitFor, c.NextAsk = "", time.Time{}
+	c = c.asked()
 	if e.Outcome == Patched && c.Manifest == "" {
 		c.Manifest = e.Manifest
 	}
@@ -377,13 +446,15 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 	case e.Mode == ModeBackout && e.Outcome != BackedOut && e.Outcome != Quarantined:
 		return c.hold("the backout of "+e.Host+" could not begin"+because(e.Reason), now)
 	case c.BackoutFor != "" || c.AbortFor != "":
+	case e.TakenUp && e.Mode == ModePatch:
+		return c.hold("somebody ended the workflow of "+e.Host+" from outside; it was taken up, and is "+string(e.Outcome)+because(e.Reason), now)
 	case e.Outcome == Patched && c.Manifest == "":
 		return c.backout(e.Host+" told no manifest: no peer could get what it got", now) // P4
 	case c.Suspect != "" && e.Outcome != Patched:
 		// The peer is as it was, and serves: the fault is the patch's.
 		return c.failed(c.Suspect, now)
 	case e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged:
-		return c.hold(e.Host+" is "+string(e.Outcome)+because(e.Reason), now)
+		return c.failedMember(e, now)
 	}
 	c = c.border(now)
 	if c.Phase == PhaseRoll && e.Outcome == Patched && c.Policy.Settle > 0 {
@@ -427,7 +498,7 @@ func (c Cluster) border(now time.Time) Cluster {
 		if why := c.unsafe(); why != "" {
 			return c.finish(ClusterHalted, why, now)
 		}
-		return c.finish(ClusterDone, "", now)
+		return c.finish(ClusterDone, c.left(), now)
 	}
 	if c.waveDone() {
 		c.SoakNo++
@@ -465,7 +536,6 @@ func (c Cluster) Sampled(r WatchResult, now time.Time) Cluster {
 		return c
 	}
 	c.Verdict, c.Watched = r.Verdict, r.Reason
-	c.Samples += r.Samples
 	switch r.Verdict {
 	case Pass:
 		c.Passes, c.Doubt, c.Doubted, c.Suspect = r.Passes, time.Time{}, false, ""
@@ -531,7 +601,14 @@ func (c Cluster) finish(o ClusterOutcome, why string, now time.Time) Cluster {
 
 // to moves on to another phase; what the one before waited for is over.
 func (c Cluster) to(p Phase, now time.Time) Cluster {
-	c.Phase, c.Since, c.WaitFor, c.NextAsk = p, now, "", time.Time{}
+	c = c.asked()
+	c.Phase, c.Since = p, now
+	return c
+}
+
+// asked ends a wait for an answer.
+func (c Cluster) asked() Cluster {
+	c.WaitFor, c.NextAsk, c.Stuck, c.Held = "", time.Time{}, time.Time{}, false
 	return c
 }
 

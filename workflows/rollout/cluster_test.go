@@ -35,6 +35,10 @@ var patient = ClusterPolicy{Soak: 24 * time.Hour, SoakPasses: 3, SoakApproval: t
 func TestCluster(t *testing.T) {
 	alone := patient
 	alone.Unattended, alone.SoakApproval = true, false
+	endless := patient
+	endless.WaitMax = 0
+	trying, skipping, stopping, undoing := patient, patient, patient, patient
+	trying.Retries, skipping.OnFailure, stopping.OnFailure, undoing.OnFailure = 2, FailSkipMember, FailStopCampaign, FailBackoutCluster
 	quick := patient
 	quick.Settle = 0
 	three := func(p ClusterPolicy) func() Cluster { return func() Cluster { return newCluster(3, 2, p) } }
@@ -49,6 +53,28 @@ func TestCluster(t *testing.T) {
 			{"and asked for again, without end", "claim=held*500", "waits for the claim: monthly-0 has it", ""},
 			{"and goes on by itself", "claim=held*3 claim=ok", "next patch web-1 as canary", ""},
 			{"an answer that comes twice counts once", "claim=ok late:claim.0", "next patch web-1 as canary", ""},
+		}},
+		{"claim in trouble", three(patient), []clusterRow{
+			{"one that cannot be asked for is asked for again", "claim=lost*30", "waits for the claim: no way to Consul", ""},
+			{"and a person is told when that takes too long", "claim=lost*31", "holds before claim: no way to Consul", "hold"},
+			{"once", "claim=lost*500", "holds before claim: no way to Consul", "hold"},
+			{"and it goes on by itself", "claim=lost*500 claim=ok", "next patch web-1 as canary", "hold"},
+			{"to hear who has it is no trouble", "claim=lost*40 claim=held*100", "waits for the claim: monthly-0 has it", "hold"},
+			{"and what comes after it is trouble anew", "claim=lost*20 claim=held claim=lost*30", "waits for the claim: no way to Consul", ""},
+			{"which is told again", "claim=lost*31 claim=held claim=lost*31", "holds before claim: no way to Consul", "hold hold"},
+			{"an operator who holds it is told too", "hold claim=lost*31", "holds before claim: no way to Consul", "hold"},
+			{"an abort ends it, and owes the release of what a lost answer may have claimed", "claim=lost*31 abort", "next release: aborted: aborted by jane: because", "hold"},
+			{"which is told when it takes too long", "claim=lost*31 abort release=lost*31", "holds before release (aborted): no way to Consul", "hold hold"},
+			{"and owed until it is through", "claim=lost*31 abort release=lost*500 release=ok", "ended aborted: aborted by jane: because", "hold hold"},
+		}},
+		{"claim in trouble for ever", three(endless), []clusterRow{
+			{"without a limit nobody is told", "claim=lost*500", "waits for the claim: no way to Consul", ""},
+		}},
+		{"claim in trouble unattended", three(alone), []clusterRow{
+			{"nothing is changed yet, and nobody is there to be told: it halts", "claim=lost*31", "next release: halted: gave up after 30m0s before claim: no way to Consul", "halted"},
+			{"another's claim is waited for without end", "claim=held*500", "waits for the claim: monthly-0 has it", ""},
+			{"the release is owed", "claim=lost*31 release=lost*31", "holds before release (halted): no way to Consul", "halted hold"},
+			{"until it is through", "claim=lost*31 release=lost*500 release=ok", "ended halted: gave up after 30m0s before claim: no way to Consul", "halted hold"},
 		}},
 		{"redundancy", func() Cluster { return newCluster(1, 1, patient) }, []clusterRow{
 			{"a cluster that cannot lose a member is refused, and says how it is accepted", "claim=ok", "next release: halted: losing one of 1 members breaks min_healthy 1: add a member, or accept it by name in the campaign file with accept_impact: {web: <reason>}", "halted"},
@@ -99,6 +125,23 @@ func TestCluster(t *testing.T) {
 			{"an abort while its start is asked for is heard when it is refused", toWave1 + "web-1 abort web-1=taken", "next release: aborted: aborted by jane: because", ""},
 			{"a backout that cannot start is tried again", toSoak + "reject web-1=taken", "waits: another works on web-1", "backout"},
 			{"until a person gives up on it", toSoak + "reject web-1=taken abort", "next release: aborted: aborted by jane: because; members that stay patched: 1; reject by jane (claimed): because", "backout"},
+			{"without end, and nobody is told: its owner is named", toWave1 + "web-1=taken*500", "waits: another works on web-1", ""},
+		}},
+		{"start in trouble", three(patient), []clusterRow{
+			{"a member that cannot be started is tried again", toWave1 + "web-1=unstarted*30", "waits: no way to start web-1", ""},
+			{"and a person is told when that takes too long", toWave1 + "web-1=unstarted*31", "holds before patch: no way to start web-1", "hold"},
+			{"once", toWave1 + "web-1=unstarted*500", "holds before patch: no way to start web-1", "hold"},
+			{"and it goes on by itself", toWave1 + "web-1=unstarted*31 web-1=patched", "soak 1", "hold"},
+			{"an abort does not wait for it", toWave1 + "web-1=unstarted*31 abort", "next release: aborted: aborted by jane: because", "hold"},
+			{"while it is tried again too", toWave1 + "web-1=unstarted*31 web-1 abort web-1=unstarted", "next release: aborted: aborted by jane: because", "hold"},
+			{"the way back is told of too", toSoak + "reject web-1=unstarted*31", "holds before backout: no way to start web-1", "backout hold"},
+			{"and goes on", toSoak + "reject web-1=unstarted*31 web-1=backed-out", "next release: halted: reject by jane (claimed): because", "backout hold halted"},
+		}},
+		{"start in trouble unattended", three(alone), []clusterRow{
+			{"it halts before it is changed", toWave1 + "web-1=unstarted*31", "next release: halted: gave up after 30m0s before patch: no way to start web-1", "halted"},
+			{"but not before a fail is compared with the one that was not started", toSoak + "watch=pass*3 +24h web-2=patched watch=pass +10m web-3=unstarted*30 web-3 watch=fail web-3=unstarted watch=fail", "next backout web-2", "fail"},
+			{"but the way back is owed", toSoak + "watch=fail web-1=unstarted*500", "holds before backout: no way to start web-1", "fail hold"},
+			{"until it is through", toSoak + "watch=fail web-1=unstarted*500 web-1=backed-out", "next release: halted: soak failed: page broken", "fail hold halted"},
 		}},
 		{"soak", three(patient), []clusterRow{
 			{"the timer's end is no pass", toSoak + "+24h", "soak 1, and is late", ""},
@@ -198,6 +241,42 @@ func TestCluster(t *testing.T) {
 			{"a fail while an operator holds it brings all back", toWave2 + "hold watch=fail", "next backout web-1", "gate fail"},
 			{"a fail while the next host is taken too", toWave2 + "web-2=taken watch=fail", "next backout web-1", "gate fail"},
 		}},
+		{"skip", three(patient), []clusterRow{
+			{"leaves a peer that failed as it is and goes on", toWave2 + "web-2=backed-out skip", "next patch web-3", "gate hold"},
+			{"and the cluster is done, and says who was left", toWave2 + "web-2=backed-out skip web-3=patched release=ok", "ended done: left as they are: web-2 is backed-out", "gate hold"},
+			{"and who was left is not tried again", toWave2 + "web-2=backed-out skip web-3=returned resume", "next patch web-3", "gate hold hold"},
+			{"after a canary makes the next one the canary, on a person's word", toWave1 + "web-1=backed-out skip", "next patch web-2 as canary", "hold"},
+			{"of a member in quarantine goes on, and the cluster is not done", toWave2 + "web-2=quarantined skip web-3=patched release=ok", "ended halted: web-2 is quarantined", "gate hold halted"},
+			{"is refused where nothing failed", toSoak + "refused:skip", "soak 1", ""},
+			{"is refused on the way back", toSoak + "reject web-1=skipped refused:skip", "held: the backout of web-1 could not begin: broken", "backout hold"},
+		}},
+		{"extend", three(patient), []clusterRow{
+			{"makes a soak last longer", toSoak + "extend watch=pass*3 +24h", "soak 1", ""},
+			{"and it ends then", toSoak + "extend watch=pass*3 +24h +12h", "gate 1", "gate"},
+			{"takes a soak back that waits for approval", toGate + "extend", "soak 1", "gate"},
+			{"which is asked for anew", toGate + "extend +12h", "gate 1", "gate gate"},
+			{"is refused where nothing soaks", toWave1 + "refused:extend", "next patch web-1 as canary", ""},
+		}},
+		{"retries", three(trying), []clusterRow{
+			{"a member that failed and is safe is tried again", toWave1 + "web-1=backed-out", "waits: trying web-1 again, 1 of 2 times: web-1 is backed-out: broken", ""},
+			{"by itself", toWave1 + "web-1=backed-out web-1", "patch of web-1 is on its way", ""},
+			{"and may go well", toWave1 + "web-1=backed-out web-1=patched", "soak 1", ""},
+			{"and stops its cluster when that is no use", toWave1 + "web-1=backed-out web-1=returned web-1=backed-out", "held: web-1 is backed-out: broken", "hold"},
+			{"but a member in quarantine is not", toWave1 + "web-1=quarantined", "held: web-1 is quarantined: broken", "hold"},
+			{"and an abort ends the wait", toWave1 + "web-1=backed-out abort", "next release: aborted: aborted by jane: because", ""},
+		}},
+		{"skip-member", three(skipping), []clusterRow{
+			{"a peer that failed is left, and the next one follows", toWave2 + "web-2=backed-out", "next patch web-3", "gate"},
+			{"but not in place of a canary that failed", toWave1 + "web-1=backed-out", "held: web-1 is backed-out: broken", "hold"},
+			{"nor over a member that is not safe", toWave2 + "web-2=quarantined", "held: web-2 is quarantined: broken", "gate hold"},
+		}},
+		{"stop-campaign", three(stopping), []clusterRow{
+			{"holds its cluster", toWave1 + "web-1=backed-out", "held: web-1 is backed-out: broken", "hold"},
+		}},
+		{"backout-cluster", three(undoing), []clusterRow{
+			{"a peer that failed brings the others back", toWave2 + "web-2=backed-out", "next backout web-1", "gate"},
+			{"a canary has none", toWave1 + "web-1=backed-out", "held: web-1 is backed-out: broken", "hold"},
+		}},
 		{"hold and resume", three(patient), []clusterRow{
 			{"a hold before the claim takes effect after it", "hold claim=ok", "held: because (jane)", ""},
 			{"a hold while a member is on its way takes effect after it", toWave1 + "web-1 hold", "patch of web-1 is on its way", ""},
@@ -228,8 +307,10 @@ func TestCluster(t *testing.T) {
 			{"twice is once", toSoak + "abort abort", "next release: aborted: aborted by jane: because; members that stay patched: 1", ""},
 		}},
 		{"release", three(patient), []clusterRow{
-			{"is asked until it is through", toSoak + "abort release=held*100", "waits for the release: monthly-0 has it", ""},
-			{"and then it is over", toSoak + "abort release=held*100 release=ok abort resume hold", "ended aborted: aborted by jane: because; members that stay patched: 1", ""},
+			{"is asked for again", toSoak + "abort release=lost*30", "waits for the release: no way to Consul", ""},
+			{"and a person is told when that takes too long", toSoak + "abort release=lost*31", "holds before release (aborted): no way to Consul", "hold"},
+			{"once, and it is never given up", toSoak + "abort release=lost*500", "holds before release (aborted): no way to Consul", "hold"},
+			{"and then it is over", toSoak + "abort release=lost*500 release=ok abort resume hold", "ended aborted: aborted by jane: because; members that stay patched: 1", "hold"},
 		}},
 	} {
 		for _, row := range group.rows {
@@ -275,7 +356,7 @@ func playCluster(t *testing.T, c Cluster, word string, now time.Time) (Cluster, 
 		if what == "release" {
 			apply = Cluster.Released
 		}
-		c = apply(c, id, result == "ok", map[string]string{"held": "monthly-0 has it"}[result], now)
+		c = apply(c, id, map[string]ClaimResult{"ok": {OK: true}, "held": {Held: true, Reason: "monthly-0 has it"}, "lost": {Reason: "no way to Consul"}}[result], now)
 	case what == "watch":
 		r := watchResult(c, result)
 		r.ID = wanted(t, c, now, DoWatch).ID
@@ -300,7 +381,7 @@ func playCluster(t *testing.T, c Cluster, word string, now time.Time) (Cluster, 
 		}
 	case prefixed && kind == "late":
 		before := fmt.Sprint(c)
-		after := c.Claim(rest, true, "", now)
+		after := c.Claim(rest, ClaimResult{OK: true}, now)
 		if told {
 			after = c.Ended(MemberEnd{Host: rest, Mode: ModePatch, Try: 1, Outcome: Outcome(result)}, now)
 		}
@@ -340,7 +421,9 @@ func playSlot(t *testing.T, c Cluster, host, result string, now time.Time) (Clus
 	case "":
 		return c, now
 	case "taken":
-		return c.NotStarted(host, "another works on "+host, now), now
+		return c.NotStarted(host, ClaimResult{Held: true, Reason: "another works on " + host}, now), now
+	case "unstarted":
+		return c.NotStarted(host, ClaimResult{Reason: "no way to start " + host}, now), now
 	case "manifestless":
 		e.Outcome, e.Manifest = Patched, ""
 	case BackedOut, Returned, Skipped, Quarantined, Lost:
@@ -389,6 +472,10 @@ func say(t *testing.T, c Cluster, word string, now time.Time) Cluster {
 		return c.Hold(m)
 	case "resume":
 		return c.Resume(m, now)
+	case "skip":
+		return c.Skip(m, now)
+	case "extend":
+		return c.Extend(forHalfADay(m), now)
 	case "abort":
 		return c.Abort(m, now)
 	}
@@ -410,6 +497,11 @@ func message(word string) (string, Message) {
 	return word, m
 }
 
+func forHalfADay(m Message) Message {
+	m.For = "12h"
+	return m
+}
+
 func may(c Cluster, word string, m Message) error {
 	switch word {
 	case "approve":
@@ -418,6 +510,10 @@ func may(c Cluster, word string, m Message) error {
 		return c.MayReject(m)
 	case "backout":
 		return c.MayBackout(m)
+	case "skip":
+		return c.MaySkip(m)
+	case "extend":
+		return c.MayExtend(forHalfADay(m))
 	}
 	return m.Check()
 }
@@ -451,6 +547,8 @@ func standingCluster(c Cluster, now time.Time) string {
 		return d.Reason
 	}
 	switch {
+	case c.Held:
+		return "holds " + c.StuckFor()
 	case c.Outcome != "":
 		return "ended " + d.Reason
 	case c.Phase == PhaseSettle:
@@ -461,8 +559,6 @@ func standingCluster(c Cluster, now time.Time) string {
 		return "gate " + strconv.Itoa(c.SoakNo)
 	case c.Phase == PhaseHold:
 		return "held: " + c.HoldFor
-	case strings.HasPrefix(d.Reason, "waiting"):
-		return strings.Replace(d.Reason, "waiting", "waits", 1)
 	}
 	for _, a := range d.Start {
 		switch a.Do {
@@ -478,7 +574,55 @@ func standingCluster(c Cluster, now time.Time) string {
 			return "next claim"
 		}
 	}
-	return d.Reason
+	return strings.Replace(d.Reason, "waiting", "waits", 1)
+}
+
+// What is asked for again and again must not look like news each time it is: people watch the reason, and each report is a signal.
+func TestTroubleReadsTheSameWhileItLasts(t *testing.T) {
+	t.Parallel()
+	c, now := newCluster(3, 2, patient), epoch
+	for _, word := range strings.Fields(unroll("claim=lost*31")) {
+		c, now = playCluster(t, c, word, now)
+	}
+	want := "holding before claim: no way to Consul (since " + stamp(epoch) + ")"
+	report := Report{Name: "web", Phase: PhaseHold, Reason: "before claim: no way to Consul", Total: 3}
+	for range 3 {
+		for _, at := range []time.Time{now, c.NextAsk} { // waiting, and asked for again
+			if got := c.Next(at).Reason; got != want || c.Report() != report {
+				t.Errorf("Next says %q and Report %+v, want %q and %+v", got, c.Report(), want, report)
+			}
+		}
+		c, now = playCluster(t, c, "claim=lost", now)
+	}
+	campaign := Campaign{Instance: "monthly-1", Parallel: 1, Stages: []string{"production"}, Clusters: []Ref{{Name: "web"}}}.Started("web")
+	if campaign = campaign.Reported(c.Report(), now); !campaign.Held() {
+		t.Errorf("the campaign is not held: %+v", campaign)
+	}
+	c, now = playCluster(t, c, "claim=ok", now)
+	if campaign = campaign.Reported(c.Report(), now); campaign.Held() {
+		t.Errorf("the campaign is still held: %+v", campaign)
+	}
+	for _, word := range strings.Fields(unroll("web-1=unstarted*31 web-1")) {
+		c, now = playCluster(t, c, word, now)
+	}
+	if r := c.Report(); r.Phase != PhaseHold || r.Reason != "before patch: no way to start web-1" {
+		t.Errorf("while web-1 is tried again, Report = %+v", r)
+	}
+	if r := c.Confirmed("web-1", "run-1").Report(); r.Phase != PhaseRoll {
+		t.Errorf("once web-1 has started, Report = %+v", r)
+	}
+}
+
+// A person who holds the cluster is asked to resume it, not to look for trouble that may be over.
+func TestTroubleBehindAnOperatorsHold(t *testing.T) {
+	t.Parallel()
+	c, now := newCluster(3, 2, patient), epoch
+	for _, word := range strings.Fields(unroll("claim=ok web-1=unstarted*31 hold")) {
+		c, now = playCluster(t, c, word, now)
+	}
+	if r := c.Report(); r.Phase != PhaseHold || r.Reason != "because (jane)" || c.Next(now).Reason != "held: because (jane)" {
+		t.Errorf("Report = %+v, Next = %+v", r, c.Next(now))
+	}
 }
 
 func TestClusterKeepsWhatItsMembersTold(t *testing.T) {
@@ -567,6 +711,7 @@ func TestMayBeOut(t *testing.T) {
 		{"and the third may not", []Redundancy{{Cluster: "web", Size: 5, MaxOut: 2, MinHealthy: 3, PeersIn: 2}}, `cluster "web": 3 of 5 members would be out, at most 2 may`},
 		{"25 % of ten are two", []Redundancy{{Cluster: "web", Size: 10, MaxOut: percent(10, 25), MinHealthy: 8, PeersIn: 8}}, ""},
 		{"and not three", []Redundancy{{Cluster: "web", Size: 10, MaxOut: percent(10, 25), MinHealthy: 1, PeersIn: 7}}, `cluster "web": 3 of 10 members would be out, at most 2 may`},
+		{"one peer is one peer", []Redundancy{{Cluster: "web", Size: 3, MaxOut: 2, MinHealthy: 2, PeersIn: 1}}, `cluster "web": 1 peer would be left in service, at least 2 must`},
 		{"min_healthy may ask for more than the budget", []Redundancy{{Cluster: "web", Size: 5, MaxOut: 2, MinHealthy: 4, PeersIn: 3}}, `cluster "web": 3 peers would be left in service, at least 4 must`},
 		{"a member that is not registered is out", []Redundancy{{Cluster: "web", Size: 4, MaxOut: 1, MinHealthy: 2, PeersIn: 2, PeersOut: "web-4"}}, `cluster "web": 2 of 4 members would be out, at most 1 may (out already: web-4)`},
 		{"every cluster of the host must agree", append(append([]Redundancy{}, peersIn...), Redundancy{Cluster: "cache", Size: 2, MaxOut: 1, MinHealthy: 1}), `cluster "cache": 2 of 2 members would be out, at most 1 may`},

@@ -12,6 +12,7 @@ type Mode string
 const (
 	ModePatch   Mode = "patch"
 	ModeBackout Mode = "backout" // bring a member that was patched and undrained back to its ledger
+	ModeReturn  Mode = "return"  // check a member in quarantine and put it back into service
 )
 
 // Outcome is how a member's workflow ended. In each of them but quarantined the member is in service.
@@ -82,6 +83,7 @@ type Member struct {
 	Theirs   bool `json:"theirs,omitempty"`   // its drain met somebody else's maintenance
 	Again    bool `json:"again,omitempty"`    // after the undrain, ask the gate again: peers had fallen below their floor
 	Abort    bool `json:"abort,omitempty"`
+	TakenUp  bool `json:"taken_up,omitempty"` // its workflow was ended from outside, and this one goes on for it
 
 	Changes  int    `json:"changes,omitempty"` // packages in the transaction
 	Why      string `json:"why,omitempty"`     // the first cause of a failure, kept for the end
@@ -92,7 +94,9 @@ type Member struct {
 	WaitSince time.Time `json:"wait_since,omitzero"`
 	WaitFor   string    `json:"wait_for,omitempty"`
 	Held      bool      `json:"held,omitempty"`
+	Frozen    bool      `json:"frozen,omitempty"` // what is waited for is the end of a freeze
 	NextAsk   time.Time `json:"next_ask,omitzero"`
+	GateUntil time.Time `json:"gate_until,omitzero"` // until then what the gate said counts for the step that it was asked for
 
 	Outcome Outcome `json:"outcome,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
@@ -115,6 +119,13 @@ type MemberResult struct {
 	Interrupted bool `json:"interrupted,omitempty"`
 	// Leftover: connections outlived the drain's time-out (drain).
 	Leftover bool `json:"leftover,omitempty"`
+	// AskAgain: the gate is asked at once. Peers fell while the step waited, and it ended early for them (drain); or it was not begun
+	// while the gate's word was new, and never will be under this run (patch, reboot).
+	AskAgain bool `json:"ask_again,omitempty"`
+	// Frozen: why the whole estate is frozen, or empty (gate).
+	Frozen string `json:"frozen,omitempty"`
+	// Undrained: our maintenance does not stand on the member; as it is before its drain (gate).
+	Undrained bool `json:"undrained,omitempty"`
 	// Peers is what the servers say of the clusters the host belongs to (gate).
 	Peers []Redundancy `json:"peers,omitempty"`
 }
@@ -124,6 +135,9 @@ func NewMember(instance, cluster, host string, mode Mode, canary bool, p MemberP
 	m := Member{Instance: instance, Cluster: cluster, Host: host, Mode: mode, Canary: canary, Policy: p, Step: StepInspect, Attempt: 1, Work: StepPatch}
 	if mode == ModeBackout {
 		m.Work, m.Touched, m.Applied, m.Failed = StepBackout, true, true, true
+	}
+	if mode == ModeReturn {
+		m.Step, m.Drained, m.Proven = StepCheck, true, true // drained or not: the undrain is owed
 	}
 	return m
 }
@@ -143,7 +157,7 @@ func (m Member) Next(now time.Time) Decision {
 		d.WakeAt, d.Reason = m.NextAsk, m.waiting()
 		return d
 	}
-	d.Start = append(d.Start, Action{ID: string(m.Step) + "." + strconv.Itoa(m.Asked), Do: m.Step, Host: m.Host, Attempt: m.Attempt, Mode: m.Mode, Canary: m.Canary})
+	d.Start = append(d.Start, Action{ID: string(m.Step) + "." + strconv.Itoa(m.Asked), Do: m.Step, Host: m.Host, Attempt: m.Attempt, Mode: m.Mode, Canary: m.Canary, Gated: m.gated(), Attach: m.gated() && now.After(m.GateUntil)})
 	d.Reason = m.doing()
 	return d
 }
@@ -227,9 +241,20 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 		return m
 	}
 	m.Asked++
+	m.GateUntil = time.Time{}
+	if m.Mode == ModeReturn && r.Verdict != Pass {
+		return m.end(Quarantined, r.Reason) // its record stands: a person says it again, or something else
+	}
 	if r.Verdict != Pass && r.Verdict != Fail {
-		if m.Step == StepDrain && m.Abort && !m.Touched {
+		switch {
+		case m.Step == StepDrain && m.Abort && !m.Touched:
 			return m.giveUp("aborted")
+		case m.Step == StepDrain && r.AskAgain && m.Abort && m.sound():
+			return m.callOff()
+		case m.Step == StepDrain && r.AskAgain:
+			return m.turn(StepGate) // it is out, and every second counts: the gate's own look turns it round
+		case m.gated() && r.AskAgain:
+			return m.notBegun()
 		}
 		return m.wait(r.Reason, now).drainAgain()
 	}
@@ -239,7 +264,7 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 	case StepFetch:
 		return m.fetched(r)
 	case StepGate:
-		return m.gated(r, now)
+		return m.asked(r, now)
 	case StepDrain:
 		return m.drained(r, now)
 	case StepPatch:
@@ -290,8 +315,24 @@ func (m Member) fetched(r MemberResult) Member {
 	return m.to(StepGate)
 }
 
-// gated answers P1 and P2 from what the servers say right now.
-func (m Member) gated(r MemberResult, now time.Time) Member {
+// gated says that the step begins on the gate's word only. A repair does not: the packages are half way already.
+func (m Member) gated() bool {
+	return m.Step == StepPatch && m.Attempt == 1 || m.Step == StepReboot
+}
+
+// notBegun has the gate asked again: its word was used up before the step began, and now it never will under that run.
+func (m Member) notBegun() Member {
+	if m.Step == StepPatch {
+		m.Touched = false
+		if m.Abort {
+			return m.giveUp("aborted")
+		}
+	}
+	return m.turn(StepGate)
+}
+
+// asked answers P1 and P2 from what the servers say right now.
+func (m Member) asked(r MemberResult, now time.Time) Member {
 	if m.Abort && !m.Touched {
 		return m.giveUp("aborted")
 	}
@@ -299,11 +340,19 @@ func (m Member) gated(r MemberResult, now time.Time) Member {
 	if r.Verdict == Fail {
 		may, why = false, r.Reason
 	}
+	if r.Frozen != "" {
+		may, why = false, r.Frozen
+	}
+	if r.Undrained {
+		m.Proven = false // somebody may have taken the drain away: it is made and proven again before anything is done
+	}
 	switch {
 	case !may && m.Drained && !m.Served:
 		// Peers fell below their floor while this one is out: if it can serve, it goes back at once, unasked.
 		m.Again = true
 		return m.turn(StepCheck)
+	case r.Frozen != "":
+		return m.thaw(why, now)
 	case !may:
 		return m.wait(why, now)
 	case !m.Drained:
@@ -312,10 +361,14 @@ func (m Member) gated(r MemberResult, now time.Time) Member {
 	case !m.Proven:
 		return m.turn(StepDrain)
 	}
-	return m.begin(m.Work)
+	return m.begin(m.Work, now)
 }
 
-func (m Member) begin(work Step) Member {
+// gateCounts is how long something may begin on what the gate said.
+const gateCounts = 30 * time.Second
+
+func (m Member) begin(work Step, now time.Time) Member {
+	m.GateUntil = now.Add(gateCounts)
 	switch work {
 	case StepPatch:
 		m.Touched = true
@@ -432,7 +485,7 @@ func (m Member) checked(r MemberResult, now time.Time) Member {
 		return m.quarantine("backed out, but its checks do not pass: " + r.Reason)
 	case m.Again && m.Failed:
 		m.Again = false
-		return m.begin(m.Work) // it cannot serve as it is, so the way back takes nothing from the peers
+		return m.begin(m.Work, now) // it cannot serve as it is, so the way back takes nothing from the peers
 	}
 	return m.fail(r.Reason)
 }
@@ -502,13 +555,22 @@ func (m Member) giveUp(why string) Member {
 	return m.end(Returned, m.Why)
 }
 
+// thaw waits for the end of a freeze, however long: a person said so, and another ends it.
+func (m Member) thaw(why string, now time.Time) Member {
+	if !m.Frozen {
+		m.WaitSince, m.Frozen, m.Held = now, true, false
+	}
+	m.WaitFor, m.NextAsk = why, now.Add(m.Policy.RetryEvery)
+	return m
+}
+
 // wait looks again after RetryEvery. After WaitMax comes the safest exit, and where there is none a hold, and a person is told.
 func (m Member) wait(why string, now time.Time) Member {
 	if why == "" {
 		why = "no reason was given"
 	}
-	if m.WaitSince.IsZero() {
-		m.WaitSince = now
+	if m.WaitSince.IsZero() || m.Frozen {
+		m.WaitSince, m.Frozen = now, false
 	}
 	m.WaitFor, m.NextAsk = why, now.Add(m.Policy.RetryEvery)
 	if !m.Held && now.Sub(m.WaitSince) < m.Policy.WaitMax {
@@ -545,7 +607,7 @@ func (m Member) exit(why string) (Member, bool) {
 
 // to moves on to another step; a wait is over.
 func (m Member) to(s Step) Member {
-	m.WaitFor, m.WaitSince, m.Held = "", time.Time{}, false
+	m.WaitFor, m.WaitSince, m.Held, m.Frozen = "", time.Time{}, false, false
 	return m.turn(s)
 }
 

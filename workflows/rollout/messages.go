@@ -14,6 +14,8 @@ type Message struct {
 	Reason string `json:"reason"`
 	// Soak is the number of the soak that is meant; 0 means the one whose gate is open.
 	Soak int `json:"soak,omitempty"`
+	// For is how much longer a soak lasts, with its unit: 90m, 12h, 2d (extend).
+	For string `json:"for,omitempty"`
 }
 
 // Check says what is missing in a message.
@@ -109,15 +111,17 @@ func (c Cluster) Resume(m Message, now time.Time) Cluster {
 	if c.Phase != PhaseHold {
 		return c
 	}
-	c.HoldFor = ""
+	c.HoldFor, c.StopCampaign = "", ""
 	if c.BackoutFor != "" {
 		return c.to(PhaseRoll, now).border(now)
 	}
 	c.Members = append([]Slot(nil), c.Members...)
 	for i := range c.Members {
-		switch c.Members[i].Outcome {
+		switch m := &c.Members[i]; m.Outcome {
 		case BackedOut, Returned, Skipped:
-			c.Members[i].Outcome, c.Members[i].Reason = "", ""
+			if !m.Left {
+				m.Outcome, m.Reason = "", ""
+			}
 		}
 	}
 	return c.to(PhaseRoll, now).border(now)

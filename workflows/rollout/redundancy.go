@@ -29,7 +29,7 @@ func MayBeOut(clusters []Redundancy) (may bool, why string) {
 			return false, fmt.Sprintf("cluster %q: %d of %d members would be out, at most %d may%s", c.Cluster, out, c.Size, most, named(c.PeersOut))
 		}
 		if c.PeersIn < c.MinHealthy && !c.Accepted {
-			return false, fmt.Sprintf("cluster %q: %d peers would be left in service, at least %d must%s", c.Cluster, c.PeersIn, c.MinHealthy, named(c.PeersOut))
+			return false, fmt.Sprintf("cluster %q: %d%s would be left in service, at least %d must%s", c.Cluster, c.PeersIn, one(c.PeersIn, " peer", " peers"), c.MinHealthy, named(c.PeersOut))
 		}
 	}
 	return true, ""

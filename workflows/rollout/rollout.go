@@ -54,6 +54,9 @@ type Action struct {
 	Name string `json:"name,omitempty"`
 	// Attempt counts runs of a script on a host: it grows only after a recorded interruption (P6).
 	Attempt int `json:"attempt,omitempty"`
+	// Gated: it begins on the gate's word only, while that is new. Attach: that word is used up, and nothing begins.
+	Gated  bool `json:"gated,omitempty"`
+	Attach bool `json:"attach,omitempty"`
 	// Mode is what a DoMember action is for.
 	Mode Mode `json:"mode,omitempty"`
 	// Canary marks the member whose versions become the cluster's manifest.

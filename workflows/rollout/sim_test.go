@@ -58,9 +58,10 @@ func TestSimulation(t *testing.T) {
 	// A simulator that never reaches the rare paths proves nothing about them.
 	for _, what := range strings.Split("campaign done,campaign halted,campaign aborted,cluster done,cluster halted,cluster aborted,member patched,"+
 		"member unchanged,member backed-out,member returned,member skipped,member quarantined,told hold,told fail,told backout,told quarantine,told gate,"+
-		"told halted,told done,reboot,backout,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
-		"undrain met somebody else,peers fell while it was out,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
-		"quarantined while it serves,backed out while soaking,three waves,shared host,resumed a failure,late watch,crash,still waiting for a person", ",") {
+		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
+		"undrain met somebody else,peers fell while it was out,peers fell in its drain,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
+		"quarantined while it serves,left by policy,skipped a failure,soak extended,campaign stopped,backed out while soaking,three waves,shared host,resumed a failure,late watch,crash,still waiting for a person,"+
+		"held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -168,6 +169,8 @@ func (w *world) campaign(i int) {
 	if w.chance(0.7) {
 		r.cluster.Settle = 10 * time.Minute
 	}
+	r.cluster.OnFailure = []OnFailure{"", FailStopCluster, FailSkipMember, FailStopCampaign, FailBackoutCluster}[w.rng.IntN(5)]
+	r.cluster.Retries = max(0, w.rng.IntN(5)-2)
 	r.member = MemberPolicy{
 		Reboot: []string{RebootAlways, RebootIfNeeded, RebootNever}[w.rng.IntN(3)], Unattended: unattended, WaitMax: 30 * time.Minute,
 		RetryEvery: 5 * time.Minute, Leftover: []string{"hold", LeftoverUndrain, LeftoverProceed}[w.rng.IntN(3)],
@@ -260,7 +263,7 @@ func (w *world) waitsForPeople() {
 		for _, c := range r.ordered() {
 			switch {
 			case c.over:
-			case c.c.Phase == PhaseGate && w.told["gate "+c.name()] == 0, (c.c.Phase == PhaseHold || c.c.Doubted) && w.told["hold "+c.name()] == 0:
+			case c.c.Phase == PhaseGate && w.told["gate "+c.name()] == 0, c.waitsForAPerson() && w.told["hold "+c.name()] == 0:
 				w.broken("nobody was told what %s waits for", c.name())
 			}
 		}
@@ -274,7 +277,7 @@ func (w *world) waitsForPeople() {
 	}
 	for _, r := range w.runs {
 		for _, c := range r.ordered() {
-			stuck = stuck && (c.over || c.c.Phase != PhaseGate && c.c.Phase != PhaseHold && !c.c.Doubted)
+			stuck = stuck && (c.over || c.c.Phase != PhaseGate && !c.waitsForAPerson())
 		}
 	}
 	if stuck {
@@ -318,7 +321,7 @@ func (w *world) judge() {
 func (w *world) calmDown() {
 	w.calm = true
 	w.logf("all is calm")
-	w.blind = w.now
+	w.blind, w.mute, w.idle = w.now, w.now, w.now
 	for _, h := range w.hosts {
 		h.foreign, h.sickUntil = false, w.now
 		if h.downUntil.After(w.now) {
@@ -333,7 +336,7 @@ func (w *world) somethingHappens() {
 	}
 	h := w.hosts[w.rng.IntN(len(w.hosts))]
 	lasts := w.between(time.Minute, 3*time.Hour)
-	switch what := w.rng.IntN(10); {
+	switch what := w.rng.IntN(12); {
 	case what < 3:
 		h.downUntil = w.now.Add(lasts)
 		w.logf("%s goes down for %s", h.name, lasts)
@@ -351,6 +354,12 @@ func (w *world) somethingHappens() {
 		w.logf("the servers cannot be read for %s", lasts/3)
 	case what < 9:
 		w.publish()
+	case what < 10:
+		w.mute = w.now.Add(lasts)
+		w.logf("nobody answers to a claim for %s", lasts)
+	case what < 11:
+		w.idle = w.now.Add(lasts)
+		w.logf("no member can be started for %s", lasts)
 	default:
 		if w.kind == troubled {
 			w.somebodySays()
@@ -393,7 +402,7 @@ func (w *world) somebodySays() {
 	if r.over {
 		return
 	}
-	words := []string{"approve", "reject", "backout", "hold", "resume", "resume", "abort"}
+	words := []string{"approve", "reject", "backout", "hold", "resume", "resume", "abort", "extend", "skip"}
 	word := words[w.rng.IntN(len(words))]
 	if word == "abort" && w.chance(0.6) {
 		word = "hold"
@@ -422,11 +431,11 @@ func (w *world) peopleCome() {
 			case c.c.Phase == PhaseGate:
 				c.hear("approve")
 			case !w.calm:
-			case c.c.Paused != "":
+			case c.c.Paused != "" && c.c.Phase != PhaseHold:
 				c.hear("resume")
 			case c.c.Phase == PhaseHold && c.answers < 3:
 				c.answers++
-				c.hear([]string{"resume", "resume", "backout", "abort"}[w.rng.IntN(4)])
+				c.hear([]string{"resume", "resume", "backout", "abort", "skip"}[w.rng.IntN(5)])
 			case c.c.Phase == PhaseHold, c.holds():
 				c.hear("abort")
 			case c.c.Doubted:
@@ -466,8 +475,15 @@ type clusterRun struct {
 	failed     string          // why nobody else may be touched
 	suspect    bool            // a fail that could be compared with nobody; a pass clears it
 	aborted    bool            // a person said so
+	fails      map[string]int  // ends of a host's workflow without a patch
+	longer     time.Duration   // what people added to the soak
 	unforgiven map[string]bool // hosts that ended badly, and nobody has said go on
+	stuck      time.Time       // since when what it asks for is in trouble
+	stuckIn    Phase
 }
+
+// waitsForAPerson says that somebody must have been told.
+func (c *clusterRun) waitsForAPerson() bool { return c.c.Phase == PhaseHold || c.c.Doubted || c.c.Held }
 
 func (c *clusterRun) name() string { return c.camp.c.Instance + "/" + c.spec.name }
 
@@ -544,40 +560,75 @@ func (c *clusterRun) claim(a Action) {
 	c.interrupt()
 	me := c.camp.c.Instance
 	c.launch(c.flights, a.ID, c.between(time.Second, 20*time.Second), func() {
-		ok, why := true, ""
-		for _, name := range append([]string{c.spec.name}, c.spec.shares...) {
+		names, taken := append([]string{c.spec.name}, c.spec.shares...), ""
+		for _, name := range names {
 			if owner := c.claims[name]; owner != "" && owner != me {
-				ok, why = false, name+" is claimed by "+owner
+				taken = name + " is claimed by " + owner
 			}
 		}
-		switch lost := c.trouble(0.2); {
-		case lost && c.chance(0.5):
-			ok, why = false, "unreachable"
-		case a.Do == DoRelease:
-			for _, name := range append([]string{c.spec.name}, c.spec.shares...) {
+		lost := c.now.Before(c.mute) || c.trouble(0.2)
+		switch release := a.Do == DoRelease; {
+		case lost && c.chance(0.5): // it was not even heard
+		case release:
+			for _, name := range names {
 				if c.claims[name] == me {
 					delete(c.claims, name)
 				}
 			}
-			ok = !lost // done, but the answer was lost
-		default:
-			if ok {
-				for _, name := range append([]string{c.spec.name}, c.spec.shares...) {
-					c.claims[name] = me
-				}
-			} else {
-				c.seen["claim waited"]++
+		case taken == "":
+			for _, name := range names {
+				c.claims[name] = me
 			}
-			ok = ok && !lost
+		default:
+			c.seen["claim waited"]++
 		}
-		c.logf("%s %s: %t %s", c.name(), a.ID, ok, why)
+		r := ClaimResult{OK: a.Do == DoRelease || taken == "", Held: a.Do == DoClaim && taken != "", Reason: taken}
+		if lost {
+			r = ClaimResult{Reason: "unreachable"}
+		}
+		c.logf("%s %s: %+v", c.name(), a.ID, r)
+		before := c.c
 		if a.Do == DoRelease {
-			c.c = c.c.Released(a.ID, ok, why, c.now)
+			c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Released(a.ID, r, c.now) })
 		} else {
-			c.c = c.c.Claim(a.ID, ok, why, c.now)
+			c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Claim(a.ID, r, c.now) })
 		}
+		c.troubled(before, r)
 		c.step()
 	})
+}
+
+// troubled holds what trouble comes to against books of its own: it is told once, when it lasts too long and not before, and what
+// another instance has is no trouble.
+func (c *clusterRun) troubled(before Cluster, r ClaimResult) {
+	switch {
+	case r.OK || r.Held:
+		c.stuck = time.Time{}
+	case c.stuck.IsZero() || c.stuckIn != before.Phase:
+		c.stuck, c.stuckIn = c.now, before.Phase
+	}
+	late := !c.stuck.IsZero() && c.now.Sub(c.stuck) >= c.c.Policy.WaitMax && before.Suspect == ""
+	gives := c.c.Policy.Unattended && (before.Phase == PhaseClaim || before.Phase == PhaseRoll)
+	if gave := strings.HasPrefix(c.c.Reason, "gave up after") && before.Ending == ""; gave != (late && gives && before.AbortFor == "" && before.BackoutFor == "") {
+		c.broken("%s, in trouble in %s since %s, ends it: %t", c.name(), before.Phase, c.stuck, gave)
+	} else if gave {
+		c.seen["gave up in "+string(before.Phase)]++
+	}
+	if c.c.Phase != before.Phase {
+		return
+	}
+	if told := c.c.Outbox.Last > before.Outbox.Last; late != c.c.Held || told != (late && !before.Held) {
+		c.broken("%s, in trouble in %s since %s: held %t, told %t", c.name(), before.Phase, c.stuck, c.c.Held, told)
+	}
+	if c.c.Held {
+		c.seen["held in "+string(c.c.Phase)]++
+		if c.c.Report().Phase != PhaseHold {
+			c.broken("%s is held, and reports %+v", c.name(), c.c.Report())
+		}
+	}
+	if before.Held && !c.c.Held {
+		c.seen["went on by itself"]++
+	}
 }
 
 // start records a member's start, then makes it.
@@ -612,32 +663,48 @@ func (c *clusterRun) slotOf(host string) Slot {
 // begin starts the workflow of a slot that is recorded as running, unless it exists.
 func (c *clusterRun) begin(s Slot) {
 	c.launch(c.flights, fmt.Sprintf("start.%s.%d", s.Host, s.Tries), c.between(time.Second, 5*time.Second), func() {
-		if other := c.at[s.Host]; other != nil || c.trouble(0.05) {
+		var r ClaimResult
+		switch {
+		case c.at[s.Host] != nil || c.trouble(0.05):
 			c.seen["host taken"]++
-			c.logf("%s cannot start %s: its id is taken", c.name(), s.Host)
-			c.c = c.c.NotStarted(s.Host, "another instance works on "+s.Host, c.now)
-			c.step()
+			r = ClaimResult{Held: true, Reason: "another instance works on " + s.Host}
+		case c.now.Before(c.idle):
+			r = ClaimResult{Reason: "the workflow of " + s.Host + " cannot be started"}
+		default:
+			c.run(s)
 			return
 		}
-		r := &memberRun{
-			world: c.world, cl: c, try: s.Tries, serves: true, flights: flights{}, runNo: map[Step]int{}, inUse: map[Step]bool{}, cuts: map[Step]int{},
-			m: NewMember(c.camp.c.Instance, c.spec.name, s.Host, s.Mode, s.Canary, c.camp.member),
-		}
-		for _, h := range c.spec.members {
-			if h.name == s.Host {
-				r.h = h
-			}
-		}
-		r.from = r.h.version
-		if s.Mode == ModePatch {
-			r.manifest, _ = strconv.Atoi(c.c.Manifest)
-		} else if _, err := fmt.Sscanf(s.Changes, "%d>%d", &r.from, &r.to); err != nil {
-			c.broken("%s backs %s out and does not know to what: %q", c.name(), s.Host, s.Changes)
-		}
-		c.members = append(c.members, r)
-		c.at[s.Host] = r
-		r.step()
+		c.logf("%s cannot start %s: %+v", c.name(), s.Host, r)
+		before := c.c
+		c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.NotStarted(s.Host, r, c.now) })
+		c.troubled(before, r)
+		c.step()
 	})
+}
+
+// run is the workflow of a slot, which was started.
+func (c *clusterRun) run(s Slot) {
+	r := &memberRun{
+		world: c.world, cl: c, try: s.Tries, serves: true, flights: flights{}, runNo: map[Step]int{}, inUse: map[Step]bool{}, cuts: map[Step]int{},
+		m: NewMember(c.camp.c.Instance, c.spec.name, s.Host, s.Mode, s.Canary, c.camp.member),
+	}
+	for _, h := range c.spec.members {
+		if h.name == s.Host {
+			r.h = h
+		}
+	}
+	r.from = r.h.version
+	if s.Mode == ModePatch {
+		r.manifest, _ = strconv.Atoi(c.c.Manifest)
+	} else if _, err := fmt.Sscanf(s.Changes, "%d>%d", &r.from, &r.to); err != nil {
+		c.broken("%s backs %s out and does not know to what: %q", c.name(), s.Host, s.Changes)
+	}
+	c.members = append(c.members, r)
+	c.at[s.Host] = r
+	before := c.c
+	c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Confirmed(s.Host, r.name()) })
+	c.troubled(before, ClaimResult{OK: true})
+	r.step()
 }
 
 // mayTouch is P3, asked when a member that is to be patched is drained.
@@ -686,6 +753,9 @@ func (c *clusterRun) gets(r *memberRun) {
 func (c *clusterRun) ended(r *memberRun) {
 	delete(c.unforgiven, r.h.name)
 	c.last[r.h.name] = r.m.Outcome
+	if r.m.Mode == ModePatch && r.m.Outcome != Patched && r.m.Outcome != Unchanged {
+		c.fails[r.h.name]++
+	}
 	if c.suspect && r.m.Outcome != Patched && !c.aborted {
 		c.suspect, c.failed = false, "a failed soak"
 	}
@@ -701,7 +771,12 @@ func (c *clusterRun) ended(r *memberRun) {
 		if c.first == nil {
 			c.first, c.firstAt = r, c.now
 		}
-	case r.m.Outcome != Unchanged:
+	case r.m.Outcome == Unchanged:
+	case c.undoes(r):
+		c.failed = "a member that failed"
+	case c.c.Policy.OnFailure == FailSkipMember && c.first != nil && r.m.Outcome.Safe():
+		c.seen["left by policy"]++
+	default:
 		c.unforgiven[r.h.name] = true
 	}
 }
@@ -773,7 +848,7 @@ func (c *clusterRun) heard(v Verdict) {
 		c.suspect = false
 		c.streak++
 		if c.streak == c.c.Policy.SoakPasses {
-			c.passesFrom = c.firstAt.Add(c.c.Policy.Soak)
+			c.passesFrom = c.firstAt.Add(c.c.Policy.Soak + c.longer)
 			if c.passesFrom.Before(c.now) {
 				c.passesFrom = c.now
 			}
@@ -796,7 +871,7 @@ func (c *clusterRun) heard(v Verdict) {
 
 // alone says that nobody is left to compare with: the only member that is not patched is the one on its way.
 func (c *clusterRun) alone() bool {
-	on := false
+	on := c.unheard()
 	for _, r := range c.members {
 		on = on || !r.over
 	}
@@ -806,6 +881,16 @@ func (c *clusterRun) alone() bool {
 		}
 	}
 	return on
+}
+
+// unheard says that a member was patched, and its report is still on its way to the cluster.
+func (c *clusterRun) unheard() bool {
+	for _, s := range c.c.Members {
+		if s.Running && s.Mode == ModePatch && !c.working(s.Host) && c.last[s.Host] == Patched {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *clusterRun) working(host string) bool {
@@ -854,6 +939,17 @@ func (c *clusterRun) hear(word string) {
 		c.c = before.Backout(m, word, c.now)
 	case "hold":
 		c.c = before.Hold(m)
+	case "skip":
+		c.seen["skipped a failure"]++
+		clear(c.unforgiven)
+		c.c = before.Skip(m, c.now)
+	case "extend":
+		c.seen["soak extended"]++
+		c.c = before.Extend(forHalfADay(m), c.now)
+		if c.c.SoakNo == 1 {
+			c.longer = c.c.SoakEnds.Sub(c.firstAt.Add(c.c.Policy.Soak))
+			c.passed, c.streak, c.passesFrom = false, 0, time.Time{}
+		}
 	case "resume":
 		if c.c.Phase == PhaseHold {
 			c.seen["resumed a failure"]++
@@ -861,7 +957,7 @@ func (c *clusterRun) hear(word string) {
 		}
 		c.c = before.Resume(m, c.now)
 	case "abort":
-		c.aborted = c.c.Phase != PhaseRelease
+		c.aborted = c.aborted || c.c.Phase != PhaseRelease
 		c.c = before.Abort(m, c.now)
 		for _, r := range c.members {
 			if !r.over {
@@ -907,7 +1003,9 @@ func (c *clusterRun) finish() {
 	for _, h := range c.spec.members {
 		switch o := c.last[h.name]; {
 		case c.c.Outcome == ClusterDone && o != Patched && o != Unchanged:
-			c.broken("%s is done, but %s is %q", c.name(), h.name, o)
+			if !c.left(h.name) {
+				c.broken("%s is done, but %s is %q", c.name(), h.name, o)
+			}
 		case c.failed != "" && !c.aborted && o == Patched:
 			c.broken("%s ends %s after %s, and %s stays patched", c.name(), c.c.Outcome, c.failed, h.name)
 		}
@@ -1033,7 +1131,7 @@ func (r *campaignRun) begin(name string) {
 			if s.name != name {
 				continue
 			}
-			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}}
+			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}}
 			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
 			if s.accepted {
 				c.c.Accepted = "there is no other"
@@ -1055,7 +1153,15 @@ func (r *campaignRun) begin(name string) {
 
 func (r *campaignRun) hears(rep Report) {
 	if !r.over {
+		stopped, aborted := r.c.Stopped, r.c.AbortFor
 		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Reported(rep, r.now) })
+		switch {
+		case r.c.AbortFor != aborted:
+			r.pass("abort")
+		case r.c.Stopped != stopped:
+			r.seen["campaign stopped"]++
+			r.pass("hold")
+		}
 		r.step()
 	}
 }
@@ -1075,10 +1181,14 @@ func (r *campaignRun) hear(word string) {
 	default:
 		return
 	}
+	r.pass(word)
+	r.step()
+}
+
+func (r *campaignRun) pass(word string) {
 	for _, c := range r.ordered() {
 		r.after(r.between(0, time.Minute), func() { c.hear(word) })
 	}
-	r.step()
 }
 
 func (r *campaignRun) finish() {
@@ -1127,4 +1237,27 @@ func TestSeedPlaysTheSameTwice(t *testing.T) {
 			t.Fatalf("seed %d: %d lines, then %d", seed, len(first), len(second))
 		}
 	}
+}
+
+// undoes says that the policy brings the patched members back for this one.
+func (c *clusterRun) undoes(r *memberRun) bool {
+	if c.c.Policy.OnFailure != FailBackoutCluster || c.aborted || !r.m.Outcome.Safe() || c.fails[r.h.name] <= c.c.Policy.Retries {
+		return false
+	}
+	for _, o := range c.last {
+		if o == Patched {
+			return true
+		}
+	}
+	return false
+}
+
+// left says that a member was left as it is, by policy or on a person's word.
+func (c *clusterRun) left(host string) bool {
+	for _, s := range c.c.Members {
+		if s.Host == host {
+			return s.Left
+		}
+	}
+	return false
 }

@@ -22,6 +22,8 @@ type world struct {
 	kind     simKind
 	calm     bool // nothing goes wrong any more
 	blind    time.Time
+	mute     time.Time // until then nobody answers to a claim or a release
+	idle     time.Time // until then no member's workflow can be started
 	hosts    []*host
 	clusters []*spec
 	claims   map[string]string // cluster -> instance
@@ -74,6 +76,7 @@ type host struct {
 type hostRun struct {
 	result MemberResult
 	until  time.Time
+	spent  bool // it ended by what clears by itself: another one asks again
 }
 
 // spec is one cluster of the inventory.
@@ -320,6 +323,7 @@ type memberRun struct {
 	serves   bool          // it was never drained, or its last undrain met nobody else's maintenance
 	drainID  string        // of the drain that began last
 	below    bool          // it is out, and the servers said that its peers are below their floor
+	fell     time.Time     // when a drain told that they fell; zero once that was answered
 }
 
 func (r *memberRun) name() string {
@@ -364,10 +368,14 @@ func (r *memberRun) carryOut(a Action) {
 		r.broken("P8: %s goes on to %s of a host that somebody else has in maintenance", r.name(), a.Do)
 	}
 	switch unchanged := h.version == r.from && !h.half; {
-	case !r.below || a.Do == StepCheck || a.Do == StepUndrain:
+	case !r.below || a.Do == StepCheck || a.Do == StepUndrain || r.inUse[a.Do]: // what has begun is only asked for
 	case unchanged && r.m.Mode == ModePatch && !r.m.BackOut, a.Do == StepPatch, a.Do == StepReboot, a.Do == StepDrain:
 		r.broken("P2: %s goes on to %s, out while its peers are below their floor", r.name(), a.Do)
 	}
+	if !r.fell.IsZero() && (r.now.After(r.fell) || a.Do != StepGate && a.Do != StepCheck && a.Do != StepUndrain) {
+		r.broken("P2: peers of %s fell in its drain, and %s follows %s later", r.name(), a.Do, r.now.Sub(r.fell))
+	}
+	r.fell = time.Time{}
 	r.cl.interrupt()
 	r.logf("%s begins %s (attempt %d): version %d half %t ours %q foreign %t", r.name(), a.ID, a.Attempt, h.version, h.half, h.ours, h.foreign)
 	switch a.Do {
@@ -411,6 +419,10 @@ func (r *memberRun) change(a Action, res MemberResult) {
 			if res.Verdict == Inconclusive {
 				res.Verdict = Fail // listed as passing is part of it
 			}
+		}
+		if a.Do == StepDrain && r.h.ours != "" && !res.Foreign && !r.now.Before(r.blind) && !r.mayBeOutOf(MemberResult{Peers: r.peers(r.h)}) {
+			r.seen["peers fell in its drain"]++
+			res = MemberResult{Verdict: Inconclusive, AskAgain: true, Reason: "peers fell meanwhile"}
 		}
 		r.h.busy = ""
 		r.tell(a, res)
@@ -477,6 +489,9 @@ func (r *memberRun) mayBeOutOf(res MemberResult) bool {
 // watchFloor is the second half of P2: once the servers said that peers are below their floor while this unchanged member is
 // out, nothing but its way back may follow, until they say otherwise.
 func (r *memberRun) watchFloor(a Action, res MemberResult) {
+	if res.AskAgain {
+		r.fell = r.now
+	}
 	switch {
 	case a.Do == StepUndrain || a.Do == StepGate && res.Verdict == Inconclusive:
 		r.below = false
@@ -527,7 +542,11 @@ func (r *memberRun) gate() MemberResult {
 	if r.trouble(0.01) {
 		return MemberResult{Verdict: Fail, Reason: "the window is closed"}
 	}
-	return MemberResult{Verdict: Pass, Peers: r.peers(r.h)}
+	if r.h.ours == r.cl.camp.c.Instance && r.trouble(0.02) {
+		r.seen["undrained by hand"]++
+		r.h.ours = ""
+	}
+	return MemberResult{Verdict: Pass, Peers: r.peers(r.h), Undrained: r.h.ours != r.cl.camp.c.Instance}
 }
 
 // asked is the rest of P2: the gate said yes right before.
@@ -634,7 +653,15 @@ func (r *memberRun) runScript(a Action) {
 		r.broken("%s begins %s in service", r.name(), a.Do)
 	}
 	run := h.runs[key]
-	if run == nil && (r.last != a.Do && a.Do != StepBackout) {
+	if run == nil && (a.Attach || a.Gated && r.trouble(0.03)) { // no worker was there while the gate's word was new
+		r.seen["not begun at once"]++
+		r.launch(r.flights, a.ID, time.Minute, func() {
+			h.busy = ""
+			r.tell(a, MemberResult{Verdict: Inconclusive, AskAgain: true, Reason: "not begun at once"})
+		})
+		return
+	}
+	if run == nil && a.Do != StepBackout && a.Attempt == 1 {
 		r.asked(a.Do)
 	}
 	if !r.inUse[a.Do] {
@@ -653,6 +680,8 @@ func (r *memberRun) runScript(a Action) {
 		res := run.result
 		if !r.up(h) || r.trouble(0.05) {
 			res = unknown // it went on without us
+		} else if run.spent {
+			r.inUse[a.Do] = false
 		}
 		r.tell(a, res)
 	})
@@ -699,6 +728,11 @@ func (r *memberRun) begin(a Action, key string) *hostRun {
 			finish(func() { h.version, h.half, h.patchedAt = r.to, false, r.now })
 		}
 	case StepBackout:
+		if r.trouble(0.06) {
+			run.result, run.spent = MemberResult{Verdict: Inconclusive, Reason: "lock not free"}, true
+			r.seen["backout refused"]++
+			return run
+		}
 		h.half = true
 		r.seen["backout"]++
 		switch {

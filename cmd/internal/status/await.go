@@ -2,6 +2,8 @@ package status
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollpatch/rollpatch/workflows/rollout"
@@ -14,20 +16,59 @@ func awaits(s Status, c rollout.Campaign) []Await {
 	}
 	var out []Await
 	if c.Paused != "" && c.AbortFor == "" {
-		out = append(out, Await{For: "a person to resume the campaign: " + c.Paused, Person: true, Type: []string{say("resume", s.Instance, ""), say("abort", s.Instance, "")}})
+		out = append(out, paused(s, c.Paused))
 	}
 	for _, st := range s.Stages {
 		for _, cl := range st.Clusters {
+			if cl.paused != "" && c.Paused == "" {
+				out = append(out, Await{Cluster: cl.Name, For: "its next border, then for a person to resume it: " + cl.paused, Person: true, Type: []string{say("resume", s.Instance, cl.Name)}})
+			}
 			out = append(out, cl.awaits(s.Instance)...)
 		}
 	}
 	return out
 }
 
+// paused is what a hold of the whole instance waits for: what is on its way is finished first, and where nothing else is left the hold
+// stops nothing.
+func paused(s Status, why string) Await {
+	var onItsWay []string
+	left := false
+	for _, st := range s.Stages {
+		for _, cl := range st.Clusters {
+			for _, m := range cl.Members {
+				if m.State == OnItsWay {
+					onItsWay = append(onItsWay, m.Host)
+				}
+			}
+			left = left || cl.State == NotBegun || cl.left() || len(cl.Members) == 0 && !cl.ended && cl.Done < cl.Total
+		}
+	}
+	first := strings.Join(onItsWay, ", ")
+	switch {
+	case !left && first == "":
+		return Await{For: "the claims to be given back; nothing is left to hold: " + why}
+	case !left:
+		return Await{For: first + " to be finished; nothing is left to hold after that: " + why}
+	case first != "":
+		first += " to be finished, then for "
+	}
+	return Await{For: first + "a person to resume it: " + why, Person: true, Type: []string{say("resume", s.Instance, ""), say("abort", s.Instance, "")}}
+}
+
+// left says that there are members whose turn is yet to come.
+func (c Cluster) left() bool {
+	return slices.ContainsFunc(c.Members, func(m Member) bool { return m.State == Waiting })
+}
+
 func (c Cluster) awaits(instance string) []Await {
 	var out []Await
 	a := Await{Cluster: c.Name, Since: c.Since}
-	switch rollout.Phase(c.State) {
+	state := rollout.Phase(c.State)
+	if c.stuck != "" {
+		out, state = append(out, c.inTrouble(a, instance)), "" // nothing else of it is waited for
+	}
+	switch state {
 	case rollout.PhaseGate:
 		a.Person = true
 		a.For = "a person to approve the soak, which passed"
@@ -54,15 +95,47 @@ func (c Cluster) awaits(instance string) []Await {
 			out = append(out, a)
 		}
 	case rollout.PhaseClaim:
-		a.For = c.Reason
+		a.For = strings.TrimPrefix(c.Reason, "waiting for ")
+		if strings.Contains(a.For, " is claimed by ") {
+			a.Type = []string{"rollpatch claims list"}
+		}
 		out = append(out, a)
 	}
+	if c.untaken != "" {
+		out = append(out, noWorker(c.Name, "", c.untaken))
+	}
 	for _, m := range c.Members {
+		if m.untaken != "" {
+			out = append(out, noWorker(c.Name, m.Host, m.untaken))
+		}
+		if m.frozen {
+			out = append(out, Await{Cluster: c.Name, Host: m.Host, For: "the end of the freeze: " + m.waitFor, Since: m.Since, Person: true, Type: []string{`rollpatch thaw --reason "..."`}})
+		}
 		if m.Held {
 			out = append(out, Await{Cluster: c.Name, Host: m.Host, For: "its cause to clear, or a person: " + m.waitFor, Since: m.Since, Person: true, Type: []string{say("abort", instance, "")}})
 		}
 	}
 	return out
+}
+
+// inTrouble is a claim, a release or a member's start that nobody can be asked for.
+func (c Cluster) inTrouble(a Await, instance string) Await {
+	a.Mend, a.Person = true, c.State == Hold
+	if c.stuck == rollout.PhaseRelease { // no message ends that: an answer that was lost may have left the claim ours
+		a.For = "its cause to clear, since the claim may still be ours: " + c.trouble
+		return a
+	}
+	a.For = "its cause to clear, or a person: " + c.trouble
+	if c.stuck == rollout.PhaseRoll && c.has(rollout.Patched) {
+		a.Type = append(a.Type, say("backout", instance, c.Name))
+	}
+	a.Type = append(a.Type, say("abort", instance, ""))
+	return a
+}
+
+// noWorker is an activity that nobody takes: whoever runs the workers is asked, not whoever decides of the campaign.
+func noWorker(cluster, host, activity string) Await {
+	return Await{Cluster: cluster, Host: host, For: "a worker to take " + activity, Person: true, Type: []string{"rollpatch worker"}}
 }
 
 func (c Cluster) has(o rollout.Outcome) bool {

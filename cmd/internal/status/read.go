@@ -80,8 +80,25 @@ func (r *Reader) Read(ctx context.Context, instance string) (Status, error) {
 			}
 		}
 	}
+	if s.Over() {
+		s.leave()
+	}
 	s.Awaits = awaits(s, c.Campaign)
 	return s, nil
+}
+
+// leave marks the members of clusters whose turn does not come any more: theirs does not either.
+func (s Status) leave() {
+	for _, st := range s.Stages {
+		for _, cl := range st.Clusters {
+			if cl.State != NotBegun {
+				continue
+			}
+			for i := range cl.Members {
+				cl.Members[i].State = NotTouched
+			}
+		}
+	}
 }
 
 func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, now time.Time) (Cluster, error) {
@@ -131,6 +148,12 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 			out.Reason = report.Reason // since when is told beside it
 			out.doubt = c.Phase != rollout.PhaseHold && c.Doubted
 		}
+		if why := c.StuckFor(); why != "" && (c.Phase != rollout.PhaseRoll || c.Paused == "") {
+			out.stuck, out.trouble, out.Since = c.Phase, why, c.Stuck
+			if c.Held {
+				out.Reason = why // the report's may be cut
+			}
+		}
 	}
 	if c.SoakNo > 0 {
 		out.Soak = &Soak{Number: c.SoakNo, Ends: c.SoakEnds, Verdict: string(c.Verdict), Passes: c.Passes, Watched: c.Watched}
@@ -140,17 +163,24 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 		if err != nil {
 			return Cluster{}, err
 		}
+		if m.State == Waiting && (out.ended || c.Over()) {
+			m.State = workflows.Left(slot)
+		}
 		out.Members = append(out.Members, m)
 	}
 	if out.ended {
 		r.ended[ref.Name] = out
 		return out, nil
 	}
-	reason, _, err := r.pending(ctx, workflows.ClusterID(instance, ref.Name), now)
+	if c.Paused != "" && out.State != Hold && out.left() {
+		out.paused = c.Paused
+		out.Reason = strings.TrimPrefix(out.Reason+"; then held: "+c.Paused, "; ")
+	}
+	late, err := r.pending(ctx, workflows.ClusterID(instance, ref.Name), now)
 	if err != nil {
 		return Cluster{}, fmt.Errorf("cluster %q: %w", ref.Name, err)
 	}
-	out.Reason = strings.TrimPrefix(out.Reason+reason, "; ")
+	out.Reason, out.untaken = strings.TrimPrefix(out.Reason+late.reason, "; "), late.untaken
 	return out, nil
 }
 
@@ -187,12 +217,12 @@ func (r *Reader) onItsWay(ctx context.Context, instance string, m *Member, now t
 	}
 	d := st.Next(now)
 	m.Step, m.Reason, m.Held, m.Since = string(st.Step), d.Reason, st.Held, st.WaitSince
-	m.waitFor = st.WaitFor
+	m.waitFor, m.frozen = st.WaitFor, st.Frozen && st.WaitFor != ""
 	if m.Reason == m.Step+" "+m.Host {
 		m.Reason = "" // that much is told by the step
 	}
 	if st.Outcome != "" { // ended, and its cluster has not heard yet
-		m.Step = string(st.Outcome)
+		m.Step, m.Reason = string(st.Outcome), st.Member.Reason
 	}
 	if st.Changed != "" {
 		m.Changes, m.Count = st.Changed, st.Changes
@@ -207,13 +237,14 @@ func (r *Reader) onItsWay(ctx context.Context, instance string, m *Member, now t
 	if st.OutAt > 0 {
 		m.OutSeconds += max(0, now.Sub(time.UnixMilli(st.OutAt))).Round(time.Millisecond).Seconds() // our clock may be behind the server's
 	}
-	reason, since, err := r.pending(ctx, id, now)
+	late, err := r.pending(ctx, id, now)
 	if err != nil {
 		return fmt.Errorf("host %q: %w", m.Host, err)
 	}
-	m.Reason = strings.TrimPrefix(m.Reason+reason, "; ")
+	m.own, m.untaken = m.Reason, late.untaken
+	m.Reason = strings.TrimPrefix(m.Reason+late.reason, "; ")
 	if m.Since.IsZero() {
-		m.Since = since
+		m.Since = late.since
 	}
 	return nil
 }
@@ -221,24 +252,33 @@ func (r *Reader) onItsWay(ctx context.Context, instance string, m *Member, now t
 // untaken is how long an activity may lie before people are told that no worker has taken it.
 const untaken = 10 * time.Second
 
+// late is what the State of a workflow cannot say of its activities.
+type late struct {
+	reason  string // each part begins with "; "
+	since   time.Time
+	untaken string
+}
+
 // pending says what the State cannot: an attempt that failed and is made again, or that nobody takes.
-func (r *Reader) pending(ctx context.Context, id string, now time.Time) (reason string, since time.Time, err error) {
+func (r *Reader) pending(ctx context.Context, id string, now time.Time) (late, error) {
+	var l late
 	run, err := r.Source.Describe(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return "", since, nil
+		return l, nil
 	}
 	for _, a := range run.Pending {
-		if since.IsZero() && a.Attempt < 2 { // of a later attempt nobody says when the first one was
-			since = a.Since
+		if l.since.IsZero() && a.Attempt < 2 { // of a later attempt nobody says when the first one was
+			l.since = a.Since
 		}
 		switch {
 		case a.Failure != "":
-			reason += "; " + a.Name + " is tried again: " + a.Failure
+			l.reason += "; " + a.Name + " is tried again: " + a.Failure
 		case !a.Taken && now.Sub(a.Since) > untaken:
-			reason += "; no worker has taken " + a.Name + " yet"
+			l.reason += "; no worker has taken " + a.Name + " yet"
+			l.untaken = a.Name
 		}
 	}
-	return reason, since, err
+	return l, err
 }
 
 func (r *Reader) part(ctx context.Context, digest string) (plan.Part, bool) {

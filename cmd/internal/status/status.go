@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // Errors of a Source that a caller branches on.
@@ -90,7 +92,11 @@ type Cluster struct {
 	Soak    *Soak     `json:"soak,omitempty"`
 	Members []Member  `json:"members,omitempty"`
 	ended   bool
-	doubt   bool // it holds because its checks tell nothing: there is nothing to resume
+	paused  string        // why a person holds it from its next border on
+	stuck   rollout.Phase // where it cannot ask for what it waits for
+	trouble string        // and why
+	doubt   bool          // it holds because its checks tell nothing: there is nothing to resume
+	untaken string        // an activity that no worker has taken for too long
 }
 
 // Soak is the soak that goes on, or was the last.
@@ -105,7 +111,7 @@ type Soak struct {
 // Member is one member of a cluster.
 type Member struct {
 	Host       string              `json:"host"`
-	State      string              `json:"state"` // waiting, on-its-way, or its outcome
+	State      string              `json:"state"` // waiting, on-its-way, not-touched, not-tried-again, or its outcome
 	Outcome    string              `json:"outcome,omitempty"`
 	Mode       string              `json:"mode,omitempty"` // patch or backout
 	Step       string              `json:"step,omitempty"` // while it is on its way
@@ -121,6 +127,9 @@ type Member struct {
 	OutSeconds float64             `json:"out_seconds,omitempty"` // out of service
 	Reason     string              `json:"reason,omitempty"`
 	waitFor    string
+	frozen     bool   // it waits for the end of a freeze
+	own        string // the reason without what the State cannot say
+	untaken    string // an activity that no worker has taken for too long
 }
 
 // The states that are not words of the rules.
@@ -128,6 +137,9 @@ const (
 	NotBegun = "not-begun"
 	Waiting  = "waiting"
 	OnItsWay = "on-its-way"
+	// NotTouched and NotTriedAgain are members whose turn does not come any more.
+	NotTouched    = workflows.NotTouched
+	NotTriedAgain = workflows.NotTriedAgain
 )
 
 // Await is something that the instance waits for.
@@ -137,6 +149,7 @@ type Await struct {
 	For     string    `json:"for"`
 	Since   time.Time `json:"since,omitzero"`
 	Person  bool      `json:"person,omitempty"` // it does not come by itself
+	Mend    bool      `json:"mend,omitempty"`   // somebody has to end its cause; it goes on by itself then
 	Type    []string  `json:"type,omitempty"`   // commands, each as it is typed
 }
 
@@ -154,6 +167,9 @@ func (s Status) Cluster(name string) (Cluster, bool) {
 
 // Over says that the instance has ended, whichever way.
 func (s Status) Over() bool { return s.State != Running && s.State != Hold }
+
+// Ended says that the cluster's work is over.
+func (c Cluster) Ended() bool { return c.ended }
 
 // Member finds a member by its host.
 func (c Cluster) Member(host string) (Member, bool) {

@@ -26,10 +26,12 @@ func (a asker) Ask(ctx context.Context, in activities.AskInput) (activities.AskR
 		return activities.AskResult{}, err
 	}
 	info := d.GetWorkflowExecutionInfo()
-	r := activities.AskResult{Status: info.GetStatus().String()}
+	r := activities.AskResult{Status: info.GetStatus().String(), Instance: instanceOf(info)}
 	switch info.GetStatus() {
 	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
 		r.Running = true
+	case enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+		r.EndedFromOutside = true
 	case enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
 		return a.Ask(ctx, activities.AskInput{WorkflowID: in.WorkflowID})
 	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED:

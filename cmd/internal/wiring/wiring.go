@@ -5,7 +5,6 @@ package wiring
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,10 +14,8 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
-	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
-	"go.uber.org/zap/exp/zapslog"
 
 	"github.com/rollpatch/rollpatch/activities"
 	"github.com/rollpatch/rollpatch/activities/auditlog"
@@ -36,10 +33,11 @@ import (
 type Options struct {
 	Address   string // of the Temporal server; "" follows Temporal's own environment configuration
 	Namespace string
-	Store     string   // folder of plan and ledger bodies, shared with the CLI
-	Audit     string   // file of the audit chain
-	Playbooks string   // folder that overrides or adds families; may be empty
-	Segments  []string // the networks this worker reaches
+	Store     string        // folder of plan and ledger bodies, shared with the CLI
+	Audit     string        // file of the audit chain
+	Playbooks string        // folder that overrides or adds families; may be empty
+	Segments  []string      // the networks this worker reaches
+	Sweep     time.Duration // how often workflows that were ended from outside are looked for
 	Log       *zap.Logger
 }
 
@@ -49,13 +47,14 @@ func Flags() []cli.Flag {
 		&cli.PathFlag{Name: "store", Usage: "`DIR` of plan and ledger bodies, the same as the CLI's", EnvVars: []string{"ROLLPATCH_STORE"}, Value: StateDir(os.Getenv, "store"), DefaultText: "$XDG_STATE_HOME/rollpatch/store"},
 		&cli.PathFlag{Name: "audit", Usage: "`FILE` of the audit chain, JSON lines", EnvVars: []string{"ROLLPATCH_AUDIT"}, Value: StateDir(os.Getenv, "audit.jsonl"), DefaultText: "$XDG_STATE_HOME/rollpatch/audit.jsonl"},
 		&cli.PathFlag{Name: "playbooks", Usage: "`DIR` with playbooks that override or add to the built-in ones", EnvVars: []string{"ROLLPATCH_PLAYBOOKS"}},
+		&cli.DurationFlag{Name: "sweep", Usage: "how often to look for members and clusters whose workflows were ended from outside, and take them up", EnvVars: []string{"ROLLPATCH_SWEEP"}, Value: 2 * time.Minute},
 		&cli.StringSliceFlag{Name: "segment", Usage: "`NETWORK` whose hosts this worker reaches; may be given several times", Value: cli.NewStringSlice("default")},
 	}
 }
 
 // FromFlags reads what Flags declared.
 func FromFlags(c *cli.Context) Options {
-	return Options{Store: c.Path("store"), Audit: c.Path("audit"), Playbooks: c.Path("playbooks"), Segments: c.StringSlice("segment")}
+	return Options{Store: c.Path("store"), Audit: c.Path("audit"), Playbooks: c.Path("playbooks"), Segments: c.StringSlice("segment"), Sweep: c.Duration("sweep")}
 }
 
 // StateDir is a name in rollpatch's state folder, by the XDG rules; "" where neither variable is set.
@@ -81,13 +80,13 @@ func Run(ctx context.Context, o Options) error {
 	if o.Namespace != "" {
 		opts.Namespace = o.Namespace
 	}
-	opts.Logger = sdkLogger(o.Log)
+	opts.Logger = SDKLogger(o.Log.Core(), "temporal")
 	c, err := client.DialContext(ctx, opts)
 	if err != nil {
 		return fmt.Errorf("temporal server %s: %w", opts.HostPort, err)
 	}
 	defer c.Close()
-	stop, err := Start(c, o)
+	stop, err := Start(ctx, c, o)
 	if err != nil {
 		return err
 	}
@@ -98,20 +97,14 @@ func Run(ctx context.Context, o Options) error {
 	return nil
 }
 
-// sdkLogger gives Temporal our logger. zapslog is experimental; it is chosen over an adapter of our own because it keeps the
-// SDK's fields as fields.
-func sdkLogger(log *zap.Logger) sdklog.Logger {
-	return sdklog.NewStructuredLogger(slog.New(zapslog.NewHandler(log.Core(), zapslog.WithName("temporal"))))
-}
-
 // stopTimeout is how long a stopping worker waits for activities to leave; what they follow goes on on its host.
 const stopTimeout = 5 * time.Second
 
 // heartbeatEvery bounds how long the SDK holds a heartbeat back.
 const heartbeatEvery = 5 * time.Second
 
-// Start runs a worker on a client until stop is called.
-func Start(c client.Client, o Options) (stop func(), err error) {
+// Start runs a worker on a client until stop is called; ctx bounds the start.
+func Start(ctx context.Context, c client.Client, o Options) (stop func(), err error) {
 	bodies, err := store.NewFolder(o.Store)
 	if err != nil {
 		return nil, err
@@ -154,6 +147,10 @@ func Start(c client.Client, o Options) (stop func(), err error) {
 			end()
 			return nil, fmt.Errorf("worker: %w", err)
 		}
+	}
+	if err := startSweeper(ctx, c, o.Sweep); err != nil {
+		end()
+		return nil, err
 	}
 	return end, nil
 }

@@ -2,7 +2,7 @@ _rollpatch() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "validate plan run list status watch why approve reject hold resume abort backout worker completion" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "validate plan run list status watch why approve reject extend skip hold resume abort backout freeze thaw claims quarantine worker completion" -- "$cur")
 		return
 	fi
 	case $prev in
@@ -40,6 +40,12 @@ _rollpatch() {
 	reject)
 		flags="--address --as --cluster --help --id --namespace --output --reason --soak --verbose"
 		;;
+	extend)
+		flags="--address --as --cluster --for --help --id --namespace --output --reason --soak --verbose"
+		;;
+	skip)
+		flags="--address --as --cluster --help --id --namespace --output --reason --verbose"
+		;;
 	hold)
 		flags="--address --as --cluster --help --id --namespace --output --reason --verbose"
 		;;
@@ -52,8 +58,50 @@ _rollpatch() {
 	backout)
 		flags="--address --as --cluster --help --id --namespace --output --reason --verbose"
 		;;
+	freeze)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			words="now list"
+		fi
+		case ${COMP_WORDS[2]} in
+		now)
+			flags="--address --as --help --id --namespace --output --reason --verbose"
+			;;
+		list)
+			flags="--address --help --namespace --output --verbose"
+			;;
+		esac
+		;;
+	thaw)
+		flags="--address --as --help --id --namespace --output --reason --verbose"
+		;;
+	claims)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			words="list break"
+		fi
+		case ${COMP_WORDS[2]} in
+		list)
+			flags="--address --help --inventory --namespace --output --store --verbose"
+			;;
+		break)
+			flags="--address --as --help --id --inventory --namespace --output --reason --store --verbose"
+			;;
+		esac
+		;;
+	quarantine)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			words="list release"
+		fi
+		case ${COMP_WORDS[2]} in
+		list)
+			flags="--address --help --inventory --namespace --output --store --verbose"
+			;;
+		release)
+			flags="--address --as --help --id --inventory --namespace --output --reason --rebuilt --retired --return --store --verbose"
+			;;
+		esac
+		;;
 	worker)
-		flags="--address --audit --help --namespace --playbooks --segment --store --verbose"
+		flags="--address --audit --help --namespace --playbooks --segment --store --sweep --verbose"
 		;;
 	completion)
 		flags="--help"

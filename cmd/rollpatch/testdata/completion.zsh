@@ -12,10 +12,16 @@ _rollpatch() {
 		'why:say what a host, a cluster or a campaign does or waits for, since when, and who can change it'
 		'approve:let a soak end that passed'
 		'reject:bring a soak'\''s patched members back instead of going on'
+		'extend:let a soak last longer'
+		'skip:leave a member that failed as it is and go on with the next one'
 		'hold:start nothing further; takes effect at the next border between members'
 		'resume:go on after a hold; a member that failed is tried again'
 		'abort:start nothing new and bring what is on its way to a safe end'
 		'backout:bring every patched member of a cluster back'
+		'freeze:keep the whole estate as it is, or say whether it is kept so'
+		'thaw:end the freeze of the whole estate'
+		'claims:show what instances have locked in Consul, or break a claim whose owner is gone'
+		'quarantine:show hosts that are not touched any more, or end a host'\''s quarantine'
 		'worker:carry instances out until told to stop'
 		'completion:print a shell'\''s completion script'
 	)
@@ -116,6 +122,32 @@ _rollpatch() {
 			'--soak=[NUMBER of the soak]:value:' \
 			'--verbose[log what the Temporal client does on stderr]'
 		;;
+	extend)
+		_arguments \
+			'--address=[ADDRESS of the Temporal server]:value:' \
+			'--as=[NAME on record; nobody proves it]:value:' \
+			'--cluster=[NAME of the cluster; may be left out where only one is meant]:value:' \
+			'--for=[TIME that is added - 90m, 12h, 2d]:value:' \
+			'--help[show help]' \
+			'--id=[request ID; a message with the same one is taken once]:value:' \
+			'--namespace=[Temporal NAMESPACE]:value:' \
+			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--reason=[WHY, on record; asked for on a terminal]:value:' \
+			'--soak=[NUMBER of the soak]:value:' \
+			'--verbose[log what the Temporal client does on stderr]'
+		;;
+	skip)
+		_arguments \
+			'--address=[ADDRESS of the Temporal server]:value:' \
+			'--as=[NAME on record; nobody proves it]:value:' \
+			'--cluster=[NAME of the cluster; may be left out where only one is meant]:value:' \
+			'--help[show help]' \
+			'--id=[request ID; a message with the same one is taken once]:value:' \
+			'--namespace=[Temporal NAMESPACE]:value:' \
+			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--reason=[WHY, on record; asked for on a terminal]:value:' \
+			'--verbose[log what the Temporal client does on stderr]'
+		;;
 	hold)
 		_arguments \
 			'--address=[ADDRESS of the Temporal server]:value:' \
@@ -163,6 +195,127 @@ _rollpatch() {
 			'--reason=[WHY, on record; asked for on a terminal]:value:' \
 			'--verbose[log what the Temporal client does on stderr]'
 		;;
+	freeze)
+		commands=(
+			'now:drain, patch and reboot no member of any campaign until the thaw'
+			'list:say whether the estate is frozen, by whom, since when and why'
+		)
+		if (( CURRENT == 2 )); then
+			_describe command commands
+			return
+		fi
+		shift words
+		(( CURRENT-- ))
+		case $words[1] in
+		now)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--as=[NAME on record; nobody proves it]:value:' \
+				'--help[show help]' \
+				'--id=[request ID; a message with the same one is taken once]:value:' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--reason=[WHY, on record; asked for on a terminal]:value:' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		list)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--help[show help]' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		esac
+		;;
+	thaw)
+		_arguments \
+			'--address=[ADDRESS of the Temporal server]:value:' \
+			'--as=[NAME on record; nobody proves it]:value:' \
+			'--help[show help]' \
+			'--id=[request ID; a message with the same one is taken once]:value:' \
+			'--namespace=[Temporal NAMESPACE]:value:' \
+			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--reason=[WHY, on record; asked for on a terminal]:value:' \
+			'--verbose[log what the Temporal client does on stderr]'
+		;;
+	claims)
+		commands=(
+			'list:list the claims of clusters and the records of drained hosts, and whether their owners still work'
+			'break:take a cluster'\''s claim away from an owner that does not work on it any more'
+		)
+		if (( CURRENT == 2 )); then
+			_describe command commands
+			return
+		fi
+		shift words
+		(( CURRENT-- ))
+		case $words[1] in
+		list)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--help[show help]' \
+				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		break)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--as=[NAME on record; nobody proves it]:value:' \
+				'--help[show help]' \
+				'--id=[request ID; a message with the same one is taken once]:value:' \
+				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--reason=[WHY, on record; asked for on a terminal]:value:' \
+				'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		esac
+		;;
+	quarantine)
+		commands=(
+			'list:list the hosts in quarantine, since when, whether they serve, and why'
+			'release:end a host'\''s quarantine, in one of three ways'
+		)
+		if (( CURRENT == 2 )); then
+			_describe command commands
+			return
+		fi
+		shift words
+		(( CURRENT-- ))
+		case $words[1] in
+		list)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--help[show help]' \
+				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		release)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--as=[NAME on record; nobody proves it]:value:' \
+				'--help[show help]' \
+				'--id=[request ID; a message with the same one is taken once]:value:' \
+				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--reason=[WHY, on record; asked for on a terminal]:value:' \
+				'--rebuilt[the host was set up anew - check it and put it into service]' \
+				'--retired[the host is gone for good - forget it, and touch nothing]' \
+				'--return[the host is in order again - check it and put it back into service]' \
+				'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		esac
+		;;
 	worker)
 		_arguments \
 			'--address=[ADDRESS of the Temporal server]:value:' \
@@ -172,6 +325,7 @@ _rollpatch() {
 			'--playbooks=[DIR with playbooks that override or add to the built-in ones]:file:_files' \
 			'--segment=[NETWORK whose hosts this worker reaches; may be given several times]:value:' \
 			'--store=[DIR of plan and ledger bodies, the same as the CLI'\''s]:file:_files' \
+			'--sweep=[how often to look for members and clusters whose workflows were ended from outside, and take them up]:value:' \
 			'--verbose[log what the Temporal client does on stderr]'
 		;;
 	completion)

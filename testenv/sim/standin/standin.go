@@ -17,6 +17,7 @@ const (
 	Env     = "ROLLPATCH_SIM"
 	EnvHost = "ROLLPATCH_SIM_HOST"
 	EnvBoot = "ROLLPATCH_SIM_BOOT"
+	EnvUnit = "INVOCATION_ID" // as systemd gives it to a unit's processes
 )
 
 // The first byte of an answer: the command ended with the status in the second byte, or the process has to become the command
@@ -45,7 +46,7 @@ func run(socket string) int {
 		return fail("the fleet does not answer: " + err.Error())
 	}
 	cwd, _ := os.Getwd()
-	words := append([]string{os.Getenv(EnvHost), os.Getenv(EnvBoot), cwd, os.Getenv("USER")}, os.Args...)
+	words := append([]string{os.Getenv(EnvHost), os.Getenv(EnvBoot), cwd, os.Getenv("USER"), os.Getenv(EnvUnit)}, os.Args...)
 	n := 0
 	for _, w := range words {
 		n += len(w) + 1

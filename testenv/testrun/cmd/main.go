@@ -16,5 +16,6 @@ func main() {
 	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal must end a stop that hangs.
 	context.AfterFunc(ctx, restore)
-	os.Exit(testrun.Run(ctx, os.Args[1:], os.Getenv("LAB"), testenv.Missing, os.Stdout, os.Stderr))
+	lab := testrun.Lab{Asked: os.Getenv("LAB"), Missing: testenv.Missing, Consul: testenv.Consul}
+	os.Exit(testrun.Run(ctx, os.Args[1:], lab, os.Stdout, os.Stderr))
 }

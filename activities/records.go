@@ -1,0 +1,51 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/rollpatch/rollpatch/workflows/audit"
+)
+
+// RecordsInput asks for every record in the Consul of a part's cluster.
+type RecordsInput struct {
+	Part string `json:"part"`
+}
+
+// DropInput removes records of one owner, on a person's word.
+type DropInput struct {
+	Part   string      `json:"part"`
+	Owner  string      `json:"owner"`
+	Keys   []string    `json:"keys"`
+	Intent audit.Entry `json:"intent"`
+}
+
+// DropResult is the end of the chain after it.
+type DropResult struct {
+	Audit audit.Head `json:"audit"`
+}
+
+// Records lists what stands in Consul: claims of clusters, records of drained and of quarantined members.
+func (a *Activities) Records(ctx context.Context, in RecordsInput) ([]Claim, error) {
+	p, err := a.part(ctx, in.Part)
+	if err != nil {
+		return nil, err
+	}
+	return a.Claims.List(ctx, consulOf(p, p.Cluster.Consul, ""), "")
+}
+
+// Drop removes records, and only if they are still that owner's.
+func (a *Activities) Drop(ctx context.Context, in DropInput) (DropResult, error) {
+	p, err := a.part(ctx, in.Part)
+	if err != nil {
+		return DropResult{}, err
+	}
+	head, err := a.audited(ctx, in.Intent, func(ctx context.Context) (string, string, error) {
+		if err := a.Claims.Release(ctx, consulOf(p, p.Cluster.Consul, ""), in.Owner, in.Keys); err != nil {
+			return "", "", fmt.Errorf("records %s: %w", strings.Join(in.Keys, ", "), err)
+		}
+		return "gone", "", nil
+	})
+	return DropResult{Audit: head}, err
+}

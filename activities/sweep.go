@@ -1,0 +1,34 @@
+package activities
+
+import "context"
+
+// Orphan is a workflow of a cluster or a member that was ended from outside, and that no later run of the same instance went on
+// with: what it left behind is nobody's any more.
+type Orphan struct {
+	WorkflowID string `json:"workflow_id"`
+	RunID      string `json:"run_id"`
+	Type       string `json:"type"`
+	Instance   string `json:"instance"`
+	Status     string `json:"status"` // terminated or timed out
+}
+
+// LastRunInput asks for the latest run of a workflow that belongs to an instance; a RunID says which.
+type LastRunInput struct {
+	WorkflowID string `json:"workflow_id"`
+	RunID      string `json:"run_id,omitempty"`
+	Instance   string `json:"instance"`
+}
+
+// LastRun is that run. RunID is empty where the instance never had one.
+type LastRun struct {
+	RunID string `json:"run_id,omitempty"`
+	State []byte `json:"state,omitempty"` // JSON: what its query answers, asked for where the input names the run
+}
+
+// Orphans lists what was ended from outside.
+func (a *Activities) Orphans(ctx context.Context) ([]Orphan, error) { return a.Workflows.Orphans(ctx) }
+
+// LastRun finds a run and its State.
+func (a *Activities) LastRun(ctx context.Context, in LastRunInput) (LastRun, error) {
+	return a.Workflows.LastRun(ctx, in)
+}

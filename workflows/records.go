@@ -1,0 +1,214 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// What may be done with the records in Consul, and the ways out of a quarantine.
+const (
+	RecordsList    = "list"
+	RecordsBreak   = "break"   // a cluster's claim, whose owner is gone
+	RecordsRelease = "release" // a quarantined member
+
+	Return  = "return"  // the member is in order again: check it and put it back into service
+	Rebuilt = "rebuilt" // the same, of a host that was set up anew
+	Retired = "retired" // the host is gone: forget it
+)
+
+// The beginnings of the records' keys.
+const (
+	claimPrefix      = "cluster/"
+	drainPrefix      = "drain/"
+	quarantinePrefix = "quarantine/"
+)
+
+// ErrRefused is the type of the error of what is not done, and why.
+const ErrRefused = "Refused"
+
+// RecordsInput is what a person wants of the records.
+type RecordsInput struct {
+	Word  string   `json:"word"`
+	Parts []string `json:"parts"` // one for each Consul; for one record, the part of its cluster
+	// Segments are those that reach the parts' Consuls, where it is not the default one.
+	Segments map[string]string `json:"segments,omitempty"`
+	// Name is the cluster or the host that is meant.
+	Name string `json:"name,omitempty"`
+	// Clusters are those that are claimed together with the one that is meant, and Hosts its members: whoever works on one of them
+	// needs the claim.
+	Clusters []string        `json:"clusters,omitempty"`
+	Hosts    []string        `json:"hosts,omitempty"`
+	How      string          `json:"how,omitempty"` // out of a quarantine
+	Segment  string          `json:"segment,omitempty"`
+	Message  rollout.Message `json:"message,omitzero"`
+}
+
+// Record is what stands in Consul, and whether its owner still works.
+type Record struct {
+	activities.Claim
+	Live   bool   `json:"live"`
+	Status string `json:"status"` // of its owner's workflow
+	// Drained says of a quarantined member that it is out of service on purpose.
+	Drained bool `json:"drained,omitempty"`
+}
+
+// Records lists the records, or does with one of them what a person says.
+func Records(ctx workflow.Context, in RecordsInput) ([]Record, error) {
+	r := &records{in: in, head: audit.Head{Chain: workflow.GetInfo(ctx).WorkflowExecution.ID}, asked: map[string]activities.AskResult{}}
+	all, err := r.list(ctx)
+	if err != nil || in.Word == RecordsList {
+		return all, err
+	}
+	r.owed.add(ctx, &r.head, message(strings.TrimSpace(in.Word+" "+in.Name+" "+in.How), in.Message))
+	r.owed.flush(ctx, SegmentQueue(in.Segment))
+	switch in.Word {
+	case RecordsBreak:
+		return r.breakClaim(ctx, all)
+	case RecordsRelease:
+		return r.release(ctx, all)
+	}
+	return nil, refused("unknown word %q", in.Word)
+}
+
+type records struct {
+	in    RecordsInput
+	head  audit.Head
+	owed  unwritten
+	asked map[string]activities.AskResult
+}
+
+// ask asks about each workflow once.
+func (r *records) ask(ctx workflow.Context, id string) (activities.AskResult, error) {
+	a, known := r.asked[id]
+	if known {
+		return a, nil
+	}
+	err := workflow.ExecuteActivity(brief(ctx, "", "ask whether "+id+" still works"), "Ask", activities.AskInput{WorkflowID: id}).Get(ctx, &a)
+	r.asked[id] = a
+	return a, err
+}
+
+func refused(format string, args ...any) error {
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), ErrRefused, nil)
+}
+
+func (r *records) list(ctx workflow.Context) ([]Record, error) {
+	var all []Record
+	for _, part := range r.in.Parts {
+		segment := r.in.Segment
+		if s := r.in.Segments[part]; s != "" {
+			segment = s
+		}
+		var found []activities.Claim
+		if err := workflow.ExecuteActivity(brief(ctx, segment, "read the records in Consul"), "Records", activities.RecordsInput{Part: part}).Get(ctx, &found); err != nil {
+			return nil, err
+		}
+		drained := map[string]bool{}
+		for _, c := range found {
+			if host, ok := strings.CutPrefix(c.Key, drainPrefix); ok {
+				drained[host] = true
+			}
+		}
+		for _, c := range found {
+			if slices.ContainsFunc(all, func(o Record) bool { return o.Key == c.Key && o.Owner == c.Owner && o.Since.Equal(c.Since) }) {
+				continue // two ways to one Consul
+			}
+			a, err := r.ask(ctx, CampaignID(c.Owner))
+			if err != nil {
+				return nil, err
+			}
+			host, quarantined := strings.CutPrefix(c.Key, quarantinePrefix)
+			all = append(all, Record{Claim: c, Live: a.Running, Status: strings.ToLower(a.Status), Drained: quarantined && drained[host]})
+		}
+	}
+	return all, nil
+}
+
+func find(all []Record, key string) (Record, bool) {
+	i := slices.IndexFunc(all, func(c Record) bool { return c.Key == key })
+	if i < 0 {
+		return Record{}, false
+	}
+	return all[i], true
+}
+
+// breakClaim removes the claim of an owner that does not work on the cluster any more.
+func (r *records) breakClaim(ctx workflow.Context, all []Record) ([]Record, error) {
+	rec, ok := find(all, claimPrefix+r.in.Name)
+	if !ok {
+		return nil, refused("cluster %q is not claimed", r.in.Name)
+	}
+	for _, name := range append([]string{r.in.Name}, r.in.Clusters...) {
+		a, err := r.ask(ctx, ClusterID(rec.Owner, name))
+		if err != nil {
+			return nil, err
+		}
+		if a.Running {
+			return nil, refused("cluster %q is claimed by %s, which works on cluster %q: end that with: rollpatch abort %s --reason \"...\"", r.in.Name, rec.Owner, name, rec.Owner)
+		}
+	}
+	for _, host := range r.in.Hosts {
+		a, err := r.ask(ctx, MemberID(host))
+		if err != nil {
+			return nil, err
+		}
+		if a.Running && a.Instance == rec.Owner {
+			return nil, refused("cluster %q is claimed by %s, which works on %s: wait until that has ended: rollpatch why %s", r.in.Name, rec.Owner, host, host)
+		}
+	}
+	return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key)
+}
+
+// release ends a quarantine. A member that is to serve is checked first, and goes back into service before its record goes.
+func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) {
+	rec, ok := find(all, quarantinePrefix+r.in.Name)
+	if !ok {
+		return nil, refused("host %q is not in quarantine", r.in.Name)
+	}
+	if r.in.How == Retired {
+		return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key, drainPrefix+r.in.Name)
+	}
+	st := MemberState{
+		Member: rollout.NewMember(rec.Owner, "", r.in.Name, rollout.ModeReturn, false, rollout.MemberPolicy{}),
+		Part:   r.in.Parts[0], Segment: r.in.Segment, Try: 1,
+	}
+	st.Audit.Chain = r.head.Chain + "/" + r.in.Name
+	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: MemberID(r.in.Name), TaskQueue: Queue, ParentClosePolicy: parentCloseAbandon,
+		StaticSummary:         "return " + r.in.Name + " from its quarantine",
+		TypedSearchAttributes: attributes(rec.Owner, "", "", r.in.Name, string(rollout.StepCheck)),
+	}), MemberType, st)
+	if err := child.GetChildWorkflowExecution().Get(ctx, nil); err != nil {
+		return nil, refused("%s: somebody else works on it: %s", r.in.Name, cause(err))
+	}
+	var end MemberReport
+	if err := child.Get(ctx, &end); err != nil {
+		return nil, refused("%s stays in quarantine: %s", r.in.Name, strings.TrimPrefix(cause(err), r.in.Name+" is in quarantine: "))
+	}
+	r.owed.add(ctx, &r.head, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: string(rollout.ModeReturn), Host: r.in.Name, Detail: string(end.Outcome), Result: end.Audit.Digest})
+	r.owed.flush(ctx, SegmentQueue(r.in.Segment))
+	return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key)
+}
+
+func (r *records) drop(ctx workflow.Context, owner string, keys ...string) error {
+	in := activities.DropInput{Part: r.in.Parts[0], Owner: owner, Keys: keys, Intent: intend(ctx, &r.head, r.in.Word, "", "", strings.Join(keys, ", ")+" of "+owner)}
+	return workflow.ExecuteActivity(brief(ctx, r.in.Segment, r.in.Word+" "+r.in.Name), "Drop", in).Get(ctx, nil)
+}
+
+// brief are the options of an activity that a person waits for.
+func brief(ctx workflow.Context, segment, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: SegmentQueue(segment), StartToCloseTimeout: time.Minute, ScheduleToCloseTimeout: 2 * time.Minute, HeartbeatTimeout: heartbeatTimeout,
+		Summary:     summary,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumAttempts: 3, NonRetryableErrorTypes: []string{activities.ErrBadInput}},
+	})
+}

@@ -1,0 +1,156 @@
+package workflows_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// records runs one request about what stands in Consul; dropped are the keys that went.
+func (w *world) records(t *testing.T, in workflows.RecordsInput, stand []activities.Claim, running ...string) (found []workflows.Record, dropped []string, err error) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(30 * time.Second)
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "records/1", TaskQueue: workflows.Queue})
+	workflows.Register(env)
+	env.RegisterActivityWithOptions(func(context.Context, activities.RecordsInput) ([]activities.Claim, error) {
+		return stand, nil
+	}, activity.RegisterOptions{Name: "Records"})
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.DropInput) (activities.DropResult, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, k := range in.Keys {
+			dropped = append(dropped, in.Owner+" "+k)
+		}
+		w.entries = append(w.entries, in.Intent)
+		return activities.DropResult{}, nil
+	}, activity.RegisterOptions{Name: "Drop"})
+	w.ask = func(id string) activities.AskResult {
+		if slices.Contains(running, id) {
+			return activities.AskResult{Running: true, Status: "Running", Instance: claimed.Owner}
+		}
+		return activities.AskResult{Status: "not found"}
+	}
+	w.register(env)
+	env.ExecuteWorkflow(workflows.RecordsType, in)
+	if err = env.GetWorkflowError(); err == nil {
+		err = env.GetWorkflowResult(&found)
+	}
+	return found, dropped, err
+}
+
+var (
+	claimed     = activities.Claim{Key: "cluster/web", Owner: "monthly-1", Reason: "security updates"}
+	drained     = activities.Claim{Key: "drain/web-1", Owner: "monthly-1"}
+	quarantined = activities.Claim{Key: "quarantine/web-1", Owner: "monthly-1", Reason: "the backout failed"}
+	person      = rollout.Message{Actor: "ann", Reason: "its server was restored from a backup"}
+)
+
+func refusedWith(t *testing.T, err error, want string) {
+	t.Helper()
+	var app *temporal.ApplicationError
+	if !asApp(err, &app) || app.Type() != workflows.ErrRefused || !strings.Contains(app.Message(), want) {
+		t.Errorf("ended with %v, want a refusal that says %q", err, want)
+	}
+}
+
+func TestRecordsAreListedWithTheirOwners(t *testing.T) {
+	all, dropped, err := newWorld().records(t, workflows.RecordsInput{Word: workflows.RecordsList, Parts: []string{"part"}}, []activities.Claim{claimed, drained, quarantined}, "campaign/monthly-1")
+	if err != nil || len(all) != 3 || len(dropped) > 0 {
+		t.Fatalf("%+v, dropped %v, %v", all, dropped, err)
+	}
+	if !all[0].Live || !all[2].Drained {
+		t.Errorf("%+v: want the owner alive, and the quarantined member drained", all)
+	}
+}
+
+// Two ways may lead to one Consul.
+func TestRecordsAreListedOnce(t *testing.T) {
+	all, _, err := newWorld().records(t, workflows.RecordsInput{Word: workflows.RecordsList, Parts: []string{"part", "another"}}, []activities.Claim{claimed, quarantined})
+	if err != nil || len(all) != 2 {
+		t.Errorf("%+v, %v: want each record once", all, err)
+	}
+}
+
+func TestAClaimIsBrokenOnlyWhenItsOwnerIsGone(t *testing.T) {
+	in := workflows.RecordsInput{Word: workflows.RecordsBreak, Parts: []string{"part"}, Name: "web", Message: person}
+	w := newWorld()
+	_, dropped, err := w.records(t, in, []activities.Claim{claimed}, "campaign/monthly-1")
+	if err != nil || !slices.Equal(dropped, []string{"monthly-1 cluster/web"}) {
+		t.Errorf("dropped %v, %v", dropped, err)
+	}
+	if len(w.entries) < 2 || w.entries[0].Kind != audit.Message || w.entries[0].Actor != "ann (claimed)" || w.entries[1].Kind != audit.Intent {
+		t.Errorf("on the chain: %+v; want who said it, and the intent", w.entries)
+	}
+	_, dropped, err = newWorld().records(t, in, []activities.Claim{claimed}, "cluster/monthly-1/web")
+	refusedWith(t, err, "rollpatch abort monthly-1")
+	if len(dropped) > 0 {
+		t.Errorf("dropped %v of a cluster that is worked on", dropped)
+	}
+	_, _, err = newWorld().records(t, in, []activities.Claim{drained})
+	refusedWith(t, err, "is not claimed")
+
+	// Its owner works on another cluster with one of its hosts, or only on a member of it any more.
+	in.Clusters, in.Hosts = []string{"cache"}, []string{"web-1", "web-2"}
+	_, dropped, err = newWorld().records(t, in, []activities.Claim{claimed}, "cluster/monthly-1/cache")
+	refusedWith(t, err, `works on cluster "cache"`)
+	if len(dropped) > 0 {
+		t.Errorf("dropped %v of a cluster that shares a host with one that is worked on", dropped)
+	}
+	_, dropped, err = newWorld().records(t, in, []activities.Claim{claimed}, "host/web-2")
+	refusedWith(t, err, "rollpatch why web-2")
+	if len(dropped) > 0 {
+		t.Errorf("dropped %v of a cluster with a member on its way", dropped)
+	}
+	other := claimed
+	other.Owner = "weekly-1"
+	if _, _, err = newWorld().records(t, in, []activities.Claim{other}, "host/web-2"); err != nil {
+		t.Errorf("a member of another instance keeps a claim: %v", err)
+	}
+}
+
+func TestAQuarantineEnds(t *testing.T) {
+	in := workflows.RecordsInput{Word: workflows.RecordsRelease, Parts: []string{"part"}, Name: "web-1", How: workflows.Return, Message: person}
+	stand := []activities.Claim{drained, quarantined}
+
+	w := newWorld("web-1", "web-2")
+	_, dropped, err := w.records(t, in, stand)
+	if err != nil || !slices.Equal(dropped, []string{"monthly-1 quarantine/web-1"}) {
+		t.Errorf("returned: dropped %v, %v", dropped, err)
+	}
+	if got := strings.Join(w.calls, ", "); got != "check web-1, undrain web-1" {
+		t.Errorf("returned by %q, want its checks and its undrain", got)
+	}
+
+	w = newWorld("web-1", "web-2")
+	w.on["check web-1"] = func(int) rollout.MemberResult {
+		return rollout.MemberResult{Verdict: rollout.Fail, Reason: "page answers 500"}
+	}
+	_, dropped, err = w.records(t, in, stand)
+	refusedWith(t, err, "stays in quarantine")
+	if got := strings.Join(w.calls, ", "); got != "check web-1" || len(dropped) > 0 {
+		t.Errorf("not in order, and %q was done to it, %v dropped", got, dropped)
+	}
+
+	in.How = workflows.Retired
+	w = newWorld()
+	_, dropped, err = w.records(t, in, stand)
+	if err != nil || !slices.Equal(dropped, []string{"monthly-1 quarantine/web-1", "monthly-1 drain/web-1"}) || len(w.calls) > 0 {
+		t.Errorf("retired: dropped %v, %v, touched by %v", dropped, err, w.calls)
+	}
+	_, _, err = newWorld().records(t, in, nil)
+	refusedWith(t, err, "is not in quarantine")
+}

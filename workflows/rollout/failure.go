@@ -1,0 +1,152 @@
+package rollout
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// OnFailure is what a cluster does when a member could not be patched and is safe again.
+type OnFailure string
+
+// What may be done about a member that failed, once it was tried often enough.
+const (
+	FailStopCluster    OnFailure = "stop-cluster" // hold; unattended, halt
+	FailSkipMember     OnFailure = "skip-member"  // go on with the next one, unless it is the canary (P3)
+	FailStopCampaign   OnFailure = "stop-campaign"
+	FailBackoutCluster OnFailure = "backout-cluster"
+)
+
+// failedMember decides what follows the end of a member that was not patched. Whatever the policy says, a member that is not safe
+// stops its cluster, and no other becomes canary in place of one that failed: a person says so (P3).
+func (c Cluster) failedMember(e MemberEnd, now time.Time) Cluster {
+	why := e.Host + " is " + string(e.Outcome) + because(e.Reason)
+	failures := 0
+	c = c.slot(e.Host, func(s *Slot) {
+		s.Failures++
+		failures = s.Failures
+	})
+	switch {
+	case !e.Outcome.Safe():
+	case failures <= c.Policy.Retries:
+		c = c.again(e.Host)
+		c.WaitFor, c.NextAsk = "trying "+e.Host+" again, "+strconv.Itoa(failures)+" of "+strconv.Itoa(c.Policy.Retries)+" times: "+why, now.Add(c.Policy.RetryEvery)
+		return c
+	case c.Policy.OnFailure == FailSkipMember && c.Manifest != "":
+		return c.leave().border(now)
+	case c.Policy.OnFailure == FailBackoutCluster && c.patchedCount() > 0:
+		return c.backout(why, now)
+	case c.Policy.OnFailure == FailStopCampaign:
+		c.StopCampaign = why
+	}
+	return c.hold(why, now)
+}
+
+// leave marks every member that failed as one that stays as it is.
+func (c Cluster) leave() Cluster {
+	c.Members = append([]Slot(nil), c.Members...)
+	for i := range c.Members {
+		m := &c.Members[i]
+		m.Left = m.Left || m.Outcome != "" && m.Outcome != Patched && m.Outcome != Unchanged
+	}
+	return c
+}
+
+// left names the members that were left as they are.
+func (c Cluster) left() string {
+	var names []string
+	for _, m := range c.Members {
+		if m.Left {
+			names = append(names, m.Host+" is "+string(m.Outcome))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "left as they are: " + strings.Join(names, ", ")
+}
+
+// again has a member tried once more.
+func (c Cluster) again(host string) Cluster {
+	return c.slot(host, func(s *Slot) { s.Outcome, s.Reason = "", "" })
+}
+
+// MaySkip says why no member can be skipped now, or nil.
+func (c Cluster) MaySkip(m Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if c.Phase != PhaseHold || c.BackoutFor != "" {
+		return fmt.Errorf("cluster %q: no member that failed holds it, it is in %s", c.Name, c.Phase)
+	}
+	return nil
+}
+
+// Skip leaves members that failed as they are and goes on with the next one. After a canary, that one becomes the canary: a
+// person said so (P3).
+func (c Cluster) Skip(m Message, now time.Time) Cluster {
+	if c.MaySkip(m) != nil {
+		return c
+	}
+	c.Paused, c.HoldFor, c.StopCampaign = "", "", ""
+	return c.leave().to(PhaseRoll, now).border(now)
+}
+
+// MayExtend says why no soak can be extended now, or nil.
+func (c Cluster) MayExtend(m Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if c.Phase != PhaseSoak && c.Phase != PhaseGate {
+		return fmt.Errorf("cluster %q: no soak to extend, it is in %s", c.Name, c.Phase)
+	}
+	if m.Soak != 0 && m.Soak != c.SoakNo {
+		return fmt.Errorf("cluster %q: soak %d is open, not soak %d", c.Name, c.SoakNo, m.Soak)
+	}
+	_, err := span(m.For)
+	return err
+}
+
+// Extend makes a soak last longer; one that waits for approval soaks again.
+func (c Cluster) Extend(m Message, now time.Time) Cluster {
+	longer, err := span(m.For)
+	if err != nil || c.MayExtend(m) != nil {
+		return c
+	}
+	if c.SoakEnds.Before(now) {
+		c.SoakEnds = now
+	}
+	c.SoakEnds = c.SoakEnds.Add(longer)
+	if c.Phase == PhaseGate {
+		since := c.Since
+		c = c.to(PhaseSoak, now)
+		c.Since = since
+	}
+	return c
+}
+
+// longestExtension bounds a slip of the finger.
+const longestExtension = 30 * 24 * time.Hour
+
+// span reads how much longer: 90m, 12h, 2d.
+func span(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, errors.New(`for is missing: how much longer, such as {"for": "12h"}`)
+	}
+	unit := text
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil {
+			unit = strconv.Itoa(24*n) + "h"
+		}
+	}
+	d, err := time.ParseDuration(unit)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("for is %q: want a time with its unit, such as 90m, 12h or 2d", text)
+	case d <= 0 || d > longestExtension:
+		return 0, fmt.Errorf("for is %q: want more than nothing, and at most 30d", text)
+	}
+	return d, nil
+}

@@ -1,0 +1,131 @@
+package workflows_test
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// sweep runs the sweeper for an hour over what was ended from outside, as each sweep finds it.
+func (w *world) sweep(t *testing.T, orphans []activities.Orphan, states map[string]any, runs map[string]string) workflows.SweeperState {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(30 * time.Second)
+	env.SetWorkflowRunTimeout(24 * time.Hour)
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.SweeperID, TaskQueue: workflows.Queue})
+	workflows.Register(env)
+	env.RegisterActivityWithOptions(func(context.Context) ([]activities.Orphan, error) {
+		return orphans, nil // lists lag behind: what was taken up stands in them for a while
+	}, activity.RegisterOptions{Name: "Orphans"})
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.LastRunInput) (activities.LastRun, error) {
+		if in.RunID == "" {
+			return activities.LastRun{RunID: runs[in.WorkflowID]}, nil
+		}
+		body, err := json.Marshal(states[in.WorkflowID])
+		return activities.LastRun{RunID: in.RunID, State: body}, err
+	}, activity.RegisterOptions{Name: "LastRun"})
+	w.register(env)
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(
+		func(_, id, _, signal string, _ any) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.calls = append(w.calls, "signal "+signal+" to "+id)
+			return nil
+		})
+	env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
+	env.ExecuteWorkflow(workflows.SweeperType, workflows.SweeperState{Every: 2 * time.Minute})
+	if !env.IsWorkflowCompleted() {
+		t.Fatal("the sweeper did not end")
+	}
+	v, err := env.QueryWorkflow(workflows.QueryState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var st workflows.SweeperState
+	if err := v.Get(&st); err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+func orphan(kind, id string) activities.Orphan {
+	return activities.Orphan{WorkflowID: id, RunID: "run of " + id, Type: kind, Instance: instance, Status: "terminated"}
+}
+
+func TestAMemberEndedFromOutsideIsTakenUpOnce(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	id := workflows.MemberID("web-1")
+	m := rollout.NewMember(instance, "web", "web-1", rollout.ModePatch, true, w.member)
+	m.Step, m.Asked, m.Drained, m.Proven, m.Touched = rollout.StepPatch, 4, true, true, true
+	before := audit.Head{Chain: id + "/" + instance + "/1", Seq: 7, Digest: "sha256:before"}
+	last := workflows.MemberState{
+		Member: m, Part: "part:web", Plan: "sha256:plan", Parent: workflows.ClusterID(instance, "web"), Seq: 12, Try: 1, BootOld: "boot-1", BootNew: "boot-1",
+		Runs: map[rollout.Step]workflows.RunRef{rollout.StepPatch: {No: 1, Seq: 12}}, Changed: "sha256:changes", Got: "sha256:manifest", Audit: before,
+	}
+	st := w.sweep(t, []activities.Orphan{orphan(workflows.MemberType, id)}, map[string]any{id: last}, nil)
+
+	if got, want := strings.Join(w.runs, " "), instance+".web-1.patch.1-1"; !strings.HasPrefix(got, want) {
+		t.Errorf("runs %q: the first must be the one that was in flight, %q", got, want)
+	}
+	if n := w.count["patch web-1"]; n != 1 {
+		t.Errorf("patch was asked %d times, want once: it is taken up once, however often a list names it", n)
+	}
+	if n := w.count["undrain web-1"]; n != 1 {
+		t.Errorf("undrain was asked %d times, want once", n)
+	}
+	if want := "signal member-ended to " + last.Parent; !slices.Contains(w.calls, want) {
+		t.Errorf("no %q: its cluster waits for that in\n%s", want, strings.Join(w.calls, "\n"))
+	}
+	if !slices.Contains(st.TakenUp, "run of "+id) {
+		t.Errorf("the sweeper remembers %v", st.TakenUp)
+	}
+	told := false
+	for _, n := range w.notices {
+		told = told || n.Event == rollout.TellHold && n.Host == "web-1" && strings.Contains(n.Text, "terminated")
+	}
+	if !told {
+		t.Errorf("nobody was told: %+v", w.notices)
+	}
+	var chained bool
+	for _, e := range w.entries {
+		chained = chained || e.Chain == before.Chain+"+" && e.Seq == 1 && e.Result == before.Digest
+		if e.Chain == before.Chain {
+			t.Errorf("entry on the chain that had ended: %+v", e)
+		}
+	}
+	if !chained {
+		t.Error("the new chain does not name the end of the one before")
+	}
+}
+
+func TestAClusterEndedFromOutsideGivesItsClaimBack(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	id := workflows.ClusterID(instance, "web")
+	c := rollout.Cluster{Instance: instance, Name: "web", Stage: "production", Phase: rollout.PhaseRoll, Claimed: true, MinHealthy: 1, Policy: w.policy}
+	// The start of its member was not confirmed when it ended, and was never made.
+	c.Members = []rollout.Slot{{Host: "web-1", Running: true, Mode: rollout.ModePatch, Tries: 1}, {Host: "web-2"}}
+	last := workflows.ClusterState{Cluster: c, Part: "part:web", Parent: workflows.CampaignID(instance), Audit: audit.Head{Chain: id, Seq: 3, Digest: "sha256:before"}}
+	w.sweep(t, []activities.Orphan{orphan(workflows.ClusterType, id)}, map[string]any{id: last}, nil)
+
+	all := strings.Join(w.calls, "\n")
+	if w.count["Release"] != 1 {
+		t.Errorf("released %d times, want once:\n%s", w.count["Release"], all)
+	}
+	if strings.Contains(all, "web-1") || strings.Contains(all, "web-2") {
+		t.Errorf("a member was begun:\n%s", all)
+	}
+}
