@@ -1,0 +1,328 @@
+// Package chaos breaks things under campaigns on the simulated fleet, one fault in one step at a time, and has each run judged by the
+// oracle, which reads what the fleet recorded. It runs rollpatch as it was built, from outside; it must not know its code.
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rollpatch/rollpatch/testenv/chaos/oracle"
+	"github.com/rollpatch/rollpatch/testenv/estate"
+	"github.com/rollpatch/rollpatch/testenv/load"
+)
+
+// Options say what to run.
+type Options struct {
+	Only   string // faults by their ids, with or without a step: "F16,F21/soak"; empty: all
+	Dir    string // everything it writes; emptied first
+	Report string // file of the report
+	Bin    string // folder of the built rollpatch and rollpatchd
+	Lanes  int    // runs at the same time, each with a fleet of its own; default 1
+}
+
+// rate of the traffic under every run, in requests per second.
+const rate = 200
+
+// Run runs the faults and reports; failed is how many rows did not pass.
+func Run(ctx context.Context, o Options, out io.Writer) (failed int, err error) {
+	faults, err := choose(o.Only)
+	if err != nil {
+		return 0, err
+	}
+	if err := os.RemoveAll(o.Dir); err != nil {
+		return 0, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return 0, err
+	}
+	var jobs []job
+	for _, f := range faults {
+		for _, step := range f.Steps {
+			jobs = append(jobs, job{Fault: f, step: step})
+		}
+	}
+	began := time.Now()
+	rows := make([]Row, len(jobs))
+	next := make(chan int)
+	go func() {
+		defer close(next)
+		for i := range jobs {
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	screen := newScreen(out)
+	var lanes sync.WaitGroup
+	for n := range max(1, o.Lanes) {
+		lanes.Go(func() {
+			l := &lane{opts: o, no: n}
+			defer l.close()
+			for i := range next {
+				row := l.run(ctx, jobs[i])
+				if ctx.Err() != nil {
+					return // what was broken off says nothing
+				}
+				rows[i] = row
+				screen.progress(row)
+			}
+		})
+	}
+	lanes.Wait()
+	r := Report{Seconds: round(time.Since(began))}
+	for _, row := range rows {
+		switch {
+		case row.Fault == "": // an end came before its turn
+			continue
+		case row.Passed:
+			r.Passed++
+		default:
+			r.Failed++
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	screen.table(r)
+	if o.Report != "" {
+		err = r.write(o.Report)
+	}
+	return r.Failed, errors.Join(err, ctx.Err())
+}
+
+// job is one row to come.
+type job struct {
+	Fault
+	step Step
+	// short: the campaign is aborted once its canary soaks. What its peers would show of the fault is left to the whole list.
+	short bool
+}
+
+// lane runs one row after the other, on one estate for as long as nothing went wrong on it.
+type lane struct {
+	opts      Options
+	no, count int
+	scene     *scene
+	workers   bool
+}
+
+func (l *lane) close() {
+	if l.scene != nil {
+		_ = l.scene.close() // its processes end with ours at the latest
+		l.scene = nil
+	}
+}
+
+// estate is one like new for this job.
+func (l *lane) estate(ctx context.Context, j job) (err error) {
+	if l.scene != nil && l.workers == j.Workers {
+		return nil
+	}
+	l.close()
+	l.count++
+	dir := filepath.Join(l.opts.Dir, fmt.Sprintf("lane-%d-%d", l.no, l.count))
+	l.scene, err = open(ctx, dir, l.opts.Bin, fmt.Sprintf("127.%d", 80+l.no), j.Workers)
+	l.workers = j.Workers
+	return err
+}
+
+// run is one row.
+func (l *lane) run(ctx context.Context, j job) Row {
+	row := Row{Fault: j.ID, Name: j.Name, Step: j.step.Name, Hosts: estate.Sim}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, j.limit()+time.Minute)
+	defer cancel()
+	err := l.estate(ctx, j)
+	if err == nil {
+		name := strings.ToLower(j.ID + "-" + j.step.Name)
+		if err = l.scene.enter(ctx, name); err == nil {
+			l.scene.play(j, &row)
+		}
+		l.scene.leave()
+	}
+	if err != nil {
+		row.Problems = append(row.Problems, err.Error())
+	}
+	row.Took = round(time.Since(began))
+	row.Passed = len(row.Problems) == 0
+	row.Log = l.keep(j)
+	if !row.Passed {
+		l.close() // what is left of it would be in the way of the next one
+	}
+	return row
+}
+
+// keep writes down what happened.
+func (l *lane) keep(j job) string {
+	if l.scene == nil || l.scene.fleet == nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, e := range l.scene.log() {
+		fmt.Fprintln(&b, e)
+	}
+	name := strings.Map(func(r rune) rune {
+		if r == ' ' || r == '/' || r == '\'' {
+			return '-'
+		}
+		return r
+	}, j.ID+"-"+j.Name+"-"+j.step.Name)
+	path := filepath.Join(l.opts.Dir, name+".log")
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		return ""
+	}
+	return path
+}
+
+// play is the run itself.
+func (s *scene) play(j job, row *Row) {
+	problem := func(err error) bool {
+		if err != nil {
+			row.Problems = append(row.Problems, err.Error())
+		}
+		return err != nil
+	}
+	// The second gives the members of the other cluster something to do as well.
+	if problem(errors.Join(s.fleet.Publish(s.ctx, j.version()), s.fleet.Publish(s.ctx, "security"))) {
+		return
+	}
+	s.step = j.step.Name
+	traffic := load.Start(s.ctx, s.WebURL(), rate)
+	cleared := s.act(j, problem)
+	ends := j.mayEnd
+	if j.short && s.soaks(j) {
+		problem(s.say("abort"))
+		ends = func(outcome string) bool { return outcome == "aborted" }
+	}
+	if s.instance != "" {
+		if j.End != nil {
+			problem(j.End(s))
+		} else {
+			problem(s.ends(j.limit()))
+		}
+		s.finish()
+	}
+	result := traffic.Stop()
+	row.Sent, row.Lost = result.Sent, result.Failed
+	row.Ended = s.outcome
+	log := s.log()
+	if s.outcome != "" && !ends(s.outcome) {
+		row.Problems = append(row.Problems, fmt.Sprintf("the campaign is %s: %s", s.outcome, endReason(log, s.instance)))
+	}
+	told := facts()
+	told.Return = j.Return
+	for _, v := range oracle.Check(log, told) {
+		row.Violations = append(row.Violations, v)
+		row.Problems = append(row.Problems, v.String())
+	}
+	if j.Holds != nil {
+		row.Problems = append(row.Problems, j.Holds(s, log)...)
+	}
+	if s.outcome == "done" && j.ID != "F28" {
+		row.Problems = append(row.Problems, s.at(j.version())...)
+	}
+	if !j.Loses && row.Lost > 0 {
+		row.Problems = append(row.Problems, fmt.Sprintf("%d of %d requests failed: %v", row.Lost, row.Sent, result.Errors))
+	}
+	if cleared > 0 {
+		row.Recovered = s.recovered(cleared)
+		if j.Within > 0 && (row.Recovered == nil || *row.Recovered > j.Within.Seconds()) {
+			row.Problems = append(row.Problems, fmt.Sprintf("work did not go on within %s", j.Within))
+		}
+	}
+}
+
+// act brings the fault about, in its step, and ends it. It returns how long the record was when that was done.
+func (s *scene) act(j job, problem func(error) bool) (cleared int) {
+	ctx := s.ctx
+	limited, cancel := context.WithTimeout(ctx, j.limit())
+	s.ctx = limited
+	defer func() { cancel(); s.ctx = ctx }()
+	if j.Setup != nil && problem(j.Setup(s)) {
+		return 0
+	}
+	begin := (*scene).begin
+	if j.Begin != nil {
+		begin = j.Begin
+	}
+	if problem(begin(s)) || j.step.at != nil && problem(j.step.at(s)) {
+		return 0
+	}
+	s.hit = s.fleet.Recorded()
+	if j.Inject == nil {
+		return 0
+	}
+	note(s.fleet, oracle.Event{Kind: "fault", Text: j.ID + " " + j.Name + " in " + j.step.Name})
+	problem(j.Inject(s))
+	if j.Clear == nil {
+		return s.fleet.Recorded()
+	}
+	if j.Until != nil {
+		problem(j.Until(s))
+	} else {
+		problem(s.lasts(j.Lasts))
+	}
+	at := s.fleet.Recorded()
+	note(s.fleet, oracle.Event{Kind: "over", Text: j.ID + " " + j.Name})
+	problem(j.Clear(s))
+	return at
+}
+
+// recovered is how long after the fault's end the first sign came that the work on the canary, or its campaign, went on.
+func (s *scene) recovered(cleared int) *float64 {
+	calls := s.fleet.Calls()
+	if cleared >= len(calls) {
+		return nil
+	}
+	over := calls[cleared].Time
+	for _, c := range calls[cleared:] {
+		if acts(c) || strings.HasPrefix(c.Event, "kv ") && strings.HasPrefix(c.Text, claims) {
+			seconds := round(c.Time.Sub(over))
+			return &seconds
+		}
+	}
+	return nil
+}
+
+// soaks waits until the canary soaks; false if the campaign comes to its end before that.
+func (s *scene) soaks(j job) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, j.limit())
+	defer cancel()
+	soaks := false
+	_ = s.eventually(ctx, "the soak", func(ctx context.Context) error { // whatever it is instead shows at the end
+		st, err := s.query(ctx, clusterID(s.instance, "web"))
+		soaks = st.Phase == "soak"
+		if err == nil && !soaks && st.Outcome == "" && st.Phase != "release" {
+			err = errors.New("not yet")
+		}
+		return err
+	})
+	return soaks
+}
+
+// at: every member of web has this version, wholly.
+func (s *scene) at(version string) (problems []string) {
+	for _, host := range clusters()[0].Members {
+		v, err := s.Versions(s.ctx, host)
+		if err != nil || v["lab-web"] != version || v["lab-web-data"] != version {
+			problems = append(problems, fmt.Sprintf("%s is at %q and %q of %s: %v", host, v["lab-web"], v["lab-web-data"], version, err))
+		}
+	}
+	return problems
+}
+
+func endReason(log []oracle.Event, instance string) string {
+	for _, e := range log {
+		if e.Kind == oracle.Ended && e.Instance == instance {
+			return e.Text
+		}
+	}
+	return "no reason"
+}

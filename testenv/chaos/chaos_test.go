@@ -1,0 +1,195 @@
+package chaos
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rollpatch/rollpatch/testenv/chaos/oracle"
+	"github.com/rollpatch/rollpatch/testenv/estate"
+	"github.com/rollpatch/rollpatch/testenv/sim"
+)
+
+// TestFault runs the faults that every run of the tests has, each in one step, one after the other on a fleet that they share.
+func TestFault(t *testing.T) {
+	bin, err := estate.Binaries(t.Context(), "../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lane{opts: Options{Dir: t.TempDir(), Bin: bin}}
+	defer l.close()
+	for _, f := range Faults() {
+		if f.Often.Name == "" {
+			continue
+		}
+		t.Run(f.ID+" "+f.Name+" in "+f.Often.Name, func(t *testing.T) {
+			row := l.run(t.Context(), job{Fault: f, step: f.Often, short: true})
+			for _, p := range row.Problems {
+				t.Error(p)
+			}
+			if t.Failed() {
+				log, err := os.ReadFile(row.Log)
+				t.Logf("%s %v", log, err)
+			}
+			t.Logf("%s, %d requests of %d lost, work went on after %s s", row.Ended, row.Lost, row.Sent, row.recovered())
+		})
+	}
+}
+
+// TestListMarksTheFaultsOfEveryRun keeps the rows that the list of faults marks, and each in one of its own steps.
+func TestListMarksTheFaultsOfEveryRun(t *testing.T) {
+	marked := map[string]bool{}
+	names := map[string]bool{}
+	for _, f := range Faults() {
+		if name := f.ID + " " + f.Name; names[name] {
+			t.Errorf("%s is in the list twice", name)
+		} else {
+			names[name] = true
+		}
+		if len(f.Steps) == 0 || f.Clear != nil && f.Lasts == 0 && f.Until == nil && f.Within == 0 {
+			t.Errorf("%s %s: it has no step, or is over before it began", f.ID, f.Name)
+		}
+		if f.Often.Name == "" {
+			continue
+		}
+		marked[f.ID] = true
+		if !slices.ContainsFunc(f.Steps, func(s Step) bool { return s.Name == f.Often.Name }) {
+			t.Errorf("%s %s: %s is none of its steps", f.ID, f.Name, f.Often.Name)
+		}
+	}
+	// F20 (another kernel), F23 (clocks) and F30 (another build) need what the simulated fleet does not have.
+	for _, id := range []string{"F1", "F2", "F3", "F6", "F7", "F9", "F10", "F11", "F14", "F15", "F16", "F18", "F19", "F21", "F24", "F25", "F27", "F28", "F32", "F33", "F34"} {
+		if !marked[id] {
+			t.Errorf("%s is not in every run", id)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	steps := func(words string) (all []string) {
+		t.Helper()
+		faults, err := choose(words)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range faults {
+			for _, s := range f.Steps {
+				all = append(all, f.ID+"/"+s.Name)
+			}
+		}
+		return all
+	}
+	if got, want := steps("f18, F21/soak"), []string{"F18/down", "F21/soak"}; !slices.Equal(got, want) {
+		t.Errorf("choose = %v, want %v", got, want)
+	}
+	if all := steps(""); len(all) < 100 {
+		t.Errorf("the whole list has %d rows only", len(all))
+	}
+	for _, words := range []string{"F99", "F18/soak"} {
+		if _, err := choose(words); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("choose(%q) = %v, want an error that names it", words, err)
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	const instance = "night-20261122T010000Z"
+	unit := runUnit + instance + ".web-1.patch.2-3"
+	zero, one := 0, 100
+	run := oracle.Event{Host: "web-1", Instance: instance, Step: "patch", Run: instance + ".web-1.patch.2-3", Try: instance + ".web-1.patch.2"}
+	with := func(e oracle.Event, change func(*oracle.Event)) oracle.Event { change(&e); return e }
+	own := oracle.Event{Kind: oracle.Started, Instance: instance}
+	raw, err := json.Marshal(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		calls []sim.Call
+		want  []oracle.Event
+	}{
+		{"our maintenance", []sim.Call{{Host: "web-1", Event: "service maintenance on", Text: "rollpatch " + instance + " web-1", Value: "web", By: sim.ByAgent}},
+			[]oracle.Event{{Kind: oracle.Drained, Host: "web-1", Service: "web", Instance: instance, By: "program"}}},
+		{"its end", []sim.Call{{Host: "web-1", Event: "service maintenance off", Text: "rollpatch " + instance + " web-1", Value: "web", By: sim.ByAgent}},
+			[]oracle.Event{{Kind: oracle.Undrained, Host: "web-1", Service: "web", Instance: instance, By: "program"}}},
+		{"jane's maintenance of a node", []sim.Call{{Host: "web-1", Event: "node maintenance on", Text: "jane", By: sim.ByHand}},
+			[]oracle.Event{{Kind: oracle.ForeignSet, Host: "web-1", Text: "jane", By: oracle.Person}}},
+		{"and who removed it", []sim.Call{{Host: "web-1", Event: "service maintenance off", Text: "jane", Value: "web", By: sim.ByAgent}},
+			[]oracle.Event{{Kind: oracle.ForeignRemoved, Host: "web-1", Service: "web", Text: "jane", By: "program"}}},
+		{"records", []sim.Call{
+			{Event: "kv set", Text: claims + "cluster/web", Value: `{"owner":"` + instance + `"}`}, {Event: "kv delete", Text: claims + "cluster/web", Value: `{"owner":"` + instance + `"}`},
+			{Event: "kv set", Text: claims + "drain/web-1", Value: `{"owner":"` + instance + `"}`}, {Event: "kv set", Text: claims + "quarantine/web-1", Value: `{"owner":"` + instance + `","reason":"lost"}`},
+			{Event: "kv set", Text: "another/key", Value: "{}"},
+		}, []oracle.Event{
+			{Kind: oracle.Taken, Cluster: "web", Instance: instance}, {Kind: oracle.Released, Cluster: "web", Instance: instance},
+			{Kind: oracle.Noted, Host: "web-1", Instance: instance}, {Kind: oracle.Quarantined, Host: "web-1", Instance: instance, Text: "lost"},
+		}},
+		{"a transaction of a run", []sim.Call{
+			{Host: "web-1", Event: "unit acts", Text: "rollpatch-1.service", Unit: unit},
+			{Host: "web-1", Event: "transaction", Text: "a", Unit: unit, Packages: map[string]string{"a": "2"}},
+			{Host: "web-1", Event: "transaction ended", Text: "a", Unit: unit, Packages: map[string]string{"a": "2"}, Exit: &one},
+		}, []oracle.Event{
+			with(run, func(e *oracle.Event) { e.Kind = oracle.Ran }),
+			with(run, func(e *oracle.Event) { e.Kind = oracle.Begin; e.Packages = map[string]string{"a": "2"} }),
+			with(run, func(e *oracle.Event) { e.Kind = oracle.End; e.Failed = true }),
+		}},
+		{"a transaction of somebody else", []sim.Call{{Host: "web-1", Event: "transaction ended", Exit: &zero}}, []oracle.Event{{Kind: oracle.End, Host: "web-1"}}},
+		{"a run that lost its host's power was interrupted, one that an orderly shutdown ended was not", []sim.Call{
+			{Host: "web-1", Event: "unit signal", Text: "x", Unit: unit, By: "power cut"}, {Host: "web-1", Event: "unit signal", Text: "x", Unit: unit, By: "down"},
+		}, []oracle.Event{with(run, func(e *oracle.Event) { e.Kind = oracle.Interrupted; e.Text = "unit signal" })}},
+		{"a power cut and what follows", []sim.Call{{Host: "web-1", Event: "power cut"}, {Host: "web-1", Event: "boot", Boot: "b"}, {Host: "web-1", Event: "boot", Boot: "c"}}, []oracle.Event{
+			{Kind: oracle.Cut, Host: "web-1", Text: "power"}, {Kind: oracle.Healed, Host: "web-1", Text: "power"}, {Kind: oracle.Booted, Host: "web-1", Boot: "b"}, {Kind: oracle.Booted, Host: "web-1", Boot: "c"},
+		}},
+		{"what the host's end brings is told from what broke", []sim.Call{{Host: "web-1", Event: "service critical", Text: "web", By: sim.ByHost}, {Host: "web-1", Event: "service critical", Text: "web"}},
+			[]oracle.Event{{Kind: oracle.Down, Host: "web-1", Service: "web", By: "host"}, {Kind: oracle.Down, Host: "web-1", Service: "web"}}},
+		{"what the runner noted", []sim.Call{{Event: seen, Value: string(raw)}}, []oracle.Event{own}},
+		{"what says nothing", []sim.Call{{Host: "web-1", Event: "ssh"}, {Host: "web-1", Argv: []string{"id"}}, {Host: "web-1", Event: "unit signal", Text: "cron"}}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, _ := json.Marshal(events(c.calls))
+			want, _ := json.Marshal(c.want)
+			if !bytes.Equal(got, want) {
+				t.Errorf("events = %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestReport(t *testing.T) {
+	half := 0.5
+	r := Report{Passed: 1, Failed: 1, Rows: []Row{
+		{Fault: "F16", Name: "power cut", Step: "patch", Passed: true, Ended: "done", Recovered: &half},
+		{Fault: "F18", Name: "host never returns", Step: "down", Problems: []string{"P5: left drained"}, Lost: 3, Log: "F18.log"},
+	}}
+	var out bytes.Buffer
+	s := newScreen(&out)
+	s.progress(r.Rows[1])
+	s.table(r)
+	for _, want := range []string{
+		"FAIL F18 host never returns in down: -, 0.0 s\n       P5: left drained\n       its log is F18.log\n",
+		"fault  what                step   outcome  campaign  recovered s  lost\n", "F16    power cut           patch  ok       done      0.5          0\n", "F18    host never returns  down   FAIL     -         -            3\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+	if !strings.HasSuffix(out.String(), "\n1 passed, 1 failed\n") {
+		t.Errorf("the last line is not the count:\n%s", out.String())
+	}
+	path := filepath.Join(t.TempDir(), "chaos.json")
+	if err := r.write(path); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Report
+	if err := json.Unmarshal(raw, &back); err != nil || len(back.Rows) != 2 || back.Failed != 1 || back.Rows[0].Fault != "F16" {
+		t.Errorf("read back %+v, %v", back, err)
+	}
+}

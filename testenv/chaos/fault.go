@@ -1,0 +1,97 @@
+package chaos
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollpatch/rollpatch/testenv/chaos/oracle"
+)
+
+// Fault is one kind of thing that goes wrong, and what must hold although it does.
+type Fault struct {
+	ID    string // of the list of faults
+	Name  string
+	Steps []Step // where it can hit
+	Often Step   // the one of them in which every run of the tests has it; none: it is in the whole list only
+
+	Version string // of lab-web that is offered, default 1.4: one that needs a reboot
+	Workers bool   // a worker of its own, beside a rollpatchd without one
+	Setup   func(*scene) error
+	Begin   func(*scene) error // how the campaign starts, default by a command that only starts it
+	Inject  func(*scene) error
+	// Lasts is how long it lasts; Until, where given, waits for a condition instead. Then Clear ends it. A fault without Clear is not
+	// ended by anybody.
+	Lasts time.Duration
+	Until func(*scene) error
+	Clear func(*scene) error
+
+	End    func(*scene) error // how its end is found, default by what the campaign says
+	Ends   []string           // how the campaign may end, default done
+	Return time.Duration      // how soon a member is back that its peers need; 0: nobody asks
+	Within time.Duration      // after which the work goes on at the latest; 0: as long as it takes
+	Loses  bool               // a peer that serves dies: requests are lost with it
+	Limit  time.Duration      // for the whole run, default 2 min
+	Holds  func(*scene, []oracle.Event) []string
+}
+
+// defaultLimit is for a run: twice the longest wait of the product's own, a worker's heartbeat, and the campaign itself.
+const defaultLimit = 2 * time.Minute
+
+func (f Fault) limit() time.Duration {
+	if f.Limit > 0 {
+		return f.Limit
+	}
+	return defaultLimit
+}
+
+func (f Fault) version() string {
+	if f.Version != "" {
+		return f.Version
+	}
+	return "1.4"
+}
+
+func (f Fault) mayEnd(outcome string) bool {
+	if len(f.Ends) == 0 {
+		return outcome == "done"
+	}
+	return slices.Contains(f.Ends, outcome)
+}
+
+// choose are the faults of the list that the words name, all without any.
+func choose(words string) (chosen []Fault, err error) {
+	all := Faults()
+	if strings.TrimSpace(words) == "" {
+		return all, nil
+	}
+	for _, w := range strings.FieldsFunc(words, func(r rune) bool { return r == ',' || r == ' ' }) {
+		id, step, _ := strings.Cut(w, "/")
+		found := false
+		for _, f := range all {
+			if !strings.EqualFold(f.ID, id) {
+				continue
+			}
+			if step != "" {
+				f.Steps = slices.DeleteFunc(slices.Clone(f.Steps), func(s Step) bool { return s.Name != step })
+			}
+			if len(f.Steps) > 0 {
+				found, chosen = true, append(chosen, f)
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("CHAOS=%s: no fault %q (F16 is one, F16/patch one of its steps); known: %s", words, w, strings.Join(ids(), ", "))
+		}
+	}
+	return chosen, nil
+}
+
+func ids() (all []string) {
+	for _, f := range Faults() {
+		if !slices.Contains(all, f.ID) {
+			all = append(all, f.ID)
+		}
+	}
+	return all
+}

@@ -1,0 +1,479 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rollpatch/rollpatch/testenv/chaos/oracle"
+	"github.com/rollpatch/rollpatch/testenv/sim"
+)
+
+// recovery is how soon work must go on when its worker was killed: the heartbeat timeout and five seconds.
+const recovery = 25 * time.Second
+
+// returned is how soon a member is back that its peers need: a gate, checks that must pass twice, and a busy machine.
+const returned = 10 * time.Second
+
+var halted = []string{"halted"}
+
+// Faults is the list: what the simulated fleet can bring about, each in every step where it can hit.
+func Faults() []Fault {
+	jane := func(service string, on bool) func(*scene) error {
+		return func(s *scene) error { return s.fleet.Maintain(canary, service, on, "jane looks at the disk") }
+	}
+	leader := func(present bool) func(*scene) error {
+		return func(s *scene) error { s.fleet.Leader(present); return nil }
+	}
+	archive := func(present bool) func(*scene) error {
+		return func(s *scene) error { s.fleet.Archive(present); return nil }
+	}
+	lock := func(who string) func(*scene) error {
+		return func(s *scene) error { return s.fleet.HoldPackageLock(canary, who) }
+	}
+	broken := func(host string, is bool) func(*scene) error {
+		return func(s *scene) error { return s.fleet.Break(host, is) }
+	}
+	return []Fault{
+		{ID: "F0", Name: "nothing goes wrong", Steps: []Step{before}},
+		{
+			ID: "F1", Name: "rollpatchd killed", Steps: every, Often: patch, Within: recovery,
+			Inject: func(s *scene) error { return s.Daemon.Kill() }, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) },
+		},
+		{
+			ID: "F1", Name: "worker alone killed", Steps: []Step{gate, drain, patching, rebooting, check, undrain}, Workers: true, Within: recovery,
+			Inject: func(s *scene) error { return s.worker.Kill() }, Clear: func(s *scene) error { return s.worker.Start(s.ctx) },
+		},
+		{
+			ID: "F1", Name: "rollpatchd killed again and again", Steps: []Step{drain, patch, down, undrain}, Within: recovery,
+			Inject: again(4), Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) },
+		},
+		{
+			ID: "F2", Name: "worker frozen, wakes late", Steps: []Step{inspect, gate, drain, patching, patch, patched, rebooting, reboot, check, undrain}, Often: gate, Workers: true, Limit: 3 * time.Minute,
+			Inject: freeze, Until: attended, Clear: func(s *scene) error { return syscall.Kill(s.worker.PID, syscall.SIGCONT) },
+		},
+		{
+			ID: "F3", Name: "server alone killed", Steps: []Step{claim, gate, drain, patch, down, check, undrain, inSoak, settling}, Often: patch, Workers: true, Lasts: 3 * time.Second,
+			Inject: func(s *scene) error { return s.Daemon.Kill() }, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) },
+		},
+		{ID: "F6", Name: "consul loses its leader again and again", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak, settling}, Often: drain, Inject: flap(func(s *scene, off bool) { s.fleet.Leader(!off) }, 700*time.Millisecond), Lasts: 6 * time.Second, Clear: calm(leader(true))},
+		{ID: "F7", Name: "consul without a leader", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak, settling}, Often: gate, Inject: leader(false), Lasts: 8 * time.Second, Clear: leader(true)},
+		{
+			ID: "F7", Name: "consul without a leader for longer than anybody waits", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak}, Inject: leader(false), Lasts: 25 * time.Second,
+			Clear: leader(true), Ends: []string{"done", "halted"},
+		},
+		{
+			ID: "F9", Name: "agent restarts and lies", Steps: []Step{drain, patch, booted, check}, Often: booted, Inject: func(s *scene) error { return s.fleet.RestartAgent(canary, 4*time.Second) },
+			Holds: keptOut,
+		},
+		{
+			ID: "F10", Name: "network cut in mid-command", Steps: []Step{inspect, fetch, gate, drain, patch, reboot, down, check, undrain, inSoak}, Often: patch,
+			Inject: func(s *scene) error { return s.fleet.Cut(canary) }, Lasts: 8 * time.Second, Clear: func(s *scene) error { return s.fleet.Heal(canary) }, Loses: true,
+		},
+		{
+			ID: "F10", Name: "network of a peer cut", Steps: []Step{inspect, gate, drain, patch, down, check, undrain, inSoak}, Loses: true, Ends: []string{"done", "halted"},
+			Inject: func(s *scene) error { return s.fleet.Cut(peer) }, Lasts: 8 * time.Second, Clear: func(s *scene) error { return s.fleet.Heal(peer) },
+		},
+		{
+			ID: "F11", Name: "connections die without a word", Steps: []Step{inspect, fetch, gate, drain, check, inSoak}, Loses: true, Ends: []string{"done", "halted"},
+			Inject: func(s *scene) error { return s.fleet.PowerCut(s.ctx, canary) }, Lasts: time.Second, Clear: func(s *scene) error { return s.fleet.Start(s.ctx, canary) },
+		},
+		{
+			ID: "F11", Name: "connections are reset", Steps: []Step{inspect, fetch, gate, drain, patch, configure, check, undrain}, Often: configure,
+			Inject: func(s *scene) error { return s.fleet.CutConnections(canary) },
+		},
+		{
+			ID: "F11", Name: "clients do not leave", Steps: []Step{gate}, Inject: func(s *scene) error { return s.fleet.HoldConnections(canary, 80, 3) }, Lasts: 5 * time.Second,
+			Clear: func(s *scene) error { return s.fleet.HoldConnections(canary, 80, 0) },
+		},
+		{
+			ID: "F13", Name: "sshd refuses", Steps: []Step{inspect, fetch, gate, drain, patch, down, check, undrain, inSoak}, Lasts: 6 * time.Second,
+			Inject: func(s *scene) error {
+				return errors.Join(s.fleet.Refuse(canary, true), s.fleet.CutConnections(canary))
+			},
+			Clear: func(s *scene) error { return s.fleet.Refuse(canary, false) },
+		},
+		{ID: "F14", Name: "disk full", Steps: []Step{claim}, Often: claim, Inject: func(s *scene) error { return s.fleet.FreeSpace(canary, 1<<10) }, Ends: halted, Holds: untouched(canary, peer)},
+		{ID: "F15", Name: "package lock held", Steps: []Step{inspect, gate, drain, patched}, Often: gate, Inject: lock("unattended-upgr"), Lasts: 5 * time.Second, Clear: lock("")},
+		{
+			ID: "F16", Name: "power cut in mid-transaction", Steps: []Step{patch, unpack, configure, patched}, Often: unpack,
+			Inject: func(s *scene) error { return s.fleet.PowerCut(s.ctx, canary) }, Lasts: time.Second, Clear: func(s *scene) error { return s.fleet.Start(s.ctx, canary) },
+			Holds: whole,
+		},
+		{
+			ID: "F16", Name: "power cut in the way back", Steps: []Step{backout}, Version: "1.2", Ends: halted,
+			Inject: func(s *scene) error {
+				return errors.Join(s.lasts(300*time.Millisecond), s.fleet.PowerCut(s.ctx, canary))
+			},
+			Lasts: time.Second, Clear: func(s *scene) error { return s.fleet.Start(s.ctx, canary) }, Holds: whole,
+		},
+		{ID: "F17", Name: "maintainer script fails", Steps: []Step{before}, Version: "1.3", Ends: halted, Holds: untouched(peer)},
+		{
+			ID: "F18", Name: "host never returns", Steps: []Step{down}, Often: down, Ends: halted,
+			// A moment later: the fleet tells that it is down before it has begun to start it again.
+			Inject: func(s *scene) error {
+				return errors.Join(s.lasts(100*time.Millisecond), s.fleet.PowerCut(s.ctx, canary))
+			},
+			Holds: all(untouched(peer), quarantined),
+		},
+		{
+			ID: "F19", Name: "host returns with another key", Steps: []Step{patch}, Often: patch, Inject: func(s *scene) error { return s.fleet.NewHostKey(canary) }, Ends: halted,
+			Holds: all(untouched(peer), quarantined, notEntered),
+		},
+		{
+			ID: "F21", Name: "flapping health", Steps: []Step{booted, check, undrain, inSoak}, Often: check, Ends: []string{"done", "halted"}, Loses: true,
+			Inject: flap(func(s *scene, off bool) { _ = s.fleet.Break(canary, off) }, 450*time.Millisecond), Lasts: 9 * time.Second, Clear: calm(broken(canary, false)),
+		},
+		{ID: "F25", Name: "jane's maintenance before", Steps: []Step{before}, Often: before, Setup: jane("web", true), Ends: halted, Holds: untouched(canary, peer)},
+		{ID: "F25", Name: "jane's maintenance of the node before", Steps: []Step{before}, Setup: jane("", true), Ends: halted, Holds: untouched(canary, peer)},
+		{ID: "F25", Name: "jane's maintenance just before the drain", Steps: []Step{fetch, gate}, Inject: jane("web", true), Ends: halted, Holds: untouched(peer)},
+		{
+			ID: "F25", Name: "jane's maintenance while it is out", Steps: []Step{patch, down, check}, Often: patch, Inject: jane("", true), Until: toldOf("hold"), Clear: jane("", false),
+		},
+		{ID: "F25", Name: "jane's maintenance in the soak", Steps: []Step{inSoak}, Inject: jane("web", true), Ends: halted, Holds: untouched(peer)},
+		{
+			ID: "F27", Name: "another member falls ill", Steps: []Step{inspect, gate, drain, patch, reboot, check, undrain, inSoak}, Often: drain, Inject: broken("web-3", true), Lasts: 6 * time.Second,
+			Clear: broken("web-3", false), Loses: true, Return: returned, Ends: []string{"done", "halted"},
+		},
+		{
+			ID: "F27", Name: "another member falls ill while nobody works", Steps: []Step{gate, drain, patching, patched, rebooting, check}, Loses: true, Ends: []string{"done", "halted"}, Limit: 3 * time.Minute,
+			Inject: func(s *scene) error {
+				return errors.Join(s.Daemon.Kill(), s.fleet.Break("web-3", true), s.lasts(grace+2*time.Second), s.Daemon.Start(s.ctx))
+			},
+			Lasts: 25 * time.Second, Clear: broken("web-3", false),
+		},
+		{
+			ID: "F27", Name: "another member falls ill while it cannot be reached", Steps: []Step{gate, drain, patching, rebooting, check}, Loses: true, Ends: []string{"done", "halted"},
+			Inject: func(s *scene) error { return errors.Join(s.fleet.Cut(canary), s.fleet.Break("web-3", true)) }, Lasts: 8 * time.Second,
+			Clear: func(s *scene) error {
+				return errors.Join(s.fleet.Heal(canary), s.lasts(10*time.Second), s.fleet.Break("web-3", false))
+			},
+		},
+		{
+			ID: "F27", Name: "another member loses its power", Steps: []Step{gate, patch, down}, Loses: true, Return: returned, Ends: []string{"done", "halted"},
+			Inject: func(s *scene) error { return s.fleet.PowerCut(s.ctx, "web-3") }, Lasts: 6 * time.Second, Clear: func(s *scene) error { return s.fleet.Start(s.ctx, "web-3") },
+		},
+		{ID: "F28", Name: "repository moves on", Steps: []Step{drain, patch, inSoak, onPeer}, Often: inSoak, Version: "1.1", Inject: func(s *scene) error { return s.fleet.Publish(s.ctx, "1.4") }, Ends: []string{"done", "halted"}, Holds: never("1.4")},
+		{ID: "F29", Name: "repository away", Steps: []Step{claim, fetch, gate, patch, inSoak}, Inject: archive(false), Lasts: 4 * time.Second, Clear: archive(true)},
+		{
+			ID: "DB", Name: "database of before the campaign", Steps: []Step{inspect, drain, patch, down, check, inSoak, onPeer}, Setup: copyDatabase, Inject: restoreDatabase, End: mended, Ends: []string{"mended"}, Loses: true,
+		},
+		{
+			ID: "DB", Name: "database of the fetch", Steps: []Step{patch, check, inSoak, onPeer, settling}, Begin: begunWithCopy, Inject: restoreDatabase, Ends: []string{"done", "halted"},
+		},
+		{ID: "F32", Name: "command killed", Steps: []Step{inspect, patch, inSoak}, Often: patch, Begin: watched, Inject: func(s *scene) error { return s.cli.Process.Kill() }},
+		{ID: "F33", Name: "hold, resume", Steps: every, Inject: said("hold"), Lasts: 2 * time.Second, Clear: said("resume")},
+		{ID: "F33", Name: "abort", Steps: every, Often: reboot, Inject: said("abort"), Ends: []string{"aborted"}},
+		{ID: "F33", Name: "campaign cancelled", Steps: []Step{drain, patch, inSoak}, Ends: []string{"aborted"}, Inject: func(s *scene) error {
+			byHand(s, "cancel")
+			return s.temporal.CancelWorkflow(s.ctx, campaignID(s.instance), "")
+		}},
+		{ID: "F33", Name: "campaign terminated", Steps: every, Ends: []string{"terminated"}, Inject: terminate(func(s *scene) string { return campaignID(s.instance) })},
+		{ID: "F33", Name: "cluster terminated", Steps: every, Ends: halted, Inject: terminate(func(s *scene) string { return clusterID(s.instance, "web") })},
+		{ID: "F33", Name: "member terminated", Steps: []Step{inspect, fetch, gate, drain, patch, configure, reboot, down, check, undrain}, Often: drain, Ends: halted, Inject: terminate(func(s *scene) string { return memberID(canary) })},
+		{
+			ID: "F34", Name: "the way back is gone", Steps: []Step{check}, Often: check, Version: "1.2", Inject: noWayBack, Ends: halted, Holds: all(untouched(peer), quarantined),
+		},
+		{
+			ID: "F24", Name: "two campaigns at once", Steps: []Step{claim, patch, inSoak}, Often: patch, Inject: func(s *scene) error {
+				instance, err := s.start(s.file)
+				s.more = append(s.more, instance)
+				return err
+			},
+		},
+		{ID: "F35", Name: "everything at once", Steps: seeds(12), Inject: swizzle, Loses: true, Ends: []string{"done", "halted"}, Limit: 4 * time.Minute},
+	}
+}
+
+// freeze stops the worker as it stands and starts another one.
+func freeze(s *scene) error {
+	if err := syscall.Kill(s.worker.PID, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	w := s.Worker("second")
+	s.others = append(s.others, w)
+	return w.Start(s.ctx)
+}
+
+// attended waits until somebody works on the canary again. Its worker cannot, so it is the other one.
+func attended(s *scene) error {
+	return s.awaitMore("the other worker at work on "+canary, on(canary, acts))
+}
+
+// acts says that a call was brought about from outside the host.
+func acts(c sim.Call) bool {
+	return c.Event == "ssh" || c.Event == "unit acts" || strings.HasPrefix(c.Event, "service maintenance") && c.By == sim.ByAgent
+}
+
+// flap turns something off and on again until calm.
+func flap(set func(*scene, bool), every time.Duration) func(*scene) error {
+	return func(s *scene) error {
+		ctx, cancel := context.WithCancel(s.ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			tick := time.NewTicker(every)
+			defer tick.Stop()
+			for off := true; ; off = !off {
+				set(s, off)
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		s.stop = append(s.stop, func() { cancel(); <-done })
+		return nil
+	}
+}
+
+// calm ends what flaps and leaves it as told.
+func calm(leave func(*scene) error) func(*scene) error {
+	return func(s *scene) error {
+		for _, f := range s.stop {
+			f()
+		}
+		s.stop = nil
+		return leave(s)
+	}
+}
+
+// said sends a person's message.
+func said(word string) func(*scene) error { return func(s *scene) error { return s.say(word) } }
+
+// byHand records what a person does past the command line.
+func byHand(s *scene, word string) {
+	note(s.fleet, oracle.Event{Kind: oracle.Said, Instance: s.instance, Cluster: "web", By: oracle.Person, Text: word})
+}
+
+func terminate(id func(*scene) string) func(*scene) error {
+	return func(s *scene) error {
+		byHand(s, "terminate")
+		return s.temporal.TerminateWorkflow(s.ctx, id(s), "", "the fault wants it")
+	}
+}
+
+// watched starts the campaign by a command that goes on to watch it.
+func watched(s *scene) error {
+	if err := s.write(); err != nil {
+		return err
+	}
+	s.cli = s.Command(s.ctx, "run", "-i", s.InventoryFile(), s.file)
+	if err := s.cli.Start(); err != nil {
+		return err
+	}
+	go func() { _ = s.cli.Wait() }() // it is killed
+	return s.eventually(s.ctx, "the instance", func(ctx context.Context) error {
+		r, err := s.Rollpatch(ctx, nil, "list", "--output", "json")
+		if err != nil {
+			return err
+		}
+		if _, rest, ok := strings.Cut(r.Stdout, `"`+s.name+"-20"); ok {
+			end, _, _ := strings.Cut(rest, `"`)
+			s.instance = s.name + "-20" + end
+			note(s.fleet, oracle.Event{Kind: oracle.Started, Instance: s.instance})
+			return nil
+		}
+		return errors.New("not listed yet")
+	})
+}
+
+// noWayBack takes every former version away from the canary.
+func noWayBack(s *scene) error {
+	root, err := s.fleet.Root(canary)
+	if err != nil {
+		return err
+	}
+	debs, err := filepath.Glob(filepath.Join(root, "var/cache/apt/archives/*.deb"))
+	for _, d := range debs {
+		err = errors.Join(err, os.Remove(d))
+	}
+	s.fleet.Archive(false)
+	return errors.Join(err, os.RemoveAll(filepath.Join(root, "var/lib/rollpatch/ledger")))
+}
+
+// toldOf waits until a person has been told of such an event.
+func toldOf(event string) func(*scene) error {
+	return func(s *scene) error {
+		return s.awaitMore("a person to be told of "+event, func(c sim.Call) bool {
+			for _, e := range events([]sim.Call{c}) {
+				return e.Kind == oracle.Told && strings.HasPrefix(e.Text, event+":")
+			}
+			return false
+		})
+	}
+}
+
+// again kills rollpatchd that often, a while after each start, and leaves it dead.
+func again(n int) func(*scene) error {
+	return func(s *scene) error {
+		for range n - 1 {
+			if err := errors.Join(s.Daemon.Kill(), s.Daemon.Start(s.ctx), s.lasts(2*time.Second)); err != nil {
+				return err
+			}
+		}
+		return s.Daemon.Kill()
+	}
+}
+
+// copyDatabase keeps a copy of rollpatchd's database, which nobody writes to meanwhile.
+func copyDatabase(s *scene) error {
+	err := s.Daemon.Kill()
+	for _, name := range database {
+		raw, readErr := os.ReadFile(filepath.Join(s.Daemon.Dir, name))
+		if errors.Is(readErr, os.ErrNotExist) {
+			continue
+		}
+		err = errors.Join(err, readErr, os.WriteFile(filepath.Join(s.Daemon.Dir, "copy-"+name), raw, 0o600))
+	}
+	return errors.Join(err, s.Daemon.Start(s.ctx))
+}
+
+// restoreDatabase puts the copy back: what happened since is forgotten.
+func restoreDatabase(s *scene) error {
+	err := s.Daemon.Kill()
+	for _, name := range database {
+		path := filepath.Join(s.Daemon.Dir, name)
+		err = errors.Join(err, os.RemoveAll(path))
+		if renameErr := os.Rename(filepath.Join(s.Daemon.Dir, "copy-"+name), path); !errors.Is(renameErr, os.ErrNotExist) {
+			err = errors.Join(err, renameErr)
+		}
+	}
+	return errors.Join(err, s.Daemon.Start(s.ctx))
+}
+
+// database is SQLite's: the log and the index beside it are part of it.
+var database = []string{"temporal.db", "temporal.db-wal", "temporal.db-shm"}
+
+// begunWithCopy starts a campaign and copies the database when the canary has fetched.
+func begunWithCopy(s *scene) error {
+	return errors.Join(s.begin(), gate.at(s), copyDatabase(s))
+}
+
+// mended waits until nothing is drained and nothing is claimed any more: the instance itself is unknown to the server.
+func mended(s *scene) error {
+	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
+	defer cancel()
+	err := s.eventually(ctx, "what a forgotten instance left to be mended", func(context.Context) error {
+		left := map[string]string{}
+		for _, e := range s.log() {
+			switch e.Kind {
+			case oracle.Drained, oracle.Noted:
+				left[e.Host] = "drained"
+			case oracle.Undrained, oracle.Forgotten, oracle.Quarantined:
+				delete(left, e.Host)
+			case oracle.Taken:
+				left[e.Cluster] = "claimed"
+			case oracle.Released:
+				delete(left, e.Cluster)
+			}
+		}
+		if len(left) > 0 {
+			return fmt.Errorf("left: %v", left)
+		}
+		return nil
+	})
+	if err == nil {
+		s.outcome = "mended"
+		note(s.fleet, oracle.Event{Kind: oracle.Ended, Instance: s.instance, Outcome: "forgotten"})
+	}
+	return err
+}
+
+// What must hold beside the promises.
+
+type holds = func(*scene, []oracle.Event) []string
+
+func all(each ...holds) holds {
+	return func(s *scene, log []oracle.Event) (problems []string) {
+		for _, h := range each {
+			problems = append(problems, h(s, log)...)
+		}
+		return problems
+	}
+}
+
+// untouched: nothing was drained, patched or rebooted on these hosts.
+func untouched(hosts ...string) holds {
+	return func(_ *scene, log []oracle.Event) (problems []string) {
+		for _, e := range log {
+			if (e.Kind == oracle.Drained || e.Kind == oracle.Begin || e.Kind == oracle.RebootAsked) && slices.Contains(hosts, e.Host) {
+				return []string{e.Host + " was touched: " + e.String()}
+			}
+		}
+		return nil
+	}
+}
+
+// quarantined: the canary is on record.
+func quarantined(_ *scene, log []oracle.Event) []string {
+	for _, e := range log {
+		if e.Kind == oracle.Quarantined && e.Host == canary {
+			return nil
+		}
+	}
+	return []string{canary + " is not in quarantine"}
+}
+
+// keptOut: the canary did not come back before it was patched and had booted.
+func keptOut(_ *scene, log []oracle.Event) []string {
+	patched := false
+	for _, e := range log {
+		switch {
+		case e.Host != canary:
+		case e.Kind == oracle.End && e.Step == "patch":
+			patched = true
+		case e.Kind == oracle.Undrained && !patched:
+			return []string{canary + " was given up: " + e.String()}
+		case e.Kind == oracle.Undrained:
+			return nil
+		}
+	}
+	return nil
+}
+
+// notEntered: nothing was sent to the canary since it came back as somebody else.
+func notEntered(s *scene, _ []oracle.Event) []string {
+	rebooting, back := false, false
+	for _, c := range s.fleet.Calls()[s.from:] {
+		if c.Host != canary {
+			continue
+		}
+		rebooting = rebooting || c.Event == "reboot asked"
+		back = back || rebooting && c.Event == "boot"
+		if back && c.Event == "ssh" {
+			return []string{canary + " was entered although its key was another one"}
+		}
+	}
+	return nil
+}
+
+// never: nobody gets this version.
+func never(version string) holds {
+	return func(_ *scene, log []oracle.Event) (problems []string) {
+		for _, e := range log {
+			if e.Kind == oracle.Begin && e.Packages["lab-web"] == version {
+				problems = append(problems, e.Host+" got "+version)
+			}
+		}
+		return problems
+	}
+}
+
+// whole: no host is left with a package half there.
+func whole(s *scene, _ []oracle.Event) (problems []string) {
+	for _, host := range s.fleet.Hosts() {
+		out, err := s.fleet.Exec(s.ctx, host, "dpkg", "--audit")
+		if err != nil || out != "" {
+			problems = append(problems, fmt.Sprintf("%s: dpkg --audit: %v %s", host, err, strings.TrimSpace(out)))
+		}
+	}
+	return problems
+}

@@ -1,0 +1,428 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/rollpatch/rollpatch/testenv/chaos/oracle"
+	"github.com/rollpatch/rollpatch/testenv/estate"
+	"github.com/rollpatch/rollpatch/testenv/sim"
+)
+
+// The small fleet of every run: a cluster with a peer to spare, and one without.
+func clusters() []sim.Cluster {
+	return []sim.Cluster{
+		{Name: "web", Members: sim.Members("web", 3), Port: 80, Kind: sim.Page},
+		{Name: "cache", Members: sim.Members("cache", 2), Service: "redis", Port: 6379, Kind: sim.Redis},
+	}
+}
+
+// canary is the member that faults hit, peer the one that comes after it.
+const (
+	canary = "web-1"
+	peer   = "web-2"
+)
+
+// times let each step last for long enough to be hit.
+var times = sim.Times{Stop: 300 * time.Millisecond, Boot: time.Second, Work: 80 * time.Millisecond}
+
+// soak is that of policy.
+const soak = 2 * time.Second
+
+// policy is a patch night in seconds.
+const policy = `
+policy:
+  soak: 2s
+  soak_interval: 1s
+  soak_passes: 2
+  settle: 1s
+  reboot: if-needed
+  drain: {timeout: 10s}
+  checks: {passes: 2, interval: 1s, timeout: 6s}
+  wait_max: 15s
+  timeouts: {patch: 1m, reboot: 10s, fetch: 1m}
+`
+
+// sweep is how often workflows that were ended from outside are looked for.
+const sweep = "2s"
+
+// grace is what the oracle lets the world lag by: Consul's own delays, and the way from an answer to what follows from it on a busy
+// machine.
+const grace = 3 * time.Second
+
+func facts() oracle.Facts {
+	f := oracle.Facts{Grace: grace}
+	for _, c := range clusters() {
+		f.Clusters = append(f.Clusters, oracle.Cluster{Name: c.Name, Members: c.Members, MaxUnavailable: 1, MinHealthy: len(c.Members) - 1, Soak: soak})
+	}
+	return f
+}
+
+// scene is one run of one fault in one step.
+type scene struct {
+	*estate.Estate
+	ctx    context.Context
+	fleet  *sim.Fleet
+	worker *estate.Worker // where rollpatchd has none inside
+	others []*estate.Worker
+	told   *receiver
+
+	name     string // of the campaign
+	step     string // in which the fault hits
+	from     int    // the record's length at the beginning
+	hit      int    // and when the fault hit
+	file     string
+	instance string
+	more     []string // other instances
+	cli      *exec.Cmd
+	temporal client.Client
+	outcome  string
+	stop     []func()
+}
+
+// open brings an estate up. A worker of its own can be killed, or frozen, while the server goes on.
+func open(ctx context.Context, dir, bin, network string, workers bool) (*scene, error) {
+	o := estate.Options{Kind: estate.Sim, Dir: dir, Bin: bin, Fleet: sim.Options{Clusters: clusters(), Times: times, Net: network}, Env: []string{"ROLLPATCH_SWEEP=" + sweep}}
+	if workers {
+		o.Args = []string{"--worker=false"}
+	}
+	e, err := estate.Up(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &scene{Estate: e, fleet: e.Fleet()}
+	if s.told, err = receive(s.fleet); err != nil {
+		return nil, errors.Join(err, e.Down())
+	}
+	if workers {
+		s.worker = e.Worker("worker")
+		if err := s.worker.Start(ctx); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	return s, nil
+}
+
+func (s *scene) close() error {
+	s.leave()
+	s.told.close()
+	var all error
+	if s.worker != nil {
+		all = s.worker.Kill()
+	}
+	return errors.Join(all, s.Down())
+}
+
+// enter begins a run on the estate; leave ends what only that run had.
+func (s *scene) enter(ctx context.Context, name string) (err error) {
+	s.ctx, s.name, s.instance, s.more, s.outcome, s.cli = ctx, name, "", nil, "", nil
+	if err := s.Reset(ctx); err != nil {
+		return err
+	}
+	s.temporal, err = s.Daemon.Client(ctx)
+	s.from = s.fleet.Recorded()
+	return err
+}
+
+func (s *scene) leave() {
+	for _, f := range slices.Backward(s.stop) {
+		f()
+	}
+	s.stop = nil
+	for _, w := range s.others {
+		_ = w.Kill() // it may have ended
+	}
+	s.others = nil
+	if s.temporal != nil {
+		s.temporal.Close()
+		s.temporal = nil
+	}
+}
+
+// log is the record of this run.
+func (s *scene) log() []oracle.Event { return events(s.fleet.Calls()[s.from:]) }
+
+// begin starts the campaign: by a command that only starts it.
+func (s *scene) begin() error {
+	if err := s.write(); err != nil {
+		return err
+	}
+	instance, err := s.start(s.file)
+	s.instance = instance
+	return err
+}
+
+// write writes the campaign's file.
+func (s *scene) write() (err error) {
+	text := fmt.Sprintf("name: %s\nreason: a fault on the way\nunattended: true\npackages: {include: [lab-web, lab-web-data, tzdata]}\nstages:\n  - {name: production, clusters: [web, cache]}\nnotify: [{name: pager, webhook: {url: {file: %q}}}]\n%s", s.name, s.told.file(s), policy)
+	s.file, err = s.Write(s.name+".yaml", text)
+	return err
+}
+
+// start starts an instance of a file and returns its name.
+func (s *scene) start(file string) (string, error) {
+	r, err := s.Rollpatch(s.ctx, nil, "run", "--detach", "-i", s.InventoryFile(), file)
+	if err != nil {
+		return "", err
+	}
+	if r.Code != 0 {
+		return "", fmt.Errorf("rollpatch run --detach exited %d: %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	instance := strings.TrimSpace(r.Stdout)
+	note(s.fleet, oracle.Event{Kind: oracle.Started, Instance: instance})
+	return instance, nil
+}
+
+// say sends a person's message.
+func (s *scene) say(word string, args ...string) error {
+	note(s.fleet, oracle.Event{Kind: oracle.Said, Instance: s.instance, Cluster: "web", By: oracle.Person, Text: word})
+	r, err := s.Rollpatch(s.ctx, nil, append([]string{word, s.instance, "--reason", "the fault wants it"}, args...)...)
+	if err == nil && r.Code != 0 {
+		err = fmt.Errorf("rollpatch %s exited %d: %s", word, r.Code, strings.TrimSpace(r.Stderr))
+	}
+	return err
+}
+
+// await waits for something in the record of this run.
+func (s *scene) await(what string, match func(sim.Call) bool) error {
+	_, _, err := s.fleet.Await(s.ctx, s.from, match)
+	if err != nil {
+		return fmt.Errorf("waited in vain for %s: %w", what, err)
+	}
+	return nil
+}
+
+// awaitMore waits for something that comes after the fault hit.
+func (s *scene) awaitMore(what string, match func(sim.Call) bool) error {
+	_, _, err := s.fleet.Await(s.ctx, s.hit, match)
+	if err != nil {
+		return fmt.Errorf("waited in vain for %s: %w", what, err)
+	}
+	return nil
+}
+
+// poll is how often a condition is looked at that nobody tells of.
+const poll = 50 * time.Millisecond
+
+// eventually waits for a condition.
+func (s *scene) eventually(ctx context.Context, what string, holds func(context.Context) error) error {
+	for {
+		err := holds(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waited in vain for %s: %w", what, err)
+		case <-time.After(poll):
+		}
+	}
+}
+
+// lasts is how long a fault lasts that nothing ends earlier.
+func (s *scene) lasts(d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}
+
+// state is what a workflow's state query says, as far as it is read here: only for when to act, and for what people are told.
+type state struct {
+	Instance string `json:"instance"`
+	Step     string `json:"step"`
+	Phase    string `json:"phase"`
+	Outcome  string `json:"outcome"`
+	Reason   string `json:"reason"`
+}
+
+func (s *scene) query(ctx context.Context, id string) (st state, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	v, err := s.temporal.QueryWorkflow(ctx, id, "", "state")
+	if err != nil {
+		return st, err
+	}
+	return st, v.Get(&st)
+}
+
+func (s *scene) closed(ctx context.Context, id string) (enumspb.WorkflowExecutionStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	d, err := s.temporal.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil {
+		return 0, err
+	}
+	return d.GetWorkflowExecutionInfo().GetStatus(), nil
+}
+
+func campaignID(instance string) string      { return "campaign/" + instance }
+func clusterID(instance, name string) string { return "cluster/" + instance + "/" + name }
+func memberID(host string) string            { return "host/" + host }
+
+// ends waits until every instance has ended, or the limit is over: then it says what it waits for.
+func (s *scene) ends(limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(s.ctx, limit)
+	defer cancel()
+	for _, instance := range append([]string{s.instance}, s.more...) {
+		st, err := s.endOf(ctx, instance)
+		if err != nil {
+			note(s.fleet, oracle.Event{Kind: oracle.Waits, Instance: instance, Text: s.why(instance)})
+			return fmt.Errorf("%s has not ended within %s: %w", instance, limit, err)
+		}
+		note(s.fleet, oracle.Event{Kind: oracle.Ended, Instance: instance, Outcome: st.Outcome, Text: st.Reason})
+		if instance == s.instance {
+			s.outcome = st.Outcome
+		}
+	}
+	return nil
+}
+
+// endOf waits for the end of one instance. One whose workflow was ended from outside has ended when nothing is claimed for it.
+func (s *scene) endOf(ctx context.Context, instance string) (st state, err error) {
+	err = s.eventually(ctx, "the end of "+instance, func(ctx context.Context) (err error) {
+		if st, err = s.query(ctx, campaignID(instance)); err == nil && st.Outcome != "" {
+			return nil
+		}
+		status, err := s.closed(ctx, campaignID(instance))
+		switch {
+		case err != nil:
+			return err
+		case status == enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED:
+			st.Outcome = "terminated"
+			left := map[string]bool{}
+			for _, e := range s.log() {
+				switch {
+				case e.Kind == oracle.Taken && e.Instance == instance:
+					left[e.Cluster] = true
+				case e.Kind == oracle.Released && e.Instance == instance:
+					delete(left, e.Cluster)
+				}
+			}
+			if len(left) > 0 {
+				return fmt.Errorf("it was terminated, and %d clusters are claimed for it", len(left))
+			}
+			return nil
+		}
+		return errors.New("it goes on")
+	})
+	return st, err
+}
+
+// why is what people are told of an instance that has not ended.
+func (s *scene) why(instance string) string {
+	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
+	defer cancel()
+	r, err := s.Rollpatch(ctx, nil, "status", instance, "--output", "json")
+	if err != nil || r.Code != 0 {
+		return ""
+	}
+	var st estate.Status
+	if json.Unmarshal([]byte(r.Stdout), &st) != nil {
+		return ""
+	}
+	text := st.Reason
+	for _, stage := range st.Stages {
+		for _, c := range stage.Clusters {
+			for _, m := range c.Members {
+				if m.Outcome == "" && m.Step != "" {
+					text += "; " + m.Host + " in " + m.Step + ": " + m.Reason
+				}
+			}
+		}
+	}
+	return text
+}
+
+// finish waits a moment for what comes after the end: notices on their way, agents that have not looked yet.
+func (s *scene) finish() {
+	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Second)
+	defer cancel()
+	// Whether they came is the oracle's to say.
+	_ = s.eventually(ctx, "the last notice", func(context.Context) error {
+		for _, e := range s.log() {
+			if e.Kind == oracle.Told && e.Instance == s.instance && (strings.HasPrefix(e.Text, "done") || strings.HasPrefix(e.Text, "halted")) {
+				return nil
+			}
+		}
+		return errors.New("not yet")
+	})
+	_ = s.eventually(ctx, "agents to have looked", func(context.Context) error {
+		status, err := s.fleet.Status(ctx)
+		if err != nil {
+			return err
+		}
+		for _, h := range status.Hosts {
+			if h.BootID != "" && h.Consul == "critical" {
+				return fmt.Errorf("%s is critical", h.Name)
+			}
+		}
+		return nil
+	})
+	for _, c := range clusters() {
+		service := c.Service
+		if service == "" {
+			service = c.Name
+		}
+		for _, host := range c.Members {
+			all, err := s.fleet.Maintenance(host)
+			if err != nil {
+				continue
+			}
+			for _, service := range []string{"", service} {
+				note(s.fleet, oracle.Event{Kind: oracle.Found, Host: host, Service: service, Text: all[service]})
+			}
+		}
+	}
+}
+
+// receiver is who is told.
+type receiver struct {
+	ln  net.Listener
+	srv *http.Server
+}
+
+func receive(f *sim.Fleet) (*receiver, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &receiver{ln: ln, srv: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var n struct{ Event, Instance, Cluster, Host, Text string }
+		raw, err := io.ReadAll(r.Body)
+		if err != nil || json.Unmarshal(raw, &n) != nil {
+			http.Error(w, "this is no notice", http.StatusBadRequest)
+			return
+		}
+		note(f, oracle.Event{Kind: oracle.Told, Instance: n.Instance, Host: n.Host, Cluster: n.Cluster, Text: n.Event + ": " + n.Text})
+	})}}
+	go func() { _ = r.srv.Serve(ln) }() // ends with close, and says so
+	return r, nil
+}
+
+// file holds the receiver's address, which is a secret to rollpatch.
+func (r *receiver) file(s *scene) string {
+	path := filepath.Join(s.fleet.Dir(), "webhook")
+	if err := os.WriteFile(path, []byte("http://"+r.ln.Addr().String()+"/\n"), 0o600); err != nil {
+		panic(err) // the fleet writes into the same folder
+	}
+	return path
+}
+
+func (r *receiver) close() { r.srv.Close() }
