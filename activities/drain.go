@@ -166,8 +166,10 @@ func (a *Activities) connectionsGone(ctx context.Context, s scene, deadline time
 
 // standing is how a host and its peers stand, as the servers say.
 type standing struct {
-	listed    bool // given to those who ask for one of its services
-	undrained bool // one of its services is not in our maintenance
+	listed    bool   // given to those who ask for one of its services
+	undrained bool   // one of its services is not in our maintenance
+	ours      bool   // one of them is
+	foreign   string // which maintenance of somebody else keeps it out of service
 	peers     []rollout.Redundancy
 }
 
@@ -184,12 +186,32 @@ func (a *Activities) standing(ctx context.Context, s scene, instance string) (st
 			st.listed = st.listed || inService(one, s.host.Name, s.host.Address, list)
 		}
 		for _, i := range list {
-			if s.is(i) && !slices.Contains(i.Maintenance, Reason(instance, s.host.Name)) {
+			if s.is(i) && st.foreign == "" {
+				st.foreign = foreignOn(i, Reason(instance, s.host.Name))
+			}
+			switch {
+			case !s.is(i):
+			case slices.Contains(i.Maintenance, Reason(instance, s.host.Name)):
+				st.ours = true
+			default:
 				st.undrained = true
 			}
 		}
 	}
 	return st, nil
+}
+
+// foreignOn names the maintenance of somebody else on a service, or "".
+func foreignOn(i Instance, ours string) string {
+	if i.NodeMaint != "" {
+		return (&ForeignError{Node: i.Node, Reason: i.NodeMaint}).Error()
+	}
+	for _, reason := range i.Maintenance {
+		if reason != ours {
+			return (&ForeignError{Node: i.Node, Service: i.Service, Reason: reason}).Error()
+		}
+	}
+	return ""
 }
 
 // back says whether the servers list the member in every cluster that it belongs to.

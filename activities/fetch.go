@@ -19,6 +19,18 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
+		if other := f.other(in.Run); other != "" {
+			r.unknown(other)
+			return nil
+		}
+		st, err := a.standing(ctx, s, in.Instance)
+		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		if r.Ours = st.ours; r.Ours {
+			r.pass("it is drained by this instance already")
+			return nil
+		}
 		want, left, err := a.pending(ctx, s, osID) // it also reads the repositories anew
 		if err != nil {
 			return r.orFail(ctx, err)

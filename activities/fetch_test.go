@@ -140,6 +140,18 @@ func TestFetch(t *testing.T) {
 		}
 	}
 	tell(t, "fetch", (*Activities).Fetch, []stepRow{
+		{"a member that this very instance has drained is not fetched for", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.instances[0].Maintenance = []string{Reason(instance, "web-1")}
+		}), rollout.Pass, "drained by this instance already", func(t *testing.T, w *world, r StepResult) {
+			if !r.Ours || len(w.runs) > 0 {
+				t.Errorf("ours %t, runs %v", r.Ours, w.runs)
+			}
+		}},
+		{"another run that goes on there is waited for", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.says["facts"] = debian + "run\tmonthly-1.web-1.patch.1-1\n"
+		}),
+			rollout.Inconclusive, "still goes on there", nil},
+		{"its own is gone on with", given(func(w *world, p *plan.Part, in *StepInput) { w.says["facts"] = debian + "run\trun-1\n" }), rollout.Pass, "2 packages fetched", nil},
 		{"the canary takes what is pending, and its transaction becomes the manifest", given(func(w *world, p *plan.Part, in *StepInput) {}), rollout.Pass, "2 packages fetched, every former version secured, 1 held on the host",
 			func(t *testing.T, w *world, r StepResult) {
 				want("openssl\t1.1\nnginx\t2\n")(t, w, r)

@@ -32,7 +32,7 @@ func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
-		r.Undrained, r.Peers = now.undrained, now.peers
+		r.Undrained, r.Ours, r.Peers = now.undrained, now.ours, now.peers
 		r.pass(peersInWords(r.Peers))
 		return nil
 	})

@@ -180,6 +180,16 @@ func TestInspect(t *testing.T) {
 		{"a member in quarantine is not touched", given(func(w *world, p *plan.Part) {
 			w.records["quarantine/web-1"] = Claim{Key: "quarantine/web-1", Owner: "last-month", Reason: "its backout failed"}
 		}), rollout.Fail, "by last-month: its backout failed", foreign},
+		{"a drain of this very instance is told, for the server may have forgotten it", given(func(w *world, p *plan.Part) {
+			w.instances[0].Maintenance = []string{Reason(instance, "web-1")}
+		}), rollout.Pass, "", func(t *testing.T, w *world, r StepResult) {
+			if !r.Ours || r.Foreign {
+				t.Errorf("ours %t, foreign %t", r.Ours, r.Foreign)
+			}
+		}},
+		{"nothing is judged while a run goes on there", given(func(w *world, p *plan.Part) {
+			w.says["facts"] = debian + "run\tmonthly-1.web-1.patch.1-1\n"
+		}), rollout.Inconclusive, "the run monthly-1.web-1.patch.1-1 still goes on there", nil},
 		{"the quarantine of another host is not its own", given(func(w *world, p *plan.Part) {
 			w.records["quarantine/web-10"] = Claim{Key: "quarantine/web-10", Owner: "last-month"}
 		}), rollout.Pass, "", nil},

@@ -15,6 +15,10 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 			return r.orUnknown(ctx, err)
 		}
 		r.Boot, r.Seq = f.Boot, f.Seq
+		if other := f.other(in.Run); other != "" {
+			r.unknown(other)
+			return nil
+		}
 		held, err := a.Claims.List(ctx, s.consul(), quarantineKey(s.host.Name))
 		if err != nil {
 			return r.orUnknown(ctx, err)
@@ -26,12 +30,13 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 				return nil
 			}
 		}
-		foreign, err := a.foreign(ctx, s, in.Instance)
+		st, err := a.standing(ctx, s, in.Instance)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
-		if foreign != "" {
-			r.fail(foreign)
+		r.Ours = st.ours
+		if st.foreign != "" {
+			r.fail(st.foreign)
 			r.Foreign = true
 			return nil
 		}
@@ -62,6 +67,16 @@ func (a *Activities) facts(ctx context.Context, s scene) (facts, string, error) 
 	return f, osID, err
 }
 
+// other says that a run goes on there which is not the step's own: nothing is judged, and nothing begins, beside it.
+func (f facts) other(own string) string {
+	for _, id := range f.Runs {
+		if id != own {
+			return "the run " + id + " still goes on there"
+		}
+	}
+	return ""
+}
+
 // osRelease prints the id that chooses a playbook.
 const osRelease = `. "${ROLLPATCH_ROOT:-}/etc/os-release" && printf '%s\n' "$ID"`
 
@@ -71,30 +86,6 @@ func (a *Activities) osID(ctx context.Context, s scene) (string, error) {
 	}
 	out, err := a.Runner.Query(ctx, s.target, []byte(osRelease), nil)
 	return strings.TrimSpace(string(out)), err
-}
-
-// foreign says which maintenance of somebody else keeps this host out of service, or "".
-func (a *Activities) foreign(ctx context.Context, s scene, instance string) (string, error) {
-	for _, c := range s.clusters() {
-		list, err := a.Catalog.Instances(ctx, s.consulFor(c.Cluster), serviceNames(c.Cluster))
-		if err != nil {
-			return "", err
-		}
-		for _, i := range list {
-			if !s.is(i) {
-				continue
-			}
-			if i.NodeMaint != "" {
-				return (&ForeignError{Node: i.Node, Reason: i.NodeMaint}).Error(), nil
-			}
-			for _, reason := range i.Maintenance {
-				if reason != Reason(instance, s.host.Name) {
-					return (&ForeignError{Node: i.Node, Service: i.Service, Reason: reason}).Error(), nil
-				}
-			}
-		}
-	}
-	return "", nil
 }
 
 // is says whether a catalog entry is this host's.

@@ -22,6 +22,7 @@ func rows(out []byte) [][]string {
 type facts struct {
 	OS, Release, Arch, Kernel, Boot string
 	Seq                             int64
+	Runs                            []string // that go on
 	Dirty                           bool
 	Versions                        map[string]string
 }
@@ -50,6 +51,8 @@ func parseFacts(out []byte) (facts, error) {
 				return f, fmt.Errorf("facts: seq %q is no number", r[1])
 			}
 			f.Seq = n
+		case "run":
+			f.Runs = append(f.Runs, r[1])
 		case "dpkg":
 			f.Dirty, told = r[1] != "clean", true
 		case "pkg":

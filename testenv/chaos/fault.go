@@ -16,6 +16,7 @@ type Fault struct {
 	Steps []Step // where it can hit
 	Often Step   // the one of them in which every run of the tests has it; none: it is in the whole list only
 
+	Whole   bool   // its campaign goes to its end also where others are cut short: what it is about comes after the canary
 	Version string // of lab-web that is offered, default 1.4: one that needs a reboot
 	Workers bool   // a worker of its own, beside a rollpatchd without one
 	Setup   func(*scene) error

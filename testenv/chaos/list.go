@@ -159,7 +159,7 @@ func Faults() []Fault {
 			ID: "F27", Name: "another member loses its power", Steps: []Step{gate, patch, down}, Loses: true, Return: returned, Ends: []string{"done", "halted"},
 			Inject: func(s *scene) error { return s.fleet.PowerCut(s.ctx, "web-3") }, Lasts: 6 * time.Second, Clear: func(s *scene) error { return s.fleet.Start(s.ctx, "web-3") },
 		},
-		{ID: "F28", Name: "repository moves on", Steps: []Step{drain, patch, inSoak, onPeer}, Often: inSoak, Version: "1.1", Inject: func(s *scene) error { return s.fleet.Publish(s.ctx, "1.4") }, Ends: []string{"done", "halted"}, Holds: never("1.4")},
+		{ID: "F28", Name: "repository moves on", Whole: true, Steps: []Step{drain, patch, inSoak, onPeer}, Often: inSoak, Version: "1.1", Inject: func(s *scene) error { return s.fleet.Publish(s.ctx, "1.4") }, Ends: []string{"done", "halted"}, Holds: never("1.4")},
 		{ID: "F29", Name: "repository away", Steps: []Step{claim, fetch, gate, patch, inSoak}, Inject: archive(false), Lasts: 4 * time.Second, Clear: archive(true)},
 		{
 			ID: "DB", Name: "database of before the campaign", Steps: []Step{inspect, drain, patch, down, check, inSoak, onPeer}, Setup: copyDatabase, Inject: restoreDatabase, End: mended, Ends: []string{"mended"}, Loses: true,

@@ -83,6 +83,7 @@ type Member struct {
 	Theirs   bool `json:"theirs,omitempty"`   // its drain met somebody else's maintenance
 	Again    bool `json:"again,omitempty"`    // after the undrain, ask the gate again: peers had fallen below their floor
 	Abort    bool `json:"abort,omitempty"`
+	Found    bool `json:"found,omitempty"`    // drained by a life of this workflow that the server has forgotten: it was put back to a copy
 	TakenUp  bool `json:"taken_up,omitempty"` // its workflow was ended from outside, and this one goes on for it
 
 	Changes  int    `json:"changes,omitempty"` // packages in the transaction
@@ -124,6 +125,8 @@ type MemberResult struct {
 	AskAgain bool `json:"ask_again,omitempty"`
 	// Frozen: why the whole estate is frozen, or empty (gate).
 	Frozen string `json:"frozen,omitempty"`
+	// Ours: maintenance of this instance stands on the member (inspect, fetch, gate).
+	Ours bool `json:"ours,omitempty"`
 	// Undrained: our maintenance does not stand on the member; as it is before its drain (gate).
 	Undrained bool `json:"undrained,omitempty"`
 	// Peers is what the servers say of the clusters the host belongs to (gate).
@@ -245,6 +248,9 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 	if m.Mode == ModeReturn && r.Verdict != Pass {
 		return m.end(Quarantined, r.Reason) // its record stands: a person says it again, or something else
 	}
+	if r.Ours && !m.Drained && m.Mode == ModePatch {
+		return m.found()
+	}
 	if r.Verdict != Pass && r.Verdict != Fail {
 		switch {
 		case m.Step == StepDrain && m.Abort && !m.Touched:
@@ -286,12 +292,27 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 	return m
 }
 
+// found is a member that was drained by a life of this workflow which the server has forgotten. Whether anything was changed nobody
+// knows: it is inspected, and goes back into service only if its checks pass.
+func (m Member) found() Member {
+	m.Found, m.Drained, m.Proven, m.Touched = true, true, true, true
+	m.Why = "it was found out of service by this very instance, which does not remember it: was the server put back to a copy?"
+	m.Outbox.tell(TellHold, m.Host, m.Host+": "+m.Why+" It goes back into service if its checks pass", "rollpatch why "+m.Host)
+	return m.to(StepInspect)
+}
+
 func (m Member) inspected(r MemberResult, now time.Time) Member {
 	switch {
 	case m.Mode == ModeBackout && r.Foreign:
 		return m.wait(r.Reason, now) // the way back is owed, but not against somebody else's maintenance
 	case m.Mode == ModeBackout:
 		return m.to(StepGate)
+	case m.Found && r.Foreign:
+		return m.wait(r.Reason, now)
+	case m.Found && r.Verdict == Fail:
+		return m.quarantine("not in order: " + r.Reason)
+	case m.Found:
+		return m.to(StepCheck)
 	case r.Foreign:
 		return m.end(Skipped, r.Reason)
 	case r.Verdict == Fail:
@@ -476,6 +497,8 @@ func (m Member) checked(r MemberResult, now time.Time) Member {
 		// Unchanged by us and not healthy: it was so before, or broke by itself. Our drain is taken back all the same.
 		m.Why = first(m.Why, r.Reason)
 		return m.to(StepUndrain)
+	case m.Found:
+		return m.quarantine("its checks do not pass: " + r.Reason)
 	case m.Again && (m.Work == StepReboot || !m.Proven):
 		// Peers are below their floor and it cannot serve before its reboot, which would need them: that says nothing
 		// about the patch. And a drain that is not through may have met somebody else's maintenance.
@@ -505,6 +528,8 @@ func (m Member) undrained(r MemberResult, now time.Time) Member {
 	}
 	if r.Verdict == Fail { // under traffic
 		switch {
+		case m.Found:
+			return m.quarantine("its checks do not pass in service: " + r.Reason)
 		case m.BackOut:
 			return m.quarantine("backed out, but its checks do not pass in service: " + r.Reason)
 		case m.Touched:

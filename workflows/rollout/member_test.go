@@ -32,6 +32,7 @@ var memberResults = map[string]MemberResult{
 	"few":       {Verdict: Pass, Peers: peersOut},
 	"undrained": {Verdict: Pass, Peers: peersIn, Undrained: true},
 	"frozen":    {Verdict: Pass, Peers: peersIn, Frozen: "frozen by ann"},
+	"ours":      {Verdict: Pass, Peers: peersIn, Ours: true},
 	"blind":     {Verdict: Pass},
 }
 
@@ -82,6 +83,17 @@ func TestMember(t *testing.T) {
 			{"a member that was undrained by hand and drained by somebody else since is given back", toDrain + "drain=pass gate=undrained drain=foreign", "next undrain", ""},
 			{"a result of a step that is not awaited changes nothing", "inspect=pass late:inspect=fail late:drain=pass late:fetch.0=nothing", "next fetch", ""},
 			{"a result that comes twice counts once", toPatch + "patch=pass late:patch.5=fail", "next gate", ""},
+		}},
+		{"found drained by a life that the server forgot", ModePatch, attended, []memberRow{
+			{"it is looked at before anything else", "inspect=ours", "next inspect", "hold"},
+			{"and goes back into service when its checks pass", "inspect=ours inspect=ours check=pass undrain=pass", "ended returned: it was found out of service by this very instance, which does not remember it: was the server put back to a copy?", "hold"},
+			{"at the fetch", "inspect=pass fetch=ours inspect=ours", "next check", "hold"},
+			{"at the gate", "inspect=pass fetch=pass gate=ours inspect=ours", "next check", "hold"},
+			{"while a run goes on there it waits", "inspect=ours inspect=unknown", "waits before inspect: unreachable", "hold"},
+			{"it is put on record when its checks do not pass: whether it was changed nobody knows", "inspect=ours inspect=ours check=fail", "next quarantine", "hold quarantine"},
+			{"or when its package database is not clean", "inspect=ours inspect=fail", "next quarantine", "hold quarantine"},
+			{"one that we drained ourselves is no find", toDrain + "drain=pass gate=ours", "next patch", ""},
+			{"an abort does not put it back unchecked", "inspect=ours abort inspect=ours", "next check", "hold"},
 		}},
 		{"frozen", ModePatch, attended, []memberRow{
 			{"a frozen estate keeps a member in service, however long", "inspect=pass fetch=pass gate=frozen*100", "waits before drain: frozen by ann", ""},

@@ -546,7 +546,7 @@ func (r *memberRun) gate() MemberResult {
 		r.seen["undrained by hand"]++
 		r.h.ours = ""
 	}
-	return MemberResult{Verdict: Pass, Peers: r.peers(r.h), Undrained: r.h.ours != r.cl.camp.c.Instance}
+	return MemberResult{Verdict: Pass, Peers: r.peers(r.h), Undrained: r.h.ours != r.cl.camp.c.Instance, Ours: r.h.ours == r.cl.camp.c.Instance}
 }
 
 // asked is the rest of P2: the gate said yes right before.
