@@ -92,6 +92,7 @@ type scene struct {
 	part   plan.Part
 	host   inventory.Host
 	target Target
+	began  time.Time // the step's attempt, by this worker's clock
 }
 
 func (a *Activities) scene(ctx context.Context, part, host string) (scene, error) {
@@ -103,7 +104,7 @@ func (a *Activities) scene(ctx context.Context, part, host string) (scene, error
 	if !ok {
 		return scene{}, temporal.NewNonRetryableApplicationError(fmt.Sprintf("host %q is not in the part of cluster %q", host, p.Cluster.Name), ErrBadInput, nil)
 	}
-	return scene{part: p, host: h, target: targetOf(h)}, nil
+	return scene{part: p, host: h, target: targetOf(h), began: a.Now()}, nil
 }
 
 func targetOf(h inventory.Host) Target {

@@ -40,7 +40,14 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
-		if may, why := rollout.MayBeOut(now.peers); !may && now.undrained {
+		may, why := rollout.MayBeOut(now.peers)
+		switch {
+		case !now.undrained:
+		case !atOnce(ctx):
+			r.unknown("it was not begun at once; the gate is asked again first")
+			r.AskAgain = true
+			return nil
+		case !may:
 			r.unknown("peers fell meanwhile: " + why)
 			r.AskAgain = true
 			return nil

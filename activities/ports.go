@@ -26,6 +26,7 @@ type Run struct {
 	Script   []byte            // POSIX sh
 	Env      map[string]string // the script's arguments; never secrets
 	Deadline time.Duration     // after which the host itself ends the script
+	BeginBy  time.Time         // after it nothing is started, and Run does what Attach does; zero: whenever
 }
 
 // RunState says how far a run came, as the host tells it.

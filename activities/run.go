@@ -69,11 +69,15 @@ func (a *Activities) run(ctx context.Context, s scene, in StepInput, script []by
 // place. A number that is not the host's any more stays refused, and no higher one is tried: it is whoever is stale that is refused.
 func (a *Activities) once(ctx context.Context, s scene, in StepInput, run Run, r *StepResult, seen func(RunOutcome)) (RunOutcome, error) {
 	if in.Attach || in.Gated && !atOnce(ctx) {
-		return a.begun(ctx, s, run, r, seen)
+		out, err := a.Runner.Attach(ctx, s.target, run, seen)
+		return out, r.notBegun(out, err)
+	}
+	if in.Gated {
+		run.BeginBy = s.began.Add(gateCounts)
 	}
 	out, err := a.Runner.Run(ctx, s.target, run, seen)
 	if err != nil || out.State != RunStale {
-		return out, err
+		return out, r.notBegun(out, err)
 	}
 	refusal := out.Reason
 	if out, err = a.Runner.Attach(ctx, s.target, run, seen); err != nil {
@@ -89,21 +93,18 @@ func (a *Activities) once(ctx context.Context, s scene, in StepInput, run Run, r
 	return out, nil
 }
 
-// begun follows a run if it has begun. If it has not, it never will, and the gate is asked again: what it said is too old to begin
-// anything that takes the member further (P2).
-func (a *Activities) begun(ctx context.Context, s scene, run Run, r *StepResult, seen func(RunOutcome)) (RunOutcome, error) {
-	out, err := a.Runner.Attach(ctx, s.target, run, seen)
-	if err != nil {
-		return out, err
-	}
-	switch out.State {
-	case RunStale:
+// notBegun reads what the host says of a run that nothing was to start any more. If it has not begun it never will, and the gate is
+// asked again: what that said is too old to begin anything that takes the member further (P2).
+func (r *StepResult) notBegun(out RunOutcome, err error) error {
+	switch {
+	case err != nil:
+	case out.State == RunStale:
 		r.unknown("refused by the host: " + out.Reason)
-	case RunAbsent:
+	case out.State == RunAbsent:
 		r.unknown("it was not begun at once; the peers are asked about again first")
 		r.Spent, r.AskAgain = true, true
 	}
-	return out, nil
+	return err
 }
 
 // gateCounts is how long after it was scheduled an activity may act on what the gate said right before.

@@ -26,9 +26,15 @@ type LastRun struct {
 }
 
 // Orphans lists what was ended from outside.
-func (a *Activities) Orphans(ctx context.Context) ([]Orphan, error) { return a.Workflows.Orphans(ctx) }
+func (a *Activities) Orphans(ctx context.Context) ([]Orphan, error) {
+	ctx, stop := a.beating(ctx)
+	defer stop()
+	return a.Workflows.Orphans(ctx)
+}
 
 // LastRun finds a run and its State.
 func (a *Activities) LastRun(ctx context.Context, in LastRunInput) (LastRun, error) {
+	ctx, stop := a.beating(ctx)
+	defer stop()
 	return a.Workflows.LastRun(ctx, in)
 }

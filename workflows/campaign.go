@@ -189,10 +189,26 @@ func (c *campaign) follow(ctx workflow.Context, r rollout.Ref) {
 	}
 }
 
-// takenUp waits until a cluster whose workflow ended without a report reports its end after all: the sweeper takes it up.
+// takenUp waits for the end of a cluster whose workflow was ended from outside: the sweeper takes it up, in another run. It is false
+// when none has worked for so long that none will.
 func (c *campaign) takenUp(ctx workflow.Context, name string) bool {
-	done, _ := workflow.AwaitWithTimeout(ctx, takeUpWithin, func() bool { return c.outcomeOf(name) != "" })
-	return done
+	gone := func() bool { return c.outcomeOf(name) != "" }
+	for idle := time.Duration(0); idle < takeUpWithin; {
+		if done, err := workflow.AwaitWithTimeout(ctx, takeUpAsk, gone); done || err != nil {
+			return true
+		}
+		r, err := askFor(ctx, SegmentQueue(""), ClusterID(c.Instance, name), "")
+		var report ClusterReport
+		switch {
+		case err != nil, r.Running:
+		case json.Unmarshal(r.Result, &report) == nil && report.Outcome != "":
+			c.reported(report)
+			return true
+		default:
+			idle += takeUpAsk
+		}
+	}
+	return false
 }
 
 func lostCluster(name, why string) ClusterReport {

@@ -60,7 +60,7 @@ func Cluster(ctx workflow.Context, st ClusterState) (ClusterReport, error) {
 	}
 	c.findChildren()
 	if c.AbortFor != "" { // said before this run, perhaps by who took the cluster up: twice does no harm
-		c.abortMembers(rollout.Message{Actor: "the cluster's abort", Reason: c.AbortFor})
+		c.abortMembers()
 	}
 	for {
 		c.Unwritten.flush(c.ctx, c.queue())
@@ -127,7 +127,7 @@ func (c *cluster) now() time.Time { return workflow.Now(c.ctx) }
 func (c *cluster) listen(ctx workflow.Context) error {
 	c.onCancel(ctx, func() {
 		c.Cluster = c.Abort(rollout.Message{Actor: "Temporal", Reason: "the workflow was cancelled"}, c.now())
-		c.abortMembers(rollout.Message{})
+		c.abortMembers()
 	})
 	onSignal(c.carrier, signalMember, func(r MemberReport) { c.memberEnded(r) })
 	onSignal(c.carrier, signalHold, func(m rollout.Message) { c.hear(UpdateHold, m) })
@@ -182,17 +182,17 @@ func (c *cluster) hear(word string, m rollout.Message) {
 		c.Cluster = c.Extend(m, c.now())
 	case UpdateAbort:
 		c.Cluster = c.Abort(m, c.now())
-		c.abortMembers(m)
+		c.abortMembers()
 	}
 	c.changed = true
 }
 
 // abortMembers tells the members on their way: one that is not patched yet goes back into service, and a backout is finished unless
 // it holds.
-func (c *cluster) abortMembers(m rollout.Message) {
+func (c *cluster) abortMembers() {
 	for _, s := range c.Members {
 		if s.Running && s.RunID != "" { // one that is being started is told by follow, once its id is ours for sure
-			c.send(MemberID(s.Host), signalAbort, m)
+			c.send(MemberID(s.Host), signalAbort, memberAbort{c.Instance})
 		}
 	}
 }
@@ -291,11 +291,11 @@ func (c *cluster) follow(ctx workflow.Context, a rollout.Action, st MemberState)
 	}
 	c.Cluster = c.Confirmed(a.Host, run.RunID)
 	if c.AbortFor != "" { // it was said while the member started
-		c.send(MemberID(a.Host), signalAbort, rollout.Message{Actor: "the cluster's abort", Reason: c.AbortFor})
+		c.send(MemberID(a.Host), signalAbort, memberAbort{c.Instance})
 	}
 	var r MemberReport
 	if err := child.Get(ctx, &r); err != nil && !reported(err, &r) {
-		if fromOutside(err) && c.takenUp(ctx, a.Host, run.RunID) {
+		if fromOutside(err) && c.takenUp(ctx, rollout.Slot{Host: a.Host, Mode: a.Mode, Tries: st.Try, RunID: run.RunID}) {
 			return
 		}
 		r = MemberReport{MemberEnd: lost(a.Host, a.Mode, st.Try, cause(err))}
@@ -325,10 +325,29 @@ func fromOutside(err error) bool {
 	return temporal.IsTerminatedError(err) || errors.As(err, &timeout)
 }
 
-// takenUp waits until a member whose workflow ended without a report reports after all: the sweeper takes it up.
-func (c *cluster) takenUp(ctx workflow.Context, host, runID string) bool {
-	done, _ := workflow.AwaitWithTimeout(ctx, takeUpWithin, func() bool { return !c.onItsWay(host, runID) })
-	return done
+// takeUpAsk is how often it is asked for meanwhile: its report may be lost as well.
+const takeUpAsk = 5 * time.Minute
+
+// takenUp waits for the report of a member whose workflow was ended from outside: the sweeper takes it up, in another run. It is false
+// when nothing worked on the host for so long that nobody will.
+func (c *cluster) takenUp(ctx workflow.Context, s rollout.Slot) bool {
+	gone := func() bool { return !c.onItsWay(s.Host, s.RunID) }
+	for idle := time.Duration(0); idle < takeUpWithin; {
+		if done, err := workflow.AwaitWithTimeout(ctx, takeUpAsk, gone); done || err != nil {
+			return true
+		}
+		r, err := askFor(ctx, c.queue(), MemberID(s.Host), "")
+		var end MemberReport
+		switch {
+		case err != nil, r.Running && r.Instance == c.Instance:
+		case json.Unmarshal(r.Result, &end) == nil && end.TakenUp && end.Mode == s.Mode && end.Try == s.Tries:
+			c.memberEnded(end)
+			return true
+		default:
+			idle += takeUpAsk
+		}
+	}
+	return false
 }
 
 // onItsWay says that this run of a member's workflow has not reported its end.
@@ -381,12 +400,15 @@ func (c *cluster) ask(ctx workflow.Context, s rollout.Slot) {
 		if !r.Running {
 			var end MemberReport
 			if json.Unmarshal(r.Result, &end) != nil || end.Outcome == "" {
-				if r.EndedFromOutside && c.takenUp(ctx, s.Host, s.RunID) {
+				if r.EndedFromOutside && c.takenUp(ctx, s) {
 					return
 				}
 				end = MemberReport{MemberEnd: lost(s.Host, s.Mode, s.Tries, r.Status)}
 			}
 			c.memberEnded(end)
+			if c.onItsWay(s.Host, s.RunID) { // what ended was another try
+				c.memberEnded(MemberReport{MemberEnd: lost(s.Host, s.Mode, s.Tries, "an older one ended")})
+			}
 			return
 		}
 		gone := func() bool { return !c.onItsWay(s.Host, s.RunID) }
@@ -416,9 +438,8 @@ func (c *cluster) report() {
 	err := workflow.SignalExternalWorkflow(c.ctx, c.Parent, "", signalReport, ClusterReport{Report: now, Audit: c.Audit}).Get(c.ctx, nil)
 	var gone *temporal.UnknownExternalWorkflowExecutionError
 	if errors.As(err, &gone) && c.AbortFor == "" && c.Outcome == "" {
-		m := rollout.Message{Actor: "rollpatch", Reason: "its campaign " + c.Parent + " is gone"}
-		c.Cluster = c.Abort(m, c.now())
-		c.abortMembers(m)
+		c.Cluster = c.Abort(rollout.Message{Actor: "rollpatch", Reason: "its campaign " + c.Parent + " is gone"}, c.now())
+		c.abortMembers()
 		c.changed = true
 	}
 }

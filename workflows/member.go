@@ -49,6 +49,11 @@ type MemberReport struct {
 	Audit audit.Head `json:"audit"`
 }
 
+// memberAbort tells the members of an instance that nothing new may begin.
+type memberAbort struct {
+	Instance string `json:"instance"`
+}
+
 // Member works on one host until it is in service again, or in quarantine.
 func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
 	m := &member{carrier: newCarrier(ctx), MemberState: st}
@@ -63,7 +68,11 @@ func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
 	}
 	abort := func() { m.Member = m.ApplyAbort(workflow.Now(m.ctx)) }
 	m.onCancel(ctx, abort)
-	onSignal(m.carrier, signalAbort, func(rollout.Message) { abort() })
+	onSignal(m.carrier, signalAbort, func(of memberAbort) {
+		if of.Instance == m.Instance { // another's reaches whoever works on the host by now
+			abort()
+		}
+	})
 	for {
 		m.Unwritten.flush(m.ctx, SegmentQueue(m.Segment))
 		m.changed = false // what came while it was written is in the State that Next sees

@@ -152,6 +152,9 @@ func (r *records) breakClaim(ctx workflow.Context, all []Record) ([]Record, erro
 		if err != nil {
 			return nil, err
 		}
+		if a.EndedFromOutside {
+			return nil, refused("the workflow of cluster %q of %s was ended from outside: within minutes it is taken up, and gives its claim back: rollpatch status %s", name, rec.Owner, rec.Owner)
+		}
 		if a.Running {
 			return nil, refused("cluster %q is claimed by %s, which works on cluster %q: end that with: rollpatch abort %s --reason \"...\"", r.in.Name, rec.Owner, name, rec.Owner)
 		}
@@ -161,7 +164,7 @@ func (r *records) breakClaim(ctx workflow.Context, all []Record) ([]Record, erro
 		if err != nil {
 			return nil, err
 		}
-		if a.Running && a.Instance == rec.Owner {
+		if (a.Running || a.EndedFromOutside) && a.Instance == rec.Owner {
 			return nil, refused("cluster %q is claimed by %s, which works on %s: wait until that has ended: rollpatch why %s", r.in.Name, rec.Owner, host, host)
 		}
 	}

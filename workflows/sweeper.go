@@ -65,8 +65,7 @@ type sweeper struct {
 func (s *sweeper) sweep(ctx workflow.Context) {
 	s.At = workflow.Now(ctx)
 	var found []activities.Orphan
-	opts := options(ctx, SegmentQueue(""), "look for workflows that were ended from outside", time.Minute)
-	if err := workflow.ExecuteActivity(opts, "Orphans").Get(ctx, &found); err != nil {
+	if err := workflow.ExecuteActivity(brief(ctx, "", "look for workflows that were ended from outside"), "Orphans").Get(ctx, &found); err != nil {
 		s.Last = "could not look: " + cause(err)
 		s.show(ctx)
 		return
@@ -107,8 +106,7 @@ func (s *sweeper) show(ctx workflow.Context) {
 func (s *sweeper) takeUp(ctx workflow.Context, o activities.Orphan) error {
 	var last activities.LastRun
 	in := activities.LastRunInput{WorkflowID: o.WorkflowID, RunID: o.RunID, Instance: o.Instance}
-	opts := options(ctx, SegmentQueue(""), "read the last state of "+o.WorkflowID, time.Minute)
-	if err := workflow.ExecuteActivity(opts, "LastRun", in).Get(ctx, &last); err != nil {
+	if err := workflow.ExecuteActivity(brief(ctx, "", "read the last state of "+o.WorkflowID), "LastRun", in).Get(ctx, &last); err != nil {
 		return err
 	}
 	if o.Type == MemberType {
@@ -145,17 +143,8 @@ func (s *sweeper) takeUpCluster(ctx workflow.Context, o activities.Orphan, state
 		if !m.Running || m.RunID != "" {
 			continue
 		}
-		// Its start was not confirmed: whether it was made, the server knows.
-		var run activities.LastRun
-		in := activities.LastRunInput{WorkflowID: MemberID(m.Host), Instance: st.Instance}
-		opts := options(ctx, SegmentQueue(""), "ask whether "+m.Host+" was begun", time.Minute)
-		if err := workflow.ExecuteActivity(opts, "LastRun", in).Get(ctx, &run); err != nil {
+		if err := s.findStart(ctx, o, &st, m); err != nil {
 			return err
-		}
-		if run.RunID == "" {
-			st.Cluster = st.NotStarted(m.Host, rollout.ClaimResult{Reason: "its start was cut short"}, workflow.Now(ctx))
-		} else {
-			st.Cluster = st.Confirmed(m.Host, run.RunID)
 		}
 	}
 	st.Cluster = st.Cluster.TakeUp(o.Status, workflow.Now(ctx))
@@ -165,6 +154,31 @@ func (s *sweeper) takeUpCluster(ctx workflow.Context, o activities.Orphan, state
 		TypedSearchAttributes: attributes(st.Instance, st.Name, st.Stage, "", string(st.Phase)),
 	})
 	return workflow.ExecuteChildWorkflow(child, ClusterType, st).GetChildWorkflowExecution().Get(ctx, nil)
+}
+
+// findStart asks whether a start that was not confirmed was made: the latest run on the host may be of an earlier try.
+func (s *sweeper) findStart(ctx workflow.Context, o activities.Orphan, st *ClusterState, m rollout.Slot) error {
+	in := activities.LastRunInput{WorkflowID: MemberID(m.Host), Instance: st.Instance}
+	summary := "ask whether " + m.Host + " was begun"
+	var run activities.LastRun
+	if err := workflow.ExecuteActivity(brief(ctx, "", summary), "LastRun", in).Get(ctx, &run); err != nil {
+		return err
+	}
+	var last MemberState
+	if in.RunID = run.RunID; run.RunID != "" {
+		if err := workflow.ExecuteActivity(brief(ctx, "", summary), "LastRun", in).Get(ctx, &run); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(run.State, &last); err != nil {
+			return fmt.Errorf("the last state of %s cannot be read: %w", in.WorkflowID, err)
+		}
+	}
+	if last.Try == m.Tries {
+		st.Cluster = st.Confirmed(m.Host, run.RunID)
+		return nil
+	}
+	st.Cluster = st.NotStarted(m.Host, rollout.ClaimResult{Reason: "its start was cut short"}, workflow.Now(ctx))
+	return nil
 }
 
 // again begins a chain of its own, which names the end of the one before: what was in flight when that ended may still be written

@@ -244,3 +244,23 @@ func TestAttachUsesUpTheNumberOfARunThatNeverCame(t *testing.T) {
 		t.Errorf("%d scripts began, want the one with the next number", h.beginnings())
 	}
 }
+
+// A start whose time is over starts nothing: the run is attached to.
+func TestRunThatIsTooLateIsAttachedTo(t *testing.T) {
+	h := newTestHost(t)
+	p := newPool(t, Options{})
+	late := aRun(patchID, 3, "")
+	late.BeginBy = time.Now().Add(-time.Second)
+	ask(t, p.Run, h, late, activities.RunAbsent, "never will")
+	if h.beginnings() != 0 {
+		t.Fatalf("%d scripts began, want none", h.beginnings())
+	}
+	intime := aRun("monthly-1.web-1.patch.2", 4, "")
+	intime.BeginBy = time.Now().Add(time.Minute)
+	ask(t, p.Run, h, intime, activities.RunExited, "")
+	intime.BeginBy = late.BeginBy
+	ask(t, p.Run, h, intime, activities.RunExited, "")
+	if h.beginnings() != 1 {
+		t.Errorf("%d scripts began, want one", h.beginnings())
+	}
+}

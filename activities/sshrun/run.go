@@ -50,7 +50,16 @@ func (p *Pool) Run(ctx context.Context, t activities.Target, r activities.Run, s
 	if err != nil {
 		return activities.RunOutcome{}, fmt.Errorf("host %q: run %q: %w", t.Host, r.ID, err)
 	}
-	return p.follow(ctx, t, r.ID, input, seen)
+	attach := ""
+	if !r.BeginBy.IsZero() {
+		attach = attachInput(r, p.o.MaxOutput)
+	}
+	return p.follow(ctx, t, r.ID, func() string {
+		if attach != "" && time.Now().After(r.BeginBy) {
+			return attach
+		}
+		return input
+	}, seen)
 }
 
 // Attach follows what the host has on record under the id of a run that it refused to start, as Run does; it starts nothing.
@@ -58,14 +67,20 @@ func (p *Pool) Attach(ctx context.Context, t activities.Target, r activities.Run
 	if err := named(r); err != nil {
 		return activities.RunOutcome{}, fmt.Errorf("host %q: run %q: %w", t.Host, r.ID, err)
 	}
-	var b strings.Builder
-	assign(&b, "mode", "attach")
-	assignRun(&b, r, p.o.MaxOutput)
-	return p.follow(ctx, t, r.ID, b.String(), seen)
+	input := attachInput(r, p.o.MaxOutput)
+	return p.follow(ctx, t, r.ID, func() string { return input }, seen)
 }
 
-// follow asks until the run has ended, or the host says something else of it.
-func (p *Pool) follow(ctx context.Context, t activities.Target, id, input string, seen func(activities.RunOutcome)) (activities.RunOutcome, error) {
+// attachInput is what the starter needs to know to attach to a run.
+func attachInput(r activities.Run, limit int) string {
+	var b strings.Builder
+	assign(&b, "mode", "attach")
+	assignRun(&b, r, limit)
+	return b.String()
+}
+
+// follow asks until the run has ended, or the host says something else of it. What it asks is made anew for each connection.
+func (p *Pool) follow(ctx context.Context, t activities.Target, id string, input func() string, seen func(activities.RunOutcome)) (activities.RunOutcome, error) {
 	heard := false
 	told := func(o activities.RunOutcome) {
 		heard = true
@@ -153,14 +168,14 @@ func Unit(id string) string {
 }
 
 // ask sends the starter and reads its answer.
-func (p *Pool) ask(ctx context.Context, t activities.Target, input string, seen func(activities.RunOutcome)) (activities.RunOutcome, error) {
+func (p *Pool) ask(ctx context.Context, t activities.Target, input func() string, seen func(activities.RunOutcome)) (activities.RunOutcome, error) {
 	nonce := newNonce()
-	var b strings.Builder
-	assign(&b, "nonce", nonce)
-	b.WriteString(input)
-	b.WriteString(starter)
 	var out activities.RunOutcome
 	err := p.with(ctx, t, func(c *conn) error {
+		var b strings.Builder // only now: the way here may have taken long
+		assign(&b, "nonce", nonce)
+		b.WriteString(input())
+		b.WriteString(starter)
 		return c.exec(ctx, rootShell(t), []byte(b.String()), func(r io.Reader) error {
 			var err error
 			out, err = parseAnswer(r, nonce, p.o.MaxOutput, seen)

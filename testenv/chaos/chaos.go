@@ -275,7 +275,7 @@ func (s *scene) act(j job, problem func(error) bool) (cleared int) {
 	return at
 }
 
-// recovered is how long after the fault's end the first sign came that the work on the canary, or its campaign, went on.
+// recovered is how long after the fault's end the first sign came that the work on the canary went on.
 func (s *scene) recovered(cleared int) *float64 {
 	calls := s.fleet.Calls()
 	if cleared >= len(calls) {
@@ -283,7 +283,7 @@ func (s *scene) recovered(cleared int) *float64 {
 	}
 	over := calls[cleared].Time
 	for _, c := range calls[cleared:] {
-		if acts(c) || strings.HasPrefix(c.Event, "kv ") && strings.HasPrefix(c.Text, claims) {
+		if c.Host == canary && acts(c) || strings.HasPrefix(c.Event, "kv ") && (c.Text == claims+"cluster/web" || c.Text == claims+"drain/"+canary) {
 			seconds := round(c.Time.Sub(over))
 			return &seconds
 		}

@@ -14,19 +14,30 @@ import (
 	"github.com/rollpatch/rollpatch/testenv/sim"
 )
 
-// TestFault runs the faults that every run of the tests has, each in one step, one after the other on a fleet that they share.
+// atOnce is how many of the faults below run at once, each on a fleet of its own: they wait more than they work.
+const atOnce = 3
+
+// TestFault runs the faults that every run of the tests has, each in one step. Those of one lane share its fleet.
 func TestFault(t *testing.T) {
 	bin, err := estate.Binaries(t.Context(), "../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lane{opts: Options{Dir: t.TempDir(), Bin: bin}}
-	defer l.close()
+	opts := Options{Dir: t.TempDir(), Bin: bin}
+	lanes := make(chan *lane, atOnce)
+	for n := range atOnce {
+		l := &lane{opts: opts, no: n}
+		t.Cleanup(l.close)
+		lanes <- l
+	}
 	for _, f := range Faults() {
 		if f.Often.Name == "" {
 			continue
 		}
 		t.Run(f.ID+" "+f.Name+" in "+f.Often.Name, func(t *testing.T) {
+			t.Parallel()
+			l := <-lanes
+			defer func() { lanes <- l }()
 			row := l.run(t.Context(), job{Fault: f, step: f.Often, short: !f.Whole})
 			for _, p := range row.Problems {
 				t.Error(p)

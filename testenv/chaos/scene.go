@@ -40,13 +40,13 @@ const (
 // times let each step last for long enough to be hit.
 var times = sim.Times{Stop: 300 * time.Millisecond, Boot: time.Second, Work: 80 * time.Millisecond}
 
-// soak is that of policy.
-const soak = 2 * time.Second
+// soak is that of policy: longer than the passes take that it must end with.
+const soak = 4 * time.Second
 
 // policy is a patch night in seconds.
 const policy = `
 policy:
-  soak: 2s
+  soak: 4s
   soak_interval: 1s
   soak_passes: 2
   settle: 1s

@@ -27,6 +27,8 @@ type group struct {
 	// cache would say nothing about it.
 	binaries bool
 	timeout  time.Duration
+	// flags are those of the tests themselves.
+	flags []string
 	// checks, where given, are run instead of tests.
 	checks []check
 }
@@ -68,6 +70,13 @@ var groups = []group{
 		except:   hostTests,
 		race:     true,
 		timeout:  10 * time.Minute,
+	},
+	{
+		name: "simulation", about: "the rules of the rollout in 20,000 random worlds",
+		packages: []string{"./workflows/rollout"},
+		match:    "^TestSimulation$",
+		flags:    []string{"-rollout.seeds=20000"},
+		timeout:  5 * time.Minute,
 	},
 	{
 		name: "rollpatchd", about: "the built rollpatchd as a process: start, kill, restart, refusals",
@@ -172,7 +181,7 @@ func (g group) runTests(ctx context.Context, m machine, r *result, w io.Writer) 
 			return err
 		}
 	}
-	cmd := command(ctx, "go", append(args, packages...)...)
+	cmd := command(ctx, "go", append(append(args, packages...), g.flags...)...)
 	cmd.Env = append(os.Environ(), "LAB="+g.labOf(m))
 	if m.built != "" {
 		cmd.Env = append(cmd.Env, "ROLLPATCHD_BIN="+filepath.Join(m.built, "rollpatchd"))

@@ -168,8 +168,11 @@ func (c Campaign) Reported(r Report, now time.Time) Campaign {
 		ref.Phase, ref.Reason, ref.Done, ref.Total, ref.Outcome = r.Phase, r.Reason, r.Done, r.Total, r.Outcome
 		ref.Running = r.Outcome == ""
 	})
-	if r.Stop != "" {
-		c = c.stop("cluster "+r.Name+": "+r.Stop, now)
+	switch of := "cluster " + r.Name + ": "; {
+	case r.Stop != "":
+		c = c.stop(of+r.Stop, now)
+	case strings.HasPrefix(c.Stopped, of):
+		c.Stopped = "" // a person had it go on: what fails after that stops the campaign anew
 	}
 	return c.border(now)
 }

@@ -97,6 +97,7 @@ type Member struct {
 	Held      bool      `json:"held,omitempty"`
 	Frozen    bool      `json:"frozen,omitempty"` // what is waited for is the end of a freeze
 	NextAsk   time.Time `json:"next_ask,omitzero"`
+	LateSince time.Time `json:"late_since,omitzero"` // since when work is not begun while the gate's word is new
 	GateUntil time.Time `json:"gate_until,omitzero"` // until then what the gate said counts for the step that it was asked for
 
 	Outcome Outcome `json:"outcome,omitempty"`
@@ -245,10 +246,16 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 	}
 	m.Asked++
 	m.GateUntil = time.Time{}
+	if m.gated() && !r.AskAgain {
+		m.LateSince = time.Time{}
+	}
 	if m.Mode == ModeReturn && r.Verdict != Pass {
+		if m.Step == StepUndrain && r.Verdict == Fail && !r.Foreign {
+			return m.end(Quarantined, "it is in service again, and fails there: "+r.Reason)
+		}
 		return m.end(Quarantined, r.Reason) // its record stands: a person says it again, or something else
 	}
-	if r.Ours && !m.Drained && m.Mode == ModePatch {
+	if r.Ours && !m.Drained && !m.Touched && !m.Served && m.Mode == ModePatch {
 		return m.found()
 	}
 	if r.Verdict != Pass && r.Verdict != Fail {
@@ -260,7 +267,7 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 		case m.Step == StepDrain && r.AskAgain:
 			return m.turn(StepGate) // it is out, and every second counts: the gate's own look turns it round
 		case m.gated() && r.AskAgain:
-			return m.notBegun()
+			return m.notBegun(r.Reason, now)
 		}
 		return m.wait(r.Reason, now).drainAgain()
 	}
@@ -342,14 +349,22 @@ func (m Member) gated() bool {
 }
 
 // notBegun has the gate asked again: its word was used up before the step began, and now it never will under that run.
-func (m Member) notBegun() Member {
+func (m Member) notBegun(why string, now time.Time) Member {
 	if m.Step == StepPatch {
 		m.Touched = false
 		if m.Abort {
 			return m.giveUp("aborted")
 		}
 	}
-	return m.turn(StepGate)
+	if m.LateSince.IsZero() {
+		m.LateSince = now
+	}
+	m = m.turn(StepGate)
+	if now.Sub(m.LateSince) < m.Policy.WaitMax {
+		return m // it is out, and every second counts
+	}
+	m.WaitSince = m.LateSince // workers that are always late keep a member out for ever: that is a wait like any other
+	return m.wait(why, now)
 }
 
 // asked answers P1 and P2 from what the servers say right now.
@@ -537,6 +552,9 @@ func (m Member) undrained(r MemberResult, now time.Time) Member {
 		}
 		m.Why = first(m.Why, r.Reason)
 	}
+	if m.Found {
+		return m.quarantine("it serves again, but whether it was changed nobody knows")
+	}
 	switch {
 	case m.Again && (!m.Abort || m.Failed && !m.BackOut): // an abort does not call off the way back
 		m.Again, m.Drained = false, false
@@ -583,6 +601,9 @@ func (m Member) giveUp(why string) Member {
 // thaw waits for the end of a freeze, however long: a person said so, and another ends it.
 func (m Member) thaw(why string, now time.Time) Member {
 	if !m.Frozen {
+		if m.Failed {
+			m.Outbox.tell(TellHold, m.Host, "the way back of "+m.Host+" waits: "+why, "rollpatch thaw --reason \"...\"")
+		}
 		m.WaitSince, m.Frozen, m.Held = now, true, false
 	}
 	m.WaitFor, m.NextAsk = why, now.Add(m.Policy.RetryEvery)

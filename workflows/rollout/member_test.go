@@ -86,7 +86,8 @@ func TestMember(t *testing.T) {
 		}},
 		{"found drained by a life that the server forgot", ModePatch, attended, []memberRow{
 			{"it is looked at before anything else", "inspect=ours", "next inspect", "hold"},
-			{"and goes back into service when its checks pass", "inspect=ours inspect=ours check=pass undrain=pass", "ended returned: it was found out of service by this very instance, which does not remember it: was the server put back to a copy?", "hold"},
+			{"and goes back into service when its checks pass", "inspect=ours inspect=ours check=pass", "next undrain", "hold"},
+			{"and on record, serving: whether it was changed nobody knows", "inspect=ours inspect=ours check=pass undrain=pass", "next quarantine", "hold quarantine"},
 			{"at the fetch", "inspect=pass fetch=ours inspect=ours", "next check", "hold"},
 			{"at the gate", "inspect=pass fetch=pass gate=ours inspect=ours", "next check", "hold"},
 			{"while a run goes on there it waits", "inspect=ours inspect=unknown", "waits before inspect: unreachable", "hold"},
@@ -110,7 +111,7 @@ func TestMember(t *testing.T) {
 			{"it goes back into service when its checks pass", "check=pass undrain=pass", "ended returned", ""},
 			{"it stays in quarantine when they do not", "check=fail", "ended quarantined: broken", ""},
 			{"it stays there when they cannot be told", "check=unknown", "ended quarantined: unreachable", ""},
-			{"it stays there when it fails in service", "check=pass undrain=fail", "ended quarantined: broken", ""},
+			{"it stays there when it fails in service", "check=pass undrain=fail", "ended quarantined: it is in service again, and fails there: broken", ""},
 			{"it stays there when somebody else has it in maintenance", "check=pass undrain=foreign", "ended quarantined: jane's maintenance", ""},
 		}},
 		{"reboot as needed", ModePatch, with(func(p *MemberPolicy) { p.Reboot = RebootIfNeeded }), []memberRow{
@@ -161,6 +162,9 @@ func TestMember(t *testing.T) {
 			{"peers that fall in the drain before its reboot bring the patched member back", toPatch + "patch=pass gate=few check=pass undrain=pass gate=pass drain=fell gate=few check=pass undrain=pass", "next gate", ""},
 			{"and in the drain before its backout a failing one that passes its checks again", toFailing + "gate=pass drain=fell gate=few check=pass undrain=pass", "next gate", "fail"},
 			{"a patch that was not begun while the gate's word was new asks it again", toPatch + "patch=fell", "next gate", ""},
+			{"and again, while that is quick", toPatch + "patch=fell gate=pass patch=fell", "next gate", ""},
+			{"but workers that are always late are given up on: unchanged it goes back", toPatch + "patch=fell gate=pass +40m patch=fell", "next undrain", ""},
+			{"and a reboot that is always late holds", toReboot + "reboot=fell gate=pass +40m reboot=fell", "holds before reboot: peers fell", "hold"},
 			{"and is begun on its new word", toPatch + "patch=fell gate=pass", "next patch", ""},
 			{"or turned round by it, unchanged", toPatch + "patch=fell gate=few check=fail", "next undrain", ""},
 			{"a reboot that was not begun asks it again as well", toReboot + "reboot=fell gate=pass", "next reboot", ""},

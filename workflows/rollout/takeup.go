@@ -5,10 +5,11 @@ import "time"
 // TakeUp goes on with a member whose workflow was ended from outside, from its last State: nothing new begins, and its host is
 // brought to a safe end (P5). how says what became of the workflow.
 func (m Member) TakeUp(how string, now time.Time) Member {
-	m.TakenUp = true
+	m.TakenUp, m.GateUntil = true, time.Time{}
 	if m.Outcome != "" {
 		return m // only its report is owed
 	}
+	m.Proven = m.Proven && m.Step == StepBackout // nobody looked after its drain meanwhile
 	m.Outbox.tell(TellHold, m.Host, "the workflow of "+m.Host+" was "+how+" in "+string(m.Step)+"; it is taken up again, and only to bring the host to a safe end", "rollpatch why "+m.Host)
 	return m.ApplyAbort(now)
 }

@@ -489,7 +489,7 @@ func (r *memberRun) mayBeOutOf(res MemberResult) bool {
 // watchFloor is the second half of P2: once the servers said that peers are below their floor while this unchanged member is
 // out, nothing but its way back may follow, until they say otherwise.
 func (r *memberRun) watchFloor(a Action, res MemberResult) {
-	if res.AskAgain {
+	if res.AskAgain && a.Do == StepDrain {
 		r.fell = r.now
 	}
 	switch {

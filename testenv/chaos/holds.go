@@ -1,0 +1,99 @@
+package chaos
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rollpatch/rollpatch/testenv/chaos/oracle"
+)
+
+// holds says what must hold beside the promises, and does not.
+type holds = func(*scene, []oracle.Event) []string
+
+func all(each ...holds) holds {
+	return func(s *scene, log []oracle.Event) (problems []string) {
+		for _, h := range each {
+			problems = append(problems, h(s, log)...)
+		}
+		return problems
+	}
+}
+
+// untouched: nothing was drained, patched or rebooted on these hosts.
+func untouched(hosts ...string) holds {
+	return func(_ *scene, log []oracle.Event) (problems []string) {
+		for _, e := range log {
+			if (e.Kind == oracle.Drained || e.Kind == oracle.Begin || e.Kind == oracle.RebootAsked) && slices.Contains(hosts, e.Host) {
+				return []string{e.Host + " was touched: " + e.String()}
+			}
+		}
+		return nil
+	}
+}
+
+// quarantined: the canary is on record.
+func quarantined(_ *scene, log []oracle.Event) []string {
+	for _, e := range log {
+		if e.Kind == oracle.Quarantined && e.Host == canary {
+			return nil
+		}
+	}
+	return []string{canary + " is not in quarantine"}
+}
+
+// keptOut: the canary did not come back before it was patched and had booted.
+func keptOut(_ *scene, log []oracle.Event) []string {
+	patched := false
+	for _, e := range log {
+		switch {
+		case e.Host != canary:
+		case e.Kind == oracle.End && e.Step == "patch":
+			patched = true
+		case e.Kind == oracle.Undrained && !patched:
+			return []string{canary + " was given up: " + e.String()}
+		case e.Kind == oracle.Undrained:
+			return nil
+		}
+	}
+	return nil
+}
+
+// notEntered: nothing was sent to the canary since it came back as somebody else.
+func notEntered(s *scene, _ []oracle.Event) []string {
+	rebooting, back := false, false
+	for _, c := range s.fleet.Calls()[s.from:] {
+		if c.Host != canary {
+			continue
+		}
+		rebooting = rebooting || c.Event == "reboot asked"
+		back = back || rebooting && c.Event == "boot"
+		if back && c.Event == "ssh" {
+			return []string{canary + " was entered although its key was another one"}
+		}
+	}
+	return nil
+}
+
+// never: nobody gets this version.
+func never(version string) holds {
+	return func(_ *scene, log []oracle.Event) (problems []string) {
+		for _, e := range log {
+			if e.Kind == oracle.Begin && e.Packages["lab-web"] == version {
+				problems = append(problems, e.Host+" got "+version)
+			}
+		}
+		return problems
+	}
+}
+
+// whole: no host is left with a package half there.
+func whole(s *scene, _ []oracle.Event) (problems []string) {
+	for _, host := range s.fleet.Hosts() {
+		out, err := s.fleet.Exec(s.ctx, host, "dpkg", "--audit")
+		if err != nil || out != "" {
+			problems = append(problems, fmt.Sprintf("%s: dpkg --audit: %v %s", host, err, strings.TrimSpace(out)))
+		}
+	}
+	return problems
+}
