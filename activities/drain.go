@@ -52,14 +52,18 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 			r.AskAgain = true
 			return nil
 		}
+		// A member that cannot be reached for longer is asked about again first.
+		soon, cancel := context.WithTimeout(ctx, rollout.GateCounts)
+		defer cancel()
 		var foreign *ForeignError
 		for _, c := range s.clusters() {
-			switch err := a.Catalog.Enter(ctx, s.consulFor(c.Cluster), s.target, serviceNames(c.Cluster), reason); {
+			switch err := a.Catalog.Enter(soon, s.consulFor(c.Cluster), s.target, serviceNames(c.Cluster), reason); {
 			case errors.As(err, &foreign):
 				r.fail(foreign.Error())
 				r.Foreign = true
 				return nil
 			case err != nil:
+				r.AskAgain = soon.Err() != nil
 				return r.orUnknown(ctx, err)
 			}
 		}

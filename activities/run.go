@@ -73,7 +73,7 @@ func (a *Activities) once(ctx context.Context, s scene, in StepInput, run Run, r
 		return out, r.notBegun(out, err)
 	}
 	if in.Gated {
-		run.BeginBy = s.began.Add(gateCounts)
+		run.BeginBy = s.began.Add(rollout.GateCounts)
 	}
 	out, err := a.Runner.Run(ctx, s.target, run, seen)
 	if err != nil || out.State != RunStale {
@@ -107,14 +107,11 @@ func (r *StepResult) notBegun(out RunOutcome, err error) error {
 	return err
 }
 
-// gateCounts is how long after it was scheduled an activity may act on what the gate said right before.
-const gateCounts = 30 * time.Second
-
 // atOnce says that the activity runs right after it was scheduled, and for the first time: no worker was away or lost in between. Both
 // times are the server's.
 func atOnce(ctx context.Context) bool {
 	info := activity.GetInfo(ctx)
-	return info.Attempt <= 1 && info.StartedTime.Sub(info.ScheduledTime) <= gateCounts
+	return info.Attempt <= 1 && info.StartedTime.Sub(info.ScheduledTime) <= rollout.GateCounts
 }
 
 // passing says that a run ended by a cause that clears by itself: the package lock, or the repository.

@@ -246,7 +246,7 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 	}
 	m.Asked++
 	m.GateUntil = time.Time{}
-	if m.gated() && !r.AskAgain {
+	if (m.gated() || m.Step == StepDrain) && !r.AskAgain {
 		m.LateSince = time.Time{}
 	}
 	if m.Mode == ModeReturn && r.Verdict != Pass {
@@ -264,9 +264,7 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 			return m.giveUp("aborted")
 		case m.Step == StepDrain && r.AskAgain && m.Abort && m.sound():
 			return m.callOff()
-		case m.Step == StepDrain && r.AskAgain:
-			return m.turn(StepGate) // it is out, and every second counts: the gate's own look turns it round
-		case m.gated() && r.AskAgain:
+		case (m.Step == StepDrain || m.gated()) && r.AskAgain:
 			return m.notBegun(r.Reason, now)
 		}
 		return m.wait(r.Reason, now).drainAgain()
@@ -348,7 +346,8 @@ func (m Member) gated() bool {
 	return m.Step == StepPatch && m.Attempt == 1 || m.Step == StepReboot
 }
 
-// notBegun has the gate asked again: its word was used up before the step began, and now it never will under that run.
+// notBegun has the gate asked again: its word was used up before the step began, and now it never will under that run; or peers fell
+// while it drained, and the gate's own look turns it round.
 func (m Member) notBegun(why string, now time.Time) Member {
 	if m.Step == StepPatch {
 		m.Touched = false
@@ -400,11 +399,11 @@ func (m Member) asked(r MemberResult, now time.Time) Member {
 	return m.begin(m.Work, now)
 }
 
-// gateCounts is how long something may begin on what the gate said.
-const gateCounts = 30 * time.Second
+// GateCounts is how long something may begin on what the gate said: long enough for a new connection to a host, no longer (P2).
+const GateCounts = 5 * time.Second
 
 func (m Member) begin(work Step, now time.Time) Member {
-	m.GateUntil = now.Add(gateCounts)
+	m.GateUntil = now.Add(GateCounts)
 	switch work {
 	case StepPatch:
 		m.Touched = true
