@@ -38,8 +38,8 @@ func (w *world) records(t *testing.T, in workflows.RecordsInput, stand []activit
 		w.entries = append(w.entries, in.Intent)
 		return activities.DropResult{}, nil
 	}, activity.RegisterOptions{Name: "Drop"})
-	w.ask = func(id string) activities.AskResult {
-		if slices.Contains(running, id) {
+	w.ask = func(in activities.AskInput) activities.AskResult {
+		if slices.Contains(running, in.WorkflowID) {
 			return activities.AskResult{Running: true, Status: "Running", Instance: claimed.Owner}
 		}
 		return activities.AskResult{Status: "not found"}

@@ -129,3 +129,67 @@ func TestAClusterEndedFromOutsideGivesItsClaimBack(t *testing.T) {
 		t.Errorf("a member was begun:\n%s", all)
 	}
 }
+
+// wait runs a cluster whose member was ended from outside, and returns its State after some hours.
+func (w *world) wait(t *testing.T, ask func(activities.AskInput) activities.AskResult) workflows.ClusterState {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(30 * time.Second)
+	env.SetWorkflowRunTimeout(24 * time.Hour)
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.ClusterID(instance, "web"), TaskQueue: workflows.Queue})
+	workflows.Register(env)
+	w.ask = ask
+	w.register(env)
+	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
+	var st workflows.ClusterState
+	env.RegisterDelayedCallback(func() {
+		v, err := env.QueryWorkflow(workflows.QueryState)
+		if err == nil {
+			err = v.Get(&st)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		env.SignalWorkflow("abort", person)
+	}, 4*time.Hour)
+	c := rollout.Cluster{Instance: instance, Name: "web", Stage: "production", Phase: rollout.PhaseRoll, Claimed: true, MinHealthy: 1, Policy: w.policy}
+	c.Members = []rollout.Slot{{Host: "web-1", Running: true, Mode: rollout.ModePatch, Tries: 1, RunID: "run-1"}, {Host: "web-2"}}
+	env.ExecuteWorkflow(workflows.ClusterType, workflows.ClusterState{Cluster: c, Part: "part:web", Parent: workflows.CampaignID(instance)})
+	if !env.IsWorkflowCompleted() {
+		t.Fatal("the cluster did not end")
+	}
+	if len(st.Cluster.Members) == 0 {
+		t.Fatalf("it ended before it was looked at: %v", env.GetWorkflowError())
+	}
+	return st
+}
+
+func TestAClusterWaitsForAMemberThatIsTakenUpHoweverLongItWorks(t *testing.T) {
+	body, err := json.Marshal(workflows.MemberReport{MemberEnd: rollout.MemberEnd{Host: "web-1", Mode: rollout.ModePatch, Try: 1, Outcome: rollout.Returned, Reason: "aborted", TakenUp: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	st := attended("web-1", "web-2").wait(t, func(in activities.AskInput) activities.AskResult {
+		if in.RunID == "run-1" {
+			return activities.AskResult{Status: "Terminated", EndedFromOutside: true}
+		}
+		if asked++; asked < 20 { // at work for an hour and a half
+			return activities.AskResult{Status: "Running", Running: true, Instance: instance}
+		}
+		return activities.AskResult{Status: "Completed", Instance: instance, Result: body}
+	})
+	if st.Phase != rollout.PhaseHold || !strings.Contains(st.HoldFor, "somebody ended the workflow of web-1 from outside") || st.Cluster.Members[0].Outcome != rollout.Returned {
+		t.Errorf("it is in %s for %q, web-1 %+v", st.Phase, st.HoldFor, st.Cluster.Members[0])
+	}
+}
+
+func TestAMemberThatNobodyTakesUpIsLost(t *testing.T) {
+	st := attended("web-1", "web-2").wait(t, func(activities.AskInput) activities.AskResult {
+		return activities.AskResult{Status: "Terminated", EndedFromOutside: true}
+	})
+	if got := st.Cluster.Members[0].Outcome; got != rollout.Lost || st.Phase != rollout.PhaseHold {
+		t.Errorf("web-1 is %q, its cluster in %s; want it lost, and told", got, st.Phase)
+	}
+}

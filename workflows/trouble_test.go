@@ -166,8 +166,8 @@ func TestMemberThatCannotBeStartedIsTold(t *testing.T) {
 func TestHostThatAnotherInstanceWorksOnIsAWaitThatNamesIt(t *testing.T) {
 	w := attended("web-1", "web-2")
 	w.more = []rollout.Ref{{Name: "db", Part: "part:db", Total: 2}} // as if it were another instance's: it has the same members
-	w.ask = func(id string) activities.AskResult {
-		return activities.AskResult{Running: true, Status: "Running", Instance: "weekly-1 of " + id}
+	w.ask = func(in activities.AskInput) activities.AskResult {
+		return activities.AskResult{Running: true, Status: "Running", Instance: "weekly-1 of " + in.WorkflowID}
 	}
 	w.on["fetch web-1"] = func(call int) rollout.MemberResult { // the package lock is taken for ten minutes
 		if call < 20 {

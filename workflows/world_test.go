@@ -38,7 +38,7 @@ type world struct {
 	claim   func(call int) rollout.ClaimResult
 	release func(call int) rollout.ClaimResult
 	more    []rollout.Ref // clusters beside "web", of the same members
-	ask     func(id string) activities.AskResult
+	ask     func(activities.AskInput) activities.AskResult
 	spent   string // a step whose inconclusive results use its run up
 }
 
@@ -167,7 +167,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	}, activity.RegisterOptions{Name: "Record"})
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.AskInput) (activities.AskResult, error) {
 		if w.ask != nil {
-			return w.ask(in.WorkflowID), nil
+			return w.ask(in), nil
 		}
 		return activities.AskResult{Running: true, Status: "Running"}, nil
 	}, activity.RegisterOptions{Name: "Ask"})
