@@ -286,7 +286,7 @@ func (c Cluster) Claim(id string, r ClaimResult, now time.Time) Cluster {
 	c.Asked++
 	c.Claimed = true // even a lost answer may have taken it
 	if c.AbortFor != "" {
-		return c.finish(ClusterAborted, c.AbortFor, now)
+		return c.finish(ClusterAborted, c.aborted(), now)
 	}
 	if !r.OK {
 		return c.wait(r, now).stuck(now)
@@ -471,7 +471,7 @@ func (c Cluster) border(now time.Time) Cluster {
 	}
 	if c.AbortFor != "" && c.BackoutFor != "" && (c.Phase == PhaseHold || c.WaitFor != "") {
 		// The way back cannot begin, and a person gave up on it.
-		return c.finish(ClusterAborted, c.AbortFor+"; "+c.BackoutFor, now)
+		return c.finish(ClusterAborted, c.aborted()+"; "+c.BackoutFor, now)
 	}
 	if c.BackoutFor != "" {
 		if c.nextBackout() < 0 {
@@ -483,7 +483,7 @@ func (c Cluster) border(now time.Time) Cluster {
 		return c
 	}
 	if c.AbortFor != "" {
-		return c.finish(ClusterAborted, c.AbortFor, now)
+		return c.finish(ClusterAborted, c.aborted(), now)
 	}
 	if c.Phase != PhaseRoll {
 		return c

@@ -295,6 +295,7 @@ func TestCluster(t *testing.T) {
 			{"before the first member", toWave1 + "abort release=ok", "ended aborted: aborted by jane: because", ""},
 			{"while a member is on its way waits for it", toWave1 + "web-1 abort", "patch of web-1 is on its way", ""},
 			{"and ends with it", toWave1 + "web-1 abort web-1=returned release=ok", "ended aborted: aborted by jane: because", ""},
+			{"which it counts if it was patched", toWave1 + "web-1 abort web-1=patched release=ok", "ended aborted: aborted by jane: because; members that stay patched: 1", ""},
 			{"whatever became of it", toWave1 + "web-1 abort web-1=quarantined release=ok", "ended aborted: aborted by jane: because", ""},
 			{"in a soak leaves the canary patched, and says so", toSoak + "abort release=ok", "ended aborted: aborted by jane: because; members that stay patched: 1", ""},
 			{"in a gate too", toGate + "abort", "next release: aborted: aborted by jane: because; members that stay patched: 1", "gate"},

@@ -127,20 +127,25 @@ func (c Cluster) Resume(m Message, now time.Time) Cluster {
 	return c.to(PhaseRoll, now).border(now)
 }
 
+// aborted says why it ends, and what stays as it is then.
+func (c Cluster) aborted() string {
+	if n := c.patchedCount(); n > 0 {
+		return c.AbortFor + "; members that stay patched: " + strconv.Itoa(n)
+	}
+	return c.AbortFor
+}
+
 // Abort starts nothing new. A soaking canary stays patched and is reported.
 func (c Cluster) Abort(m Message, now time.Time) Cluster {
 	if c.Outcome != "" || c.AbortFor != "" || c.Phase == PhaseRelease {
 		return c
 	}
 	c.AbortFor = "aborted by " + m.Actor + ": " + m.Reason
-	if n := c.patchedCount(); n > 0 {
-		c.AbortFor += "; members that stay patched: " + strconv.Itoa(n)
-	}
 	if c.Phase == PhaseClaim {
 		if !c.NextAsk.After(now) {
 			return c // the claim that is in flight answers first, or it would outlive its release
 		}
-		return c.finish(ClusterAborted, c.AbortFor, now)
+		return c.finish(ClusterAborted, c.aborted(), now)
 	}
 	return c.border(now)
 }
