@@ -77,7 +77,7 @@ func (d *desk) freeze(c *cli.Context) error {
 		return failed(err, "whether it is frozen: rollpatch freeze list")
 	}
 	return p.say(said{Message: "freeze", ID: m.ID, Actor: m.Actor, Reason: m.Reason, Effect: []string{
-		"no member is drained, patched or rebooted any more, in any campaign",
+		"within seconds no member is drained, patched or rebooted any more, in any campaign",
 		"a package transaction that runs is finished",
 		"a member that is out and unchanged goes back into service; one that is failing is still brought back to its former versions",
 		thawHint,
