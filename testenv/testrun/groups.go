@@ -27,6 +27,8 @@ type group struct {
 	// cache would say nothing about it.
 	binaries bool
 	timeout  time.Duration
+	// lane, where given, lets the group run beside the neighbours in other lanes: they mostly wait, for hosts and for time.
+	lane string
 	// flags are those of the tests themselves.
 	flags []string
 	// checks, where given, are run instead of tests.
@@ -90,6 +92,7 @@ var groups = []group{
 		match:    "^TestLab",
 		hosts:    true,
 		timeout:  10 * time.Minute,
+		lane:     "hosts",
 	},
 	{
 		name: "faults", about: "the faults of every run, each in one step, on a simulated fleet that they share",
@@ -97,6 +100,7 @@ var groups = []group{
 		match:    "^TestFault",
 		binaries: true,
 		timeout:  25 * time.Minute,
+		lane:     "fleet",
 	},
 	{
 		name: "rolling", about: "whole campaigns over the lab, through the built binaries",
@@ -105,6 +109,7 @@ var groups = []group{
 		hosts:    true,
 		binaries: true,
 		timeout:  25 * time.Minute,
+		lane:     "hosts",
 	},
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 )
 
@@ -53,7 +54,10 @@ type report struct {
 // numbers must never look better than the run was.
 func (r *report) finish(chosen []group, interrupted error) {
 	if interrupted != nil {
-		for _, g := range chosen[len(r.Groups):] {
+		for _, g := range chosen {
+			if slices.ContainsFunc(r.Groups, func(ran result) bool { return ran.Name == g.name }) {
+				continue
+			}
 			left := newResult(g.name)
 			left.fail(g.name, "not run: interrupted")
 			r.Groups = append(r.Groups, left)

@@ -44,17 +44,17 @@ func Run(ctx context.Context, args []string, lab Lab, stdout, stderr io.Writer) 
 	}
 	machine := inspectMachine(asked, lab, stderr)
 	report := report{Lab: machine.lab, Asked: asked, LabMissing: machine.missing}
-	for _, g := range chosen {
+	for _, batch := range together(chosen) {
 		if ctx.Err() != nil {
 			break
 		}
-		fmt.Fprintf(stdout, "\n== %s: %s\n", g.name, g.about)
-		r := g.run(ctx, machine, stdout)
-		report.Groups = append(report.Groups, r)
-		if g.name == buildGroup && r.Failed == 0 {
-			if machine.built, err = filepath.Abs("build"); err != nil {
-				fmt.Fprintf(stderr, "testrun: %v\n", err)
-				return 1
+		for _, r := range runBatch(ctx, batch, machine, stdout) {
+			report.Groups = append(report.Groups, r)
+			if r.Name == buildGroup && r.Failed == 0 {
+				if machine.built, err = filepath.Abs("build"); err != nil {
+					fmt.Fprintf(stderr, "testrun: %v\n", err)
+					return 1
+				}
 			}
 		}
 	}
