@@ -73,6 +73,7 @@ func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
 			abort()
 		}
 	})
+	onSignal(m.carrier, signalThawed, func(any) { m.Member = m.Thawed(workflow.Now(m.ctx)) })
 	for {
 		m.Unwritten.flush(m.ctx, SegmentQueue(m.Segment))
 		m.changed = false // what came while it was written is in the State that Next sees
@@ -87,13 +88,24 @@ func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
 		for _, a := range d.Start {
 			m.start(a.ID, func(ctx workflow.Context) { m.carryOut(ctx, a) })
 		}
+		m.waitsForThaw()
 		m.await(d.WakeAt)
 	}
+}
+
+// waitsForThaw asks the freeze that the member waits for to say when it ends, once for each.
+func (m *member) waitsForThaw() {
+	if !m.Frozen || m.frozenSince.Equal(m.WaitSince) {
+		return
+	}
+	m.frozenSince = m.WaitSince
+	m.send(FreezeID, signalWaits, MemberID(m.Host))
 }
 
 type member struct {
 	*carrier
 	MemberState
+	frozenSince time.Time // the freeze that knows of it
 }
 
 func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {

@@ -48,6 +48,8 @@ const (
 	signalAbort   = "abort"
 	signalMember  = "member-ended"
 	signalReport  = "cluster-report"
+	signalWaits   = "waits"  // a member tells the freeze that it waits for its end
+	signalThawed  = "thawed" // and the freeze tells it that it has ended
 )
 
 // The types of the errors that workflows end with, as the Temporal UI shows them.

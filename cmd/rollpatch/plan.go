@@ -13,11 +13,12 @@ import (
 
 func (d *desk) planCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "plan",
-		Usage:     "say what run would do, and what it would refuse",
-		ArgsUsage: "CAMPAIGN.yaml",
-		Flags:     join(inventoryFlags(), outputFlags()),
-		Action:    d.plan,
+		Name:        "plan",
+		Usage:       "say what run would do, and what it would refuse",
+		ArgsUsage:   "CAMPAIGN.yaml",
+		Description: "Asks no host, and needs no server. Where one answers it also says that the estate is frozen.",
+		Flags:       join(inventoryFlags(), outputFlags(), serverFlags()),
+		Action:      d.plan,
 	}
 }
 
@@ -53,6 +54,7 @@ func (d *desk) plan(c *cli.Context) error {
 	if err := p.result(digested{Plan: pl, Digest: plan.Digest(pl)}, func() { p.plan(pl) }); err != nil {
 		return err
 	}
+	d.askForFreeze(c)
 	return refused(pl)
 }
 

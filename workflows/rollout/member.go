@@ -609,8 +609,28 @@ func (m Member) thaw(why string, now time.Time) Member {
 	return m
 }
 
+// thawWithin is how long the freeze may take to be gone once it told of its end.
+const thawWithin = 2 * time.Second
+
+// Thawed has a member that waits for the end of a freeze look again soon.
+func (m Member) Thawed(now time.Time) Member {
+	if soon := now.Add(thawWithin); m.Frozen && m.NextAsk.After(soon) {
+		m.NextAsk = soon
+	}
+	return m
+}
+
 // wait looks again after RetryEvery. After WaitMax comes the safest exit, and where there is none a hold, and a person is told.
 func (m Member) wait(why string, now time.Time) Member {
+	m = m.lookAgain(why, now)
+	if !m.Held && now.Sub(m.WaitSince) < m.Policy.WaitMax {
+		return m
+	}
+	return m.holdFor("gave up after " + m.Policy.WaitMax.String() + " before " + string(m.at()) + ": " + m.WaitFor)
+}
+
+// lookAgain is a wait for now.
+func (m Member) lookAgain(why string, now time.Time) Member {
 	if why == "" {
 		why = "no reason was given"
 	}
@@ -618,15 +638,17 @@ func (m Member) wait(why string, now time.Time) Member {
 		m.WaitSince, m.Frozen = now, false
 	}
 	m.WaitFor, m.NextAsk = why, now.Add(m.Policy.RetryEvery)
-	if !m.Held && now.Sub(m.WaitSince) < m.Policy.WaitMax {
-		return m
-	}
-	if left, ok := m.exit("gave up after " + m.Policy.WaitMax.String() + " before " + string(m.at()) + ": " + why); ok {
+	return m
+}
+
+// holdFor takes the safest exit from a wait, and where there is none it holds, and a person is told.
+func (m Member) holdFor(why string) Member {
+	if left, ok := m.exit(why); ok {
 		return left
 	}
 	if !m.Held {
 		m.Held = true
-		m.Outbox.tell(TellHold, m.Host, m.Host+" holds before "+string(m.at())+": "+why, "rollpatch why "+m.Host)
+		m.Outbox.tell(TellHold, m.Host, m.Host+" holds before "+string(m.at())+": "+m.WaitFor, "rollpatch why "+m.Host)
 	}
 	return m
 }
