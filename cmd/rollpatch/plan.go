@@ -42,6 +42,9 @@ func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part
 	if err != nil {
 		return p, plan.Plan{}, nil, err
 	}
+	if c.Command.Name == "plan" {
+		d.warnOfHouse(f.inventory, f.where)
+	}
 	pl, parts, err := f.plan(d)
 	return p, pl, parts, err
 }
@@ -135,7 +138,13 @@ func remarks(c plan.Cluster, refusals []plan.Refusal) string {
 	if c.Accepted != "" {
 		out = append(out, "impact accepted: "+c.Accepted)
 	}
-	if len(c.Shares) > 0 {
+	if len(c.House) > 0 {
+		out = append(out, "own house: "+strings.Join(c.House, " ")+", goes last")
+	}
+	switch {
+	case len(c.Shares) > 0 && len(c.House) > 0:
+		out = append(out, "not beside "+strings.Join(c.Shares, " ")+": they share a host, or are of the same part of the house")
+	case len(c.Shares) > 0:
 		out = append(out, "not beside "+strings.Join(c.Shares, " ")+": they share a host")
 	}
 	return strings.Join(out, "; ")

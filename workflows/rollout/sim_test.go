@@ -107,7 +107,7 @@ func newWorld(seed int, trace func(string)) *world {
 // build makes one to three clusters; two of them may share a host.
 func (w *world) build() {
 	for i := range 1 + w.rng.IntN(3) {
-		c := &spec{name: fmt.Sprintf("c%d", i), stage: w.rng.IntN(2)}
+		c := &spec{name: fmt.Sprintf("c%d", i), stage: w.rng.IntN(2), last: w.chance(0.3)}
 		size := 1 + w.rng.IntN(5)
 		if w.chance(0.08) {
 			size = 10 + w.rng.IntN(3)
@@ -160,7 +160,7 @@ func (w *world) campaign(i int) {
 		if !stages[0] {
 			stage = 0 // a plan has no stage without clusters
 		}
-		r.c.Clusters = append(r.c.Clusters, Ref{Name: c.name, Stage: stage, Shares: c.shares, Total: len(c.members)})
+		r.c.Clusters = append(r.c.Clusters, Ref{Name: c.name, Stage: stage, Shares: c.shares, Last: c.last, Total: len(c.members)})
 	}
 	r.cluster = ClusterPolicy{
 		Soak: w.between(20*time.Minute, 3*time.Hour), SoakPasses: 1 + w.rng.IntN(3), SoakApproval: !unattended || w.kind == troubled && w.chance(0.2),
@@ -876,7 +876,8 @@ func (c *clusterRun) alone() bool {
 		on = on || !r.over
 	}
 	for _, h := range c.spec.members {
-		if c.last[h.name] == "" && !c.working(h.name) || c.last[h.name] == Unchanged && c.c.Manifest == "" {
+		on = on || c.starting(h.name)
+		if c.last[h.name] == "" && !c.working(h.name) && !c.starting(h.name) || c.last[h.name] == Unchanged && c.c.Manifest == "" {
 			return false
 		}
 	}
@@ -887,6 +888,16 @@ func (c *clusterRun) alone() bool {
 func (c *clusterRun) unheard() bool {
 	for _, s := range c.c.Members {
 		if s.Running && s.Mode == ModePatch && !c.working(s.Host) && c.last[s.Host] == Patched {
+			return true
+		}
+	}
+	return false
+}
+
+// starting says that the start of a member's workflow is in flight: it is on record as on its way.
+func (c *clusterRun) starting(host string) bool {
+	for id := range c.flights {
+		if strings.HasPrefix(id, "start."+host+".") {
 			return true
 		}
 	}
@@ -1112,6 +1123,12 @@ func (r *campaignRun) mayStart(name string) {
 		}
 		if c.Running && contains(me.Shares, c.Name) {
 			r.broken("%s starts %s while %s works on a host of it", r.c.Instance, name, c.Name)
+		}
+		if c.Stage == me.Stage && me.Last && !c.Last {
+			if r.clusters[c.Name] == nil || r.clusters[c.Name].c.Outcome == "" {
+				r.broken("%s starts %s of its own house before %s has ended", r.c.Instance, name, c.Name)
+			}
+			r.seen["own house went last"]++
 		}
 		if c.Stage < me.Stage && (r.clusters[c.Name] == nil || r.clusters[c.Name].c.Outcome != ClusterDone) {
 			r.broken("%s starts %s before %s of the stage before is done", r.c.Instance, name, c.Name)

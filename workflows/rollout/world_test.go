@@ -88,6 +88,7 @@ type spec struct {
 	accepted   bool
 	stage      int
 	shares     []string
+	last       bool // of rollpatch's own house
 }
 
 // violation ends a seed.
