@@ -73,6 +73,6 @@ func RecordsID(request string) string { return "records/" + request }
 // stepActivity maps a step to the name of its activity.
 var stepActivity = map[rollout.Step]string{
 	rollout.StepInspect: "Inspect", rollout.StepFetch: "Fetch", rollout.StepGate: "Gate", rollout.StepDrain: "Drain", rollout.StepPatch: "Patch",
-	rollout.StepReboot: "Reboot", rollout.StepCheck: "Check", rollout.StepUndrain: "Undrain", rollout.StepBackout: "Backout",
+	rollout.StepReboot: "Reboot", rollout.StepPower: "Power", rollout.StepCheck: "Check", rollout.StepUndrain: "Undrain", rollout.StepBackout: "Backout",
 	rollout.StepQuarantine: "Quarantine",
 }

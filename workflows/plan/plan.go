@@ -269,6 +269,7 @@ func (p Part) MemberPolicy(unattended bool) rollout.MemberPolicy {
 	return rollout.MemberPolicy{
 		Reboot: string(p.Policy.Reboot), Unattended: unattended, WaitMax: time.Duration(p.Policy.WaitMax),
 		RetryEvery: retryEvery(time.Duration(p.Policy.WaitMax)), Leftover: string(p.Policy.Drain.Leftover),
+		PowerAfter: time.Duration(p.Policy.PowerAfter),
 	}
 }
 

@@ -61,7 +61,7 @@ func TestSimulation(t *testing.T) {
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
 		"undrain met somebody else,peers fell while it was out,peers fell in its drain,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
 		"quarantined while it serves,left by policy,skipped a failure,soak extended,campaign stopped,backed out while soaking,three waves,shared host,resumed a failure,late watch,crash,still waiting for a person,"+
-		"held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself", ",") {
+		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -174,6 +174,7 @@ func (w *world) campaign(i int) {
 	r.member = MemberPolicy{
 		Reboot: []string{RebootAlways, RebootIfNeeded, RebootNever}[w.rng.IntN(3)], Unattended: unattended, WaitMax: 30 * time.Minute,
 		RetryEvery: 5 * time.Minute, Leftover: []string{"hold", LeftoverUndrain, LeftoverProceed}[w.rng.IntN(3)],
+		PowerAfter: []time.Duration{0, 20 * time.Minute, 40 * time.Minute}[w.rng.IntN(3)],
 	}
 	w.runs = append(w.runs, r)
 	w.after(time.Duration(i)*w.between(0, 4*time.Hour), r.step)
@@ -323,7 +324,7 @@ func (w *world) calmDown() {
 	w.logf("all is calm")
 	w.blind, w.mute, w.idle = w.now, w.now, w.now
 	for _, h := range w.hosts {
-		h.foreign, h.sickUntil = false, w.now
+		h.foreign, h.sickUntil, h.keyUntil = false, w.now, w.now
 		if h.downUntil.After(w.now) {
 			h.downUntil = w.now.Add(time.Minute)
 		}
