@@ -47,6 +47,8 @@ type Activities struct {
 	Audit     AuditSink
 	Scripts   Scripts
 	Workflows Workflows
+	Instances Instances
+	Switch    PowerSwitch
 	Actor     string // who acts, for the audit chain: the worker's identity
 	Now       func() time.Time
 	Log       *zap.Logger

@@ -195,6 +195,18 @@ func TestFetch(t *testing.T) {
 				t.Errorf("result %+v", r)
 			}
 		}},
+		{"as its run starts the host forgets old ones, but none of an instance that has not ended", given(func(w *world, p *plan.Part, in *StepInput) { w.going = []string{"weekly-1"} }), rollout.Pass, "2 packages fetched",
+			func(t *testing.T, w *world, r StepResult) {
+				if got, want := w.runs[0].Prune, (&Prune{Days: 30, Keep: 50, Unfinished: []string{"weekly-1", instance}}); !reflect.DeepEqual(got, want) {
+					t.Errorf("prune %+v, want %+v", got, want)
+				}
+			}},
+		{"and nothing where nobody knows which those are", given(func(w *world, p *plan.Part, in *StepInput) { w.untold = errAway }), rollout.Pass, "2 packages fetched",
+			func(t *testing.T, w *world, r StepResult) {
+				if w.runs[0].Prune != nil {
+					t.Errorf("prune %+v", w.runs[0].Prune)
+				}
+			}},
 		{"a repository that is away clears by itself: inconclusive", given(func(w *world, p *plan.Part, in *StepInput) { w.cannot["pending"] = statusError(14) }), rollout.Inconclusive, "status 14", nil},
 		{"a package lock that is held clears by itself: inconclusive", given(func(w *world, p *plan.Part, in *StepInput) { w.cannot["pending"] = statusError(11) }), rollout.Inconclusive, "status 11", nil},
 		{"a package manager that fails is a fail", given(func(w *world, p *plan.Part, in *StepInput) { w.cannot["pending"] = statusError(20) }), rollout.Fail, "status 20", nil},

@@ -14,17 +14,14 @@ import (
 // service, and whether our maintenance stands on the host itself. The rules decide what follows from it.
 func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
-		for _, name := range s.part.Claims() {
-			held, err := a.Claims.List(ctx, s.consul(), clusterKey(name))
-			if err != nil {
-				return r.orUnknown(ctx, err)
-			}
-			if owner := ownerOf(held, clusterKey(name)); owner != in.Instance {
-				r.unknown(fmt.Sprintf("the claim of cluster %q is not ours: %s", name, whose(owner)))
-				return nil
-			}
+		lost, err := a.ours(ctx, s, in)
+		if err != nil {
+			return r.orUnknown(ctx, err)
 		}
-		var err error
+		if lost != "" {
+			r.unknown(lost)
+			return nil
+		}
 		if r.Frozen, err = a.Workflows.Frozen(ctx); err != nil {
 			return r.orUnknown(ctx, fmt.Errorf("whether the estate is frozen: %w", err))
 		}
@@ -36,6 +33,20 @@ func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error)
 		r.pass(peersInWords(r.Peers))
 		return nil
 	})
+}
+
+// ours says which claim is not ours any more, or nothing.
+func (a *Activities) ours(ctx context.Context, s scene, in StepInput) (lost string, err error) {
+	for _, name := range s.part.Claims() {
+		held, err := a.Claims.List(ctx, s.consul(), clusterKey(name))
+		if err != nil {
+			return "", err
+		}
+		if owner := ownerOf(held, clusterKey(name)); owner != in.Instance {
+			return fmt.Sprintf("the claim of cluster %q is not ours: %s", name, whose(owner)), nil
+		}
+	}
+	return "", nil
 }
 
 // redundancy counts the peers that are in service: each service listed the way its consumers ask.

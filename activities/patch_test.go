@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -219,6 +220,9 @@ func TestBackout(t *testing.T) {
 			w.transaction(in)
 			w.says["verify"], w.outcome = restored, exits(0)
 		}, rollout.Pass, "2 packages", func(t *testing.T, w *world, r StepResult) {
+			if w.runs[0].Prune != nil {
+				t.Errorf("it tidies up while the member is out of service: %+v", w.runs[0].Prune)
+			}
 			if string(w.runs[0].Script) != "backout" || w.runs[0].Env["ROLLPATCH_CHANGES"] != "openssl\t1.0\t1.1\nlibnew\t-\t2.0\n" {
 				t.Errorf("run %+v", w.runs[0])
 			}
@@ -264,6 +268,13 @@ func TestReboot(t *testing.T) {
 	given := func(boots ...any) func(w *world, p *plan.Part, in *StepInput) {
 		return func(w *world, p *plan.Part, in *StepInput) { w.boots, in.Boot = boots, "boot-a" }
 	}
+	late := func(begun, power bool) func(t *testing.T, w *world, r StepResult) {
+		return func(t *testing.T, w *world, r StepResult) {
+			if !r.Late || r.Begun != begun || r.Power != power {
+				t.Errorf("late %t, begun %t, power %t; want begun %t and power %t", r.Late, r.Begun, r.Power, begun, power)
+			}
+		}
+	}
 	runs := func(want int) func(t *testing.T, w *world, r StepResult) {
 		return func(t *testing.T, w *world, r StepResult) {
 			if w.did("run reboot") != want {
@@ -297,10 +308,47 @@ func TestReboot(t *testing.T) {
 		}, rollout.Inconclusive, "it is up and has not rebooted", spent},
 		{"a changed host key is inconclusive at once, with a text of its own", given("boot-a", fmt.Errorf("web-1: %w", keyError{})), rollout.Inconclusive, "it came back with another host key, which is never accepted: web-1: host key changed",
 			func(t *testing.T, w *world, r StepResult) {
-				if w.did("boot id") != 2 {
-					t.Errorf("asked %d times", w.did("boot id"))
+				if w.did("boot id") != 2 || !r.OtherKey {
+					t.Errorf("asked %d times, other key %t", w.did("boot id"), r.OtherKey)
 				}
 			}},
+		{"one that was told to reboot and fell silent is late, has begun it, and its power may be cycled", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a", lost{})(w, p, in)
+			p.Hosts[0].Power = &inventory.Power{Command: []string{"cycle"}}
+		}, rollout.Inconclusive, "not back 5m after the reboot: no answer", late(true, true)},
+		{"nobody's power is cycled without a program", given("boot-a", lost{}), rollout.Inconclusive, "no answer", late(true, false)},
+		{"nor that of a host which answers", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a", away)(w, p, in)
+			p.Hosts[0].Power = &inventory.Power{Command: []string{"cycle"}}
+		}, rollout.Inconclusive, "connection refused", late(true, false)},
+		{"one that answers for long after it was told waits for something first: it has not begun", func(w *world, p *plan.Part, in *StepInput) {
+			boots := []any{"boot-a"}
+			for range 90 {
+				boots = append(boots, "boot-a")
+			}
+			given(append(boots, lost{})...)(w, p, in)
+		}, rollout.Inconclusive, "no answer", late(false, false)},
+		{"one that was only followed has not begun now", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a", lost{})(w, p, in)
+			in.Attach = true
+			w.refuses(RunOutcome{State: RunExited})
+		}, rollout.Inconclusive, "no answer", late(false, false)},
+		{"nor one that was refused", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a", lost{})(w, p, in)
+			w.outcome = exits(11)
+		}, rollout.Inconclusive, "the reboot was refused", func(t *testing.T, w *world, r StepResult) {
+			if r.Begun {
+				t.Error("it counts as begun")
+			}
+		}},
+		{"an answer is there in time for the power", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-a", lost{})(w, p, in)
+			in.By = time.Now().Add(time.Minute)
+		}, rollout.Inconclusive, "no answer", func(t *testing.T, w *world, r StepResult) {
+			if n := w.did("boot id"); n < 50 || n > 70 {
+				t.Errorf("asked %d times, want once a second for a minute", n)
+			}
+		}},
 		{"a reboot that the host refuses is inconclusive", func(w *world, p *plan.Part, in *StepInput) {
 			given("boot-a")(w, p, in)
 			w.outcome = exits(1)

@@ -27,6 +27,7 @@ type Run struct {
 	Env      map[string]string // the script's arguments; never secrets
 	Deadline time.Duration     // after which the host itself ends the script
 	BeginBy  time.Time         // after it nothing is started, and Run does what Attach does; zero: whenever
+	Prune    *Prune            // what the host may forget when it starts it; nil: nothing
 }
 
 // RunState says how far a run came, as the host tells it.

@@ -14,7 +14,7 @@ import (
 const rebootPoll = time.Second
 
 // Reboot reboots the host once and proves it by another boot id over a new connection. Late is not failed: after the policy's
-// time-out it is unknown, and the next call goes on asking.
+// time-out it is unknown, and the next call goes on asking. Another host key is no proof of anything, and is said at once.
 func (a *Activities) Reboot(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
 		if in.Boot == "" {
@@ -22,15 +22,22 @@ func (a *Activities) Reboot(ctx context.Context, in StepInput) (StepResult, erro
 		}
 		began := a.Now()
 		deadline := began.Add(time.Duration(s.part.Policy.Timeouts.Reboot))
-		for asked := false; ; {
+		if !in.By.IsZero() && in.By.Before(deadline) {
+			deadline = in.By
+		}
+		var asked time.Time
+		for {
 			now, err := a.Runner.BootID(ctx, s.target)
 			// Not only at first: a host that could not be reached then has not been told to reboot.
-			if err == nil && now == in.Boot && !asked {
-				asked = true
+			if err == nil && now == in.Boot && asked.IsZero() {
+				asked = a.Now()
 				if err := a.askReboot(ctx, s, in, r); err != nil || r.Verdict != "" {
 					return err
 				}
 				continue
+			}
+			if err == nil && now == in.Boot && a.Now().Sub(asked) > goesDownWithin {
+				r.Begun = false
 			}
 			if err == nil && now != in.Boot {
 				r.Boot = now
@@ -42,10 +49,12 @@ func (a *Activities) Reboot(ctx context.Context, in StepInput) (StepResult, erro
 			}
 			var key interface{ HostKeyChanged() bool }
 			if errors.As(err, &key) && key.HostKeyChanged() {
+				r.OtherKey = true
 				r.unknown("it came back with another host key, which is never accepted: " + err.Error())
 				return nil
 			}
 			if a.Now().After(deadline) {
+				r.Late, r.Power = true, err != nil && away(err) && s.host.Power != nil
 				if err == nil {
 					err = errors.New("it is up and has not rebooted")
 				}
@@ -58,6 +67,10 @@ func (a *Activities) Reboot(ctx context.Context, in StepInput) (StepResult, erro
 		}
 	})
 }
+
+// goesDownWithin is how long a host that was told to reboot may go on answering. One that answers for longer waits for something first, such as
+// the package lock: should it fall silent then, nobody knows what it is in the middle of.
+const goesDownWithin = time.Minute
 
 // rebootDeadline is longer than the reboot's script waits for the package lock.
 const rebootDeadline = 15 * time.Minute
@@ -75,14 +88,17 @@ func (a *Activities) askReboot(ctx context.Context, s scene, in StepInput, r *St
 	}
 	started, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
-	out, err := a.once(started, s, in, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Deadline: rebootDeadline}, r, func(RunOutcome) {})
+	out, err := a.once(started, s, in, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Deadline: rebootDeadline}, r,
+		func(RunOutcome) { r.Begun = !in.Attach })
 	switch {
 	case err == nil && out.State == RunInterrupted:
 		// The going down reads the same way: the boot id, asked by the caller, tells them apart. If it stays, the next call runs it anew.
-		r.Spent = true
+		r.Spent, r.Begun = true, !in.Attach
 	case err == nil && out.State == RunExited && out.Exit != 0:
 		r.unknown("the reboot was refused: " + exitReason(out))
-		r.Spent = true // what refused it may clear: the next call asks with a run of its own
+		r.Spent, r.Begun = true, false // what refused it may clear: the next call asks with a run of its own
+	case err == nil && out.State == RunExited:
+		r.Begun = !in.Attach
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func (a *Activities) run(ctx context.Context, s scene, in StepInput, script []by
 	defer cancel(nil)
 	quiet := time.AfterFunc(unreachableFor, func() { cancel(errUnreachable) })
 	defer quiet.Stop()
-	out, err := a.once(ctx2, s, in, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Env: env, Deadline: deadline}, r,
+	out, err := a.once(ctx2, s, in, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Env: env, Deadline: deadline, Prune: a.prune(ctx, in)}, r,
 		func(RunOutcome) { quiet.Reset(unreachableFor) })
 	if err != nil {
 		if errors.Is(context.Cause(ctx2), errUnreachable) && ctx.Err() == nil {

@@ -26,6 +26,8 @@ type StepInput struct {
 	Changes string `json:"changes,omitempty"`
 	// Boot is the boot id before the reboot.
 	Boot string `json:"boot,omitempty"`
+	// By is when an answer is wanted at the latest (reboot).
+	By time.Time `json:"by,omitzero"`
 	// Peers are members that were not patched, for comparison.
 	Peers []string `json:"peers,omitempty"`
 	// Why is told with a quarantine.

@@ -65,8 +65,12 @@ type world struct {
 	sticky      bool // the servers never hear of maintenance
 	records     map[string]Claim
 	claims      error
-	frozen      string // why the estate is frozen
-	unfrozen    error  // of asking whether it is
+	frozen      string        // why the estate is frozen
+	unfrozen    error         // of asking whether it is
+	going       []string      // instances that have not ended
+	untold      error         // of asking which those are
+	broken      error         // of cycling power
+	slow        time.Duration // how long a boot id takes
 	probe       func(host, check string, asked int) (bool, string, error)
 	left        func(asked int) (int, error) // connections
 	undelivered map[string]error
@@ -100,13 +104,20 @@ func newWorld() *world {
 }
 
 func (w *world) activities() *Activities {
-	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Workflows: w, Actor: "worker-1", Now: time.Now}
+	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Workflows: w, Instances: w, Switch: w, Actor: "worker-1", Now: time.Now}
 }
 
 func (w *world) Frozen(context.Context) (string, error) {
 	w.note("frozen")
 	return w.frozen, w.unfrozen
 }
+
+func (w *world) Cycle(_ context.Context, h inventory.Host) error {
+	w.note("cycle %s", h.Name)
+	return w.broken
+}
+
+func (w *world) Unfinished(context.Context) ([]string, error) { return w.going, w.untold }
 
 func (w *world) Ask(_ context.Context, in AskInput) (AskResult, error) {
 	return AskResult{}, fmt.Errorf("nobody was to ask for %s", in.WorkflowID)
@@ -163,8 +174,11 @@ func (w *world) refuses(known RunOutcome) {
 	w.known = func(context.Context, func(RunOutcome)) (RunOutcome, error) { return known, nil }
 }
 
-func (w *world) BootID(context.Context, Target) (string, error) {
+func (w *world) BootID(ctx context.Context, _ Target) (string, error) {
 	n := w.note("boot id")
+	if err := wait(ctx, w.slow); err != nil {
+		return "", err
+	}
 	switch b := w.boots[min(n, len(w.boots))-1].(type) {
 	case error:
 		return "", b
@@ -324,6 +338,12 @@ type keyError struct{}
 
 func (keyError) Error() string        { return "host key changed" }
 func (keyError) HostKeyChanged() bool { return true }
+
+// lost is a host that cannot be reached.
+type lost struct{}
+
+func (lost) Error() string     { return "no answer" }
+func (lost) Unreachable() bool { return true }
 
 const instance = "monthly-20261121T120000Z"
 

@@ -91,8 +91,21 @@ type Host struct {
 	Segment string `json:"segment,omitempty" yaml:"segment,omitempty"`
 	// Playbook names the package-manager family; absent, it is found from os-release.
 	Playbook string `json:"playbook,omitempty" yaml:"playbook,omitempty"`
+	// House says which part of rollpatch's own house the host is, such as consul, temporal or bastion: its cluster goes last in its stage, and
+	// never beside another cluster of that part.
+	House string `json:"house,omitempty" yaml:"house,omitempty"`
+	// Power cycles the host's power when the policy says so.
+	Power *Power `json:"power,omitempty" yaml:"power,omitempty"`
 	// Access overrides the inventory's access, key by key.
 	Access Access `json:"access,omitzero" yaml:"access,omitempty"`
+}
+
+// Power is a program of the worker that cycles a host's power. It finds the host in ROLLPATCH_HOST and ROLLPATCH_ADDRESS.
+type Power struct {
+	// Command is the program and its arguments.
+	Command []string `json:"command" yaml:"command" jsonschema:"required"`
+	// Env is where the secrets are found that it gets in its environment.
+	Env map[string]Secret `json:"env,omitempty" yaml:"env,omitempty"`
 }
 
 // Cluster is a group of hosts that are redundant for each other.

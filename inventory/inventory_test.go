@@ -262,7 +262,10 @@ func TestWithPaths(t *testing.T) {
 	inv := inventory.Inventory{
 		Access: inventory.Access{IdentityFile: "~/.ssh/id", KnownHosts: "hosts"},
 		Consul: inventory.Consul{Token: &inventory.Secret{File: "../token"}},
-		Hosts:  []inventory.Host{{Name: "a", Access: inventory.Access{IdentityFile: "/etc/keys/../id"}}, {Name: "b"}},
+		Hosts: []inventory.Host{
+			{Name: "a", Access: inventory.Access{IdentityFile: "/etc/keys/../id"}},
+			{Name: "b", Power: &inventory.Power{Command: []string{"cycle"}, Env: map[string]inventory.Secret{"IPMI_PASSWORD": {File: "ipmi"}}}},
+		},
 		Clusters: []inventory.Cluster{
 			{Name: "x", Consul: inventory.Consul{Token: &inventory.Secret{Env: "TOKEN"}}},
 			{Name: "y", Consul: inventory.Consul{Token: &inventory.Secret{File: "~"}}},
@@ -276,7 +279,10 @@ func TestWithPaths(t *testing.T) {
 	want := inventory.Inventory{
 		Access: inventory.Access{IdentityFile: "/home/ann/.ssh/id", KnownHosts: "/srv/rollpatch/hosts"},
 		Consul: inventory.Consul{Token: &inventory.Secret{File: "/srv/token"}},
-		Hosts:  []inventory.Host{{Name: "a", Access: inventory.Access{IdentityFile: "/etc/id"}}, {Name: "b"}},
+		Hosts: []inventory.Host{
+			{Name: "a", Access: inventory.Access{IdentityFile: "/etc/id"}},
+			{Name: "b", Power: &inventory.Power{Command: []string{"cycle"}, Env: map[string]inventory.Secret{"IPMI_PASSWORD": {File: "/srv/rollpatch/ipmi"}}}},
+		},
 		Clusters: []inventory.Cluster{
 			{Name: "x", Consul: inventory.Consul{Token: &inventory.Secret{Env: "TOKEN"}}},
 			{Name: "y", Consul: inventory.Consul{Token: &inventory.Secret{File: "/home/ann"}}},

@@ -163,6 +163,7 @@ func (inv Inventory) WithPaths(dir, home string) Inventory {
 	inv.Hosts = slices.Clone(inv.Hosts)
 	for i := range inv.Hosts {
 		inv.Hosts[i].Access = inv.Hosts[i].Access.withPaths(dir, home)
+		inv.Hosts[i].Power = inv.Hosts[i].Power.withPaths(dir, home)
 	}
 	inv.Clusters = slices.Clone(inv.Clusters)
 	for i := range inv.Clusters {
@@ -175,6 +176,17 @@ func (a Access) withPaths(dir, home string) Access {
 	a.IdentityFile = absolute(a.IdentityFile, dir, home)
 	a.KnownHosts = absolute(a.KnownHosts, dir, home)
 	return a
+}
+
+func (p *Power) withPaths(dir, home string) *Power {
+	if p == nil || len(p.Env) == 0 {
+		return p
+	}
+	out := Power{Command: p.Command, Env: map[string]Secret{}}
+	for name, ref := range p.Env {
+		out.Env[name] = *ref.WithPaths(dir, home)
+	}
+	return &out
 }
 
 // WithPaths returns a copy whose file, if it has one, is absolute.

@@ -3,6 +3,7 @@ package inventory
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -131,6 +132,10 @@ func (inv Inventory) validateHosts(p *Problems) {
 		if h.Playbook != "" {
 			p.Name(at+".playbook", h.Playbook, "apt")
 		}
+		if h.House != "" {
+			p.Name(at+".house", h.House, "consul")
+		}
+		p.power(at+".power", h.Power)
 		p.access(at+".access", h.Access)
 		access := h.Access.or(inv.Access).or(Access{Port: DefaultPort})
 		if access.User == "" && !nobody {
@@ -334,6 +339,23 @@ func (p *Problems) access(at string, a Access) {
 	p.port(at+".port", a.Port)
 	p.filePath(at+".identity_file", a.IdentityFile)
 	p.filePath(at+".known_hosts", a.KnownHosts)
+}
+
+func (p *Problems) power(at string, power *Power) {
+	if power == nil {
+		return
+	}
+	if len(power.Command) == 0 {
+		p.Add(at+".command", "is missing: give the program of the worker that cycles the power, and its arguments")
+	}
+	p.Argv(at+".command", power.Command)
+	for _, name := range slices.Sorted(maps.Keys(power.Env)) {
+		if !envForm.MatchString(name) {
+			p.Add(at+".env"+Key(name), "%q is no name of an environment variable", name)
+		}
+		ref := power.Env[name]
+		p.Secret(at+".env"+Key(name), &ref)
+	}
 }
 
 func (p *Problems) consul(at string, c Consul) {

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"slices"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -21,6 +22,7 @@ const UpdateThaw = "thaw"
 type FreezeState struct {
 	Frozen    rollout.Message  `json:"frozen"`
 	Thawed    *rollout.Message `json:"thawed,omitempty"`
+	Waiting   []string         `json:"waiting,omitempty"` // workflow ids of members that look again at the thaw
 	Audit     audit.Head       `json:"audit"`
 	Unwritten unwritten        `json:"unwritten"`
 }
@@ -53,6 +55,11 @@ func Freeze(ctx workflow.Context, st FreezeState) error {
 	if err != nil {
 		return err
 	}
+	onSignal(f.carrier, signalWaits, func(id string) {
+		if !slices.Contains(f.Waiting, id) {
+			f.Waiting = append(f.Waiting, id)
+		}
+	})
 	f.onCancel(ctx, func() { f.hear(rollout.Message{Actor: "Temporal", Reason: "the workflow was cancelled"}) })
 	if f.Audit.Chain == "" {
 		info := workflow.GetInfo(ctx)
@@ -67,6 +74,9 @@ func Freeze(ctx workflow.Context, st FreezeState) error {
 			continue
 		}
 		f.await(time.Time{})
+	}
+	for _, id := range f.Waiting { // one that hears nothing looks again by itself
+		f.send(id, signalThawed, nil)
 	}
 	f.settle()
 	return nil

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/testsuite"
 
@@ -19,6 +20,13 @@ func TestAFreezeEndsWithTheThawAndBothAreOnRecord(t *testing.T) {
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.FreezeID, TaskQueue: workflows.Queue})
 	workflows.Register(env)
 	w.register(env)
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow("waits", workflows.MemberID("web-1")) }, 2*time.Hour)
+	env.RegisterDelayedCallback(func() { env.SignalWorkflow("waits", workflows.MemberID("web-1")) }, 3*time.Hour)
+	woken := 0
+	env.OnSignalExternalWorkflow(mock.Anything, workflows.MemberID("web-1"), "", "thawed", mock.Anything).Return(func(string, string, string, string, any) error {
+		woken++
+		return nil
+	})
 	var refused error
 	thawed := time.Duration(0)
 	start := env.Now()
@@ -43,7 +51,50 @@ func TestAFreezeEndsWithTheThawAndBothAreOnRecord(t *testing.T) {
 	if thawed < 48*time.Hour {
 		t.Errorf("thawed after %s", thawed)
 	}
+	if woken != 1 {
+		t.Errorf("who waits for the thaw was told of it %d times, want once", woken)
+	}
 	if len(w.entries) != 2 || w.entries[0].Action != "freeze" || w.entries[0].Actor != "ann (claimed)" || w.entries[1].Action != workflows.UpdateThaw || w.entries[1].Prev != w.entries[0].Digest {
 		t.Errorf("on the chain: %+v", w.entries)
+	}
+}
+
+// Who waits for the thaw does not wait for its next look.
+func TestAMemberGoesOnSoonAfterTheThaw(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	w.member.RetryEvery = 10 * time.Minute
+	var thawed, begun time.Time
+	waits := 0
+	var env *testsuite.TestWorkflowEnvironment
+	w.on["gate web-1"] = func(int) rollout.MemberResult {
+		if thawed.IsZero() {
+			return rollout.MemberResult{Verdict: rollout.Pass, Frozen: "frozen by ann"}
+		}
+		if begun.IsZero() {
+			begun = env.Now()
+		}
+		return rollout.MemberResult{Verdict: rollout.Pass}
+	}
+	st, err := w.campaign(t, func(e *testsuite.TestWorkflowEnvironment) {
+		env = e
+		e.OnSignalExternalWorkflow(mock.Anything, workflows.FreezeID, "", "waits", workflows.MemberID("web-1")).Return(func(string, string, string, string, any) error {
+			waits++
+			return nil
+		})
+		e.RegisterDelayedCallback(func() {
+			thawed = e.Now()
+			if err := e.SignalWorkflowByID(workflows.MemberID("web-1"), "thawed", nil); err != nil {
+				t.Error(err)
+			}
+		}, 25*time.Minute)
+	})
+	if err != nil || st.Outcome != rollout.CampaignDone {
+		t.Fatalf("campaign ended %q, %v; want done", st.Outcome, err)
+	}
+	if waits != 1 {
+		t.Errorf("the freeze was told %d times that it is waited for, want once", waits)
+	}
+	if after := begun.Sub(thawed); after <= 0 || after > 5*time.Second {
+		t.Errorf("the gate was asked again %s after the thaw, want within seconds, and not while the freeze is on its way out", after)
 	}
 }

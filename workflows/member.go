@@ -73,6 +73,7 @@ func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
 			abort()
 		}
 	})
+	onSignal(m.carrier, signalThawed, func(any) { m.Member = m.Thawed(workflow.Now(m.ctx)) })
 	for {
 		m.Unwritten.flush(m.ctx, SegmentQueue(m.Segment))
 		m.changed = false // what came while it was written is in the State that Next sees
@@ -87,13 +88,24 @@ func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
 		for _, a := range d.Start {
 			m.start(a.ID, func(ctx workflow.Context) { m.carryOut(ctx, a) })
 		}
+		m.waitsForThaw()
 		m.await(d.WakeAt)
 	}
+}
+
+// waitsForThaw asks the freeze that the member waits for to say when it ends, once for each.
+func (m *member) waitsForThaw() {
+	if !m.Frozen || m.frozenSince.Equal(m.WaitSince) {
+		return
+	}
+	m.frozenSince = m.WaitSince
+	m.send(FreezeID, signalWaits, MemberID(m.Host))
 }
 
 type member struct {
 	*carrier
 	MemberState
+	frozenSince time.Time // the freeze that knows of it
 }
 
 func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
@@ -104,7 +116,7 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 	}
 	in := activities.StepInput{
 		Instance: m.Instance, Part: m.Part, Host: m.Host, Manifest: m.Manifest, Changes: m.Changed, Boot: m.BootNew, Peers: m.Peers, Why: m.Why,
-		Repair: a.Attempt > 1, Gated: a.Gated, Attach: a.Attach,
+		Repair: a.Attempt > 1, Gated: a.Gated, Attach: a.Attach, By: a.By,
 	}
 	if runs(a.Do) {
 		ref := m.Runs[a.Do]
@@ -118,6 +130,9 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 	in.Intent = intend(ctx, &m.Audit, string(a.Do), m.Host, in.Run, string(m.Mode))
 	var r activities.StepResult
 	opts := options(ctx, SegmentQueue(m.Segment), m.summary(a), m.Limits[a.Do])
+	if a.Do == rollout.StepPower { // what came of an attempt that was lost nobody knows: another may find the host at work
+		opts = workflow.WithRetryPolicy(opts, temporal.RetryPolicy{MaximumAttempts: 1})
+	}
 	if err := workflow.ExecuteActivity(opts, stepActivity[a.Do], in).Get(ctx, &r); err != nil {
 		r = activities.StepResult{MemberResult: rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: cause(err)}}
 		m.Unwritten.add(ctx, &m.Audit, audit.Entry{Kind: audit.Outcome, Actor: "rollpatch", Action: string(a.Do), Host: m.Host, Run: in.Run, Result: "unknown: " + cause(err)})

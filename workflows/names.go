@@ -48,6 +48,8 @@ const (
 	signalAbort   = "abort"
 	signalMember  = "member-ended"
 	signalReport  = "cluster-report"
+	signalWaits   = "waits"  // a member tells the freeze that it waits for its end
+	signalThawed  = "thawed" // and the freeze tells it that it has ended
 )
 
 // The types of the errors that workflows end with, as the Temporal UI shows them.
@@ -71,6 +73,6 @@ func RecordsID(request string) string { return "records/" + request }
 // stepActivity maps a step to the name of its activity.
 var stepActivity = map[rollout.Step]string{
 	rollout.StepInspect: "Inspect", rollout.StepFetch: "Fetch", rollout.StepGate: "Gate", rollout.StepDrain: "Drain", rollout.StepPatch: "Patch",
-	rollout.StepReboot: "Reboot", rollout.StepCheck: "Check", rollout.StepUndrain: "Undrain", rollout.StepBackout: "Backout",
+	rollout.StepReboot: "Reboot", rollout.StepPower: "Power", rollout.StepCheck: "Check", rollout.StepUndrain: "Undrain", rollout.StepBackout: "Backout",
 	rollout.StepQuarantine: "Quarantine",
 }

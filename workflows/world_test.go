@@ -101,7 +101,7 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	for step, name := range map[string]string{
 		"inspect": "Inspect", "fetch": "Fetch", "gate": "Gate", "drain": "Drain", "patch": "Patch", "reboot": "Reboot", "check": "Check",
-		"undrain": "Undrain", "backout": "Backout", "quarantine": "Quarantine",
+		"undrain": "Undrain", "backout": "Backout", "quarantine": "Quarantine", "power": "Power",
 	} {
 		env.RegisterActivityWithOptions(func(ctx context.Context, in activities.StepInput) (activities.StepResult, error) {
 			return w.step(ctx, step, in)

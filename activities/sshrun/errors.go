@@ -36,6 +36,9 @@ func (e *lostError) Error() string {
 
 func (e *lostError) Unwrap() []error { return []error{ErrUnreachable, e.cause} }
 
+// Unreachable tells it from what a host says, for callers that do not know this package.
+func (e *lostError) Unreachable() bool { return true }
+
 // Trouble names the loss without the host.
 func (e *lostError) Trouble() (what, mend string) {
 	return ErrUnreachable.Error() + ": " + e.words(), ""

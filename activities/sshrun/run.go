@@ -131,6 +131,16 @@ func startInput(r activities.Run, limit int) (string, error) {
 	assign(&b, "script", string(r.Script))
 	assign(&b, "env", env)
 	assign(&b, "wrapper", wrapper)
+	if p := r.Prune; p != nil {
+		for _, instance := range p.Unfinished {
+			if !runID.MatchString(instance) {
+				return "", fmt.Errorf("%q is no name of an instance", instance)
+			}
+		}
+		assign(&b, "prune_days", strconv.Itoa(p.Days))
+		assign(&b, "prune_keep", strconv.Itoa(p.Keep))
+		assign(&b, "unfinished", strings.Join(p.Unfinished, " "))
+	}
 	return b.String(), nil
 }
 

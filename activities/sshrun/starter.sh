@@ -2,7 +2,8 @@
 # Starts a run on this host exactly once, or attaches to it, and follows it to its end.
 #
 # Comes over stdin of `sh -s`, after assignments of mode (start or attach), nonce, id, seq, limit (bytes of output to send) and, to start: digest,
-# unit, deadline (seconds), script, env and wrapper. Nothing of it shows in a process list.
+# unit, deadline (seconds), script, env and wrapper; and to prune as well: prune_days, prune_keep and unfinished (instances). Nothing of it
+# shows in a process list.
 #
 # To attach starts nothing. What has begun is followed, whatever its script; what has not, never will.
 #
@@ -11,6 +12,7 @@
 #   seq              the host's number; written before the folder gets its name, so that no two runs ever hold one number
 #   runs/<id>        the run is known: only this script and these arguments may ever run under its id
 #   runs/.withdrawn-<id>  the run had not begun when it was attached to, and never will
+#   runs/.old-<id>   a run of an instance that ended long ago, on its way out
 #   runs/<id>/begun  made by the wrapper as its first act: the script has begun, and never begins again. In which boot, and when
 #   runs/<id>/alive  locked by the wrapper and all that it started, for as long as one of them lives
 #   runs/<id>/status the script's exit status, and when it ended
@@ -78,6 +80,37 @@ take() {
 	sync "$base"
 }
 
+# Whether the run is one of an instance that has not ended. An id begins with its instance, whose name may hold dots.
+unfinished() {
+	for instance in $unfinished; do
+		case $1 in "$instance".*) return 0 ;; esac
+	done
+	return 1
+}
+
+# Removes folders of old runs, as far as asked to: not the newest ones, nor those of instances that have not ended, nor that of a run which
+# still lives. Ids of instances that ended are not asked for again; the number, which keeps what is stale away, stays. What it cannot do
+# stops nothing.
+prune() {
+	[ "${prune_days:-0}" -gt 0 ] || return 0
+	rm -rf "$runs"/.old-*
+	before=$(($(date +%s) - prune_days * 86400))
+	removed=0
+	# A folder's time is that of the last file that came into it: its status.
+	find "$runs" -mindepth 1 -maxdepth 1 -type d ! -name '.*' -printf '%T@ %f\n' | sort -rn | tail -n +"$((prune_keep + 1))" | while read -r at old; do
+		if [ "${at%.*}" -ge "$before" ] || unfinished "$old"; then
+			continue
+		fi
+		if [ ! -e "$runs/$old/status" ] && [ -e "$runs/$old/alive" ] && ! flock -s -n "$runs/$old/alive" true; then
+			continue
+		fi
+		mv "$runs/$old" "$runs/.old-$old" || continue
+		rm -rf "$runs/.old-$old"
+		removed=$((removed + 1))
+		[ "$removed" -lt 500 ] || break
+	done
+}
+
 # Makes the run known to the host, or finds that it is.
 accept() {
 	if [ -d "$run" ]; then
@@ -92,6 +125,7 @@ accept() {
 	elif [ "$seq" -le "$host_seq" ]; then
 		refuse "number $seq is not above $host_seq, the highest that the host has seen"
 	else
+		prune || :
 		rm -rf "$runs"/.new-* "$runs"/.withdrawn-*
 		mkdir "$new"
 		printf '%s' "$script" >"$new/script"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"regexp"
 	"sort"
 	"strings"
@@ -68,6 +69,7 @@ func (r *refusal) Error() string { return r.text }
 type settings struct {
 	address, namespace string
 	verbose            bool
+	quick              bool // where nothing listens, that is said at once: the client asks again for seconds
 }
 
 func (d *desk) connect(c *cli.Context) (server, error) {
@@ -107,6 +109,13 @@ func dial(ctx context.Context, d *desk, s settings) (server, error) {
 	}
 	dialling, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	if s.quick {
+		conn, err := new(net.Dialer).DialContext(dialling, "tcp", opts.HostPort)
+		if err != nil {
+			return nil, failed(fmt.Errorf("no Temporal server answers at %s: %w", opts.HostPort, err), daemonHint)
+		}
+		conn.Close()
+	}
 	c, err := client.DialContext(dialling, opts)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -64,6 +64,7 @@ func globSafe(dir string) string { return globLetters.ReplaceAllString(dir, `\$0
 type files struct {
 	inventoryPath string
 	inventory     inventory.Inventory
+	where         func(path string) (name string, line int) // of the inventory
 	campaignPath  string
 	campaign      campaign.Campaign
 }
@@ -83,7 +84,7 @@ func readFiles(inventoryPath, campaignPath string) (files, error) {
 	if invErr == nil { // against a broken inventory, half of what a check finds is not so
 		err = file.CheckCampaign(c, inv.Value)
 	}
-	f.inventory, f.campaign = inv.Value, c.Value
+	f.inventory, f.where, f.campaign = inv.Value, inv.Where, c.Value
 	if err := errors.Join(invErr, err); err != nil {
 		return f, invalid(err)
 	}

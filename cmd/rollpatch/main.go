@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"io"
+	"net/netip"
 	"os"
 	"os/signal"
 	"os/user"
@@ -29,7 +30,7 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
 	d := &desk{
 		in: stdin, out: stdout, err: stderr, environ: environ, now: time.Now, hostname: os.Hostname, username: username, getwd: os.Getwd, terminal: isTerminal,
-		pause: pause, newID: uuid.NewString, dial: dial, work: wiring.Run,
+		pause: pause, newID: uuid.NewString, dial: dial, work: wiring.Run, addresses: addresses,
 	}
 	return d.run(ctx, args)
 }
@@ -48,6 +49,8 @@ type desk struct {
 	newID    func() string
 	dial     func(context.Context, *desk, settings) (server, error)
 	work     func(context.Context, wiring.Options) error
+	// addresses are this machine's; nil: nobody knows.
+	addresses func() []netip.Addr
 }
 
 func (d *desk) run(ctx context.Context, args []string) int {

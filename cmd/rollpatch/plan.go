@@ -13,11 +13,12 @@ import (
 
 func (d *desk) planCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "plan",
-		Usage:     "say what run would do, and what it would refuse",
-		ArgsUsage: "CAMPAIGN.yaml",
-		Flags:     join(inventoryFlags(), outputFlags()),
-		Action:    d.plan,
+		Name:        "plan",
+		Usage:       "say what run would do, and what it would refuse",
+		ArgsUsage:   "CAMPAIGN.yaml",
+		Description: "Asks no host, and needs no server. Where one answers it also says that the estate is frozen.",
+		Flags:       join(inventoryFlags(), outputFlags(), serverFlags()),
+		Action:      d.plan,
 	}
 }
 
@@ -41,6 +42,9 @@ func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part
 	if err != nil {
 		return p, plan.Plan{}, nil, err
 	}
+	if c.Command.Name == "plan" {
+		d.warnOfHouse(f.inventory, f.where)
+	}
 	pl, parts, err := f.plan(d)
 	return p, pl, parts, err
 }
@@ -53,6 +57,7 @@ func (d *desk) plan(c *cli.Context) error {
 	if err := p.result(digested{Plan: pl, Digest: plan.Digest(pl)}, func() { p.plan(pl) }); err != nil {
 		return err
 	}
+	d.askForFreeze(c)
 	return refused(pl)
 }
 
@@ -133,7 +138,13 @@ func remarks(c plan.Cluster, refusals []plan.Refusal) string {
 	if c.Accepted != "" {
 		out = append(out, "impact accepted: "+c.Accepted)
 	}
-	if len(c.Shares) > 0 {
+	if len(c.House) > 0 {
+		out = append(out, "own house: "+strings.Join(c.House, " ")+", goes last")
+	}
+	switch {
+	case len(c.Shares) > 0 && len(c.House) > 0:
+		out = append(out, "not beside "+strings.Join(c.Shares, " ")+": they share a host, or are of the same part of the house")
+	case len(c.Shares) > 0:
 		out = append(out, "not beside "+strings.Join(c.Shares, " ")+": they share a host")
 	}
 	return strings.Join(out, "; ")

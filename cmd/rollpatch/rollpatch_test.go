@@ -144,6 +144,11 @@ func TestPlanOfALargeCluster(t *testing.T) {
 	if got, want := remarks(testCluster(), nil), "not beside cache: they share a host"; got != want {
 		t.Errorf("remarks = %q, want %q", got, want)
 	}
+	house := testCluster()
+	house.House = []string{"consul", "bastion"}
+	if got, want := remarks(house, nil), "own house: consul bastion, goes last; not beside cache: they share a host, or are of the same part of the house"; got != want {
+		t.Errorf("remarks = %q, want %q", got, want)
+	}
 	if got, want := members(testCluster()), "m01 | m02 m03 m04 | m05 .. m12 (8)"; got != want {
 		t.Errorf("members = %q, want %q", got, want)
 	}

@@ -69,6 +69,7 @@ func (d *desk) start(c *cli.Context) error {
 		if err := p.result(out, func() { fmt.Fprintln(p.w, out.Instance) }); err != nil {
 			return err
 		}
+		d.warnOfFreeze(c.Context, srv)
 		d.note("watch it with: rollpatch watch %s", out.Instance)
 		return nil
 	}
@@ -78,6 +79,7 @@ func (d *desk) start(c *cli.Context) error {
 		}
 	}
 	d.note("%s started; Ctrl-C ends the watching only", out.Instance)
+	d.warnOfFreeze(c.Context, srv)
 	return d.follow(c, p, srv, out.Instance)
 }
 

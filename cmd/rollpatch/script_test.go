@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -45,7 +46,8 @@ func scripted() int {
 				cancel()
 			}
 		},
-		dial: dial,
+		dial:      dial,
+		addresses: func() []netip.Addr { return []netip.Addr{netip.MustParseAddr("192.0.2.99")} },
 		work: func(_ context.Context, o wiring.Options) error {
 			o.Log = nil
 			return json.NewEncoder(os.Stdout).Encode(o)

@@ -95,5 +95,6 @@ func (d *desk) validate(c *cli.Context) error {
 	if err != nil {
 		return invalid(err)
 	}
+	d.warnOfHouse(inv.Value, inv.Where)
 	return nil
 }

@@ -21,6 +21,7 @@ type Policy struct {
 	OnFailure    OnFailure          `json:"on_failure"`
 	Retries      int                `json:"retries"`
 	Timeouts     Timeouts           `json:"timeouts"`
+	PowerAfter   inventory.Duration `json:"power_after,omitempty"` // 0: never
 }
 
 // Drain is when a member counts as drained, and what to do when it does not get there.
@@ -72,6 +73,8 @@ type Override struct {
 	Retries *int `json:"retries,omitempty" yaml:"retries,omitempty" jsonschema:"minimum=0"`
 	// Timeouts overrides how long single steps may take.
 	Timeouts TimeoutsOverride `json:"timeouts,omitzero" yaml:"timeouts,omitempty"`
+	// PowerAfter is how long after its reboot the power of a host that went down, and does not come back, is cycled; default never.
+	PowerAfter *inventory.Duration `json:"power_after,omitempty" yaml:"power_after,omitempty"`
 }
 
 // DrainOverride is a Drain as a file gives it.
@@ -183,6 +186,7 @@ func (p Policy) Apply(o Override) Policy {
 	set(&p.WaitMax, o.WaitMax)
 	set(&p.OnFailure, o.OnFailure)
 	set(&p.Retries, o.Retries)
+	set(&p.PowerAfter, o.PowerAfter)
 	set(&p.Timeouts.Patch, o.Timeouts.Patch)
 	set(&p.Timeouts.Reboot, o.Timeouts.Reboot)
 	set(&p.Timeouts.Fetch, o.Timeouts.Fetch)

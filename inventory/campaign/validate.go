@@ -74,7 +74,7 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 		key   string
 		given *inventory.Duration
 	}{
-		{"soak", o.Soak}, {"soak_interval", o.SoakInterval}, {"settle", o.Settle}, {"wait_max", o.WaitMax},
+		{"soak", o.Soak}, {"soak_interval", o.SoakInterval}, {"settle", o.Settle}, {"wait_max", o.WaitMax}, {"power_after", o.PowerAfter},
 		{"drain.timeout", o.Drain.Timeout}, {"checks.interval", o.Checks.Interval}, {"checks.timeout", o.Checks.Timeout},
 		{"timeouts.patch", o.Timeouts.Patch}, {"timeouts.reboot", o.Timeouts.Reboot}, {"timeouts.fetch", o.Timeouts.Fetch},
 	} {
@@ -101,6 +101,9 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 	}
 	if o.Drain.Leftover != nil {
 		inventory.OneOf(p, at+".drain.leftover", *o.Drain.Leftover)
+	}
+	if all := under.Apply(o); (o.PowerAfter != nil || o.Timeouts.Reboot != nil) && all.PowerAfter > 0 && all.PowerAfter < all.Timeouts.Reboot {
+		p.Add(at+".power_after", "%s comes before a reboot is late at all, which is after %s (timeouts.reboot)", all.PowerAfter, all.Timeouts.Reboot)
 	}
 	if checks := under.Apply(o).Checks; o.Checks != (ChecksOverride{}) && !checks.fit() {
 		p.Add(at+".checks", "%d passes %s apart never fit into a timeout of %s", checks.Passes, checks.Interval, checks.Timeout)

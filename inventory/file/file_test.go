@@ -238,7 +238,7 @@ access: {user: root}
     members: [db-1]
     services: [{name: db, port: "5432"}]
 `))
-	want := `inventory.d/a.yaml:2: hosts[0].colour: unknown key; known here: name, address, labels, segment, playbook, access
+	want := `inventory.d/a.yaml:2: hosts[0].colour: unknown key; known here: name, address, labels, segment, playbook, house, power, access
 inventory.d/a.yaml:3: hosts[1].name: "web-1" is already used on inventory.yaml:2
 inventory.d/a.yaml:4: access: is already given on inventory.yaml:1: it belongs in one file
 inventory.d/b.yaml:3: clusters[0].members[1]: "db-2" is no host of this inventory
@@ -278,7 +278,7 @@ clusters:
     {name: web, port: 81},
   ]
 `
-	want := `f.yaml:16: hosts[1].prot: unknown key; known here: name, address, labels, segment, playbook, access
+	want := `f.yaml:16: hosts[1].prot: unknown key; known here: name, address, labels, segment, playbook, house, power, access
 f.yaml:22: clusters[0].members[1]: "web-3" is no host of this inventory; did you mean "web-2"?
 f.yaml:25: clusters[0].services[1].name: "web" is already used on line 24`
 	for name, text := range map[string]string{

@@ -47,6 +47,7 @@ type Cluster struct {
 	Shares     []string `json:"shares,omitempty"`   // clusters of this campaign that cannot go at the same time: their claims overlap
 	Accepted   string   `json:"accepted,omitempty"` // why its impact is accepted
 	Affects    []string `json:"affects,omitempty"`  // clusters that depend on it
+	House      []string `json:"house,omitempty"`    // the parts of rollpatch's own house that its members are: it goes last
 }
 
 // Refusal is a cluster that will not be touched as things stand, and the way to change that.
@@ -63,6 +64,7 @@ type Part struct {
 	Hosts    []inventory.Host  `json:"hosts"`         // its members, in order of work
 	Via      []inventory.Host  `json:"via,omitempty"` // whose agents are asked
 	Others   []Other           `json:"others,omitempty"`
+	Beside   []string          `json:"beside,omitempty"` // clusters of the same part of rollpatch's own house
 	Policy   campaign.Policy   `json:"policy"`
 	Packages campaign.Packages `json:"packages"`
 	Accepted string            `json:"accepted,omitempty"`
@@ -84,11 +86,17 @@ func (p Part) Host(name string) (inventory.Host, bool) {
 	return inventory.Host{}, false
 }
 
-// Claims lists the names of the clusters that are claimed together: this one and every one that shares a host with it.
+// Claims lists the names of the clusters that are claimed together: this one, every one that shares a host with it, and every one of the same
+// part of rollpatch's own house.
 func (p Part) Claims() []string {
 	names := []string{p.Cluster.Name}
 	for _, o := range p.Others {
 		names = append(names, o.Cluster.Name)
+	}
+	for _, name := range p.Beside {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names
 }
@@ -106,7 +114,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 			pc := Cluster{
 				Name: name, Part: Digest(part), Members: cl.Members, Waves: rollout.Waves(len(cl.Members)), MinHealthy: cl.MinHealthy,
 				MaxOut: cl.MaxUnavailable.Of(len(cl.Members)), Soak: part.Policy.Soak.String(), Approval: part.Policy.SoakApproval,
-				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted,
+				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted, House: house(inv, cl),
 			}
 			for _, d := range inv.Clusters {
 				for _, need := range d.DependsOn {
@@ -120,6 +128,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 			}
 			stage.Clusters = append(stage.Clusters, pc)
 		}
+		stage.houseLast()
 		p.Stages = append(p.Stages, stage)
 	}
 	shares(&p, parts)
@@ -203,6 +212,7 @@ func partOf(c campaign.Campaign, inv inventory.Inventory, stage string, cl inven
 			}
 		}
 	}
+	p.Beside = beside(inv, cl)
 	for _, name := range cl.Consul.Hosts {
 		if h, ok := inv.Host(name); ok {
 			p.Via = append(p.Via, h)
@@ -226,7 +236,7 @@ func (p Plan) Campaign(instance, requester string, start time.Time) rollout.Camp
 	for i, s := range p.Stages {
 		c.Stages = append(c.Stages, s.Name)
 		for _, cl := range s.Clusters {
-			c.Clusters = append(c.Clusters, rollout.Ref{Name: cl.Name, Stage: i, Part: cl.Part, Shares: cl.Shares, Total: len(cl.Members)})
+			c.Clusters = append(c.Clusters, rollout.Ref{Name: cl.Name, Stage: i, Part: cl.Part, Shares: cl.Shares, Last: len(cl.House) > 0, Total: len(cl.Members)})
 		}
 	}
 	return c
@@ -259,6 +269,7 @@ func (p Part) MemberPolicy(unattended bool) rollout.MemberPolicy {
 	return rollout.MemberPolicy{
 		Reboot: string(p.Policy.Reboot), Unattended: unattended, WaitMax: time.Duration(p.Policy.WaitMax),
 		RetryEvery: retryEvery(time.Duration(p.Policy.WaitMax)), Leftover: string(p.Policy.Drain.Leftover),
+		PowerAfter: time.Duration(p.Policy.PowerAfter),
 	}
 }
 

@@ -23,6 +23,7 @@ type Ref struct {
 	Part  string `json:"part"` // digest of its part of the plan
 	// Shares names clusters of this instance whose claims overlap with its own: they go one after the other.
 	Shares  []string       `json:"shares,omitempty"`
+	Last    bool           `json:"last,omitempty"` // of rollpatch's own house
 	Running bool           `json:"running,omitempty"`
 	Phase   Phase          `json:"phase,omitempty"`
 	Reason  string         `json:"reason,omitempty"`
@@ -73,7 +74,7 @@ func (c Campaign) Next(time.Time) Decision {
 		if slots <= 0 {
 			break
 		}
-		if r.Stage != c.Stage || r.Running || r.Outcome != "" || c.sharesRunning(r, d.Start) {
+		if r.Stage != c.Stage || r.Running || r.Outcome != "" || c.sharesRunning(r, d.Start) || c.waitsForOthers(r) {
 			continue
 		}
 		d.Start = append(d.Start, Action{ID: "cluster." + r.Name, Do: DoCluster, Name: r.Name})

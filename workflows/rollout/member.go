@@ -52,6 +52,8 @@ type MemberPolicy struct {
 	WaitMax    time.Duration `json:"wait_max"`    // a wait becomes a hold after it
 	RetryEvery time.Duration `json:"retry_every"` // how often a cause that can clear itself is looked at again
 	Leftover   string        `json:"leftover"`    // connections left after the drain's time-out
+	// PowerAfter is how long after its reboot the power of a host that went down and is not back is cycled; 0: never.
+	PowerAfter time.Duration `json:"power_after,omitempty"`
 }
 
 // maxInterruptions is how often a script that was cut short is begun again after a repair, before it counts as failed.
@@ -72,16 +74,20 @@ type Member struct {
 	// Work is the step that follows once the member is out of service.
 	Work Step `json:"work,omitempty"`
 
-	Drained  bool `json:"drained,omitempty"`  // the drain may have begun: an undrain is owed (P5)
-	Proven   bool `json:"proven,omitempty"`   // the drain is through
-	Touched  bool `json:"touched,omitempty"`  // the patch may have begun
-	Applied  bool `json:"applied,omitempty"`  // the patch is through
-	Rebooted bool `json:"rebooted,omitempty"` // the reboot may have begun
-	Failed   bool `json:"failed,omitempty"`   // the patch failed: the way is back
-	BackOut  bool `json:"back_out,omitempty"` // the ledger is restored
-	Served   bool `json:"served,omitempty"`   // the undrain is through
-	Theirs   bool `json:"theirs,omitempty"`   // its drain met somebody else's maintenance
-	Again    bool `json:"again,omitempty"`    // after the undrain, ask the gate again: peers had fallen below their floor
+	Drained  bool `json:"drained,omitempty"`   // the drain may have begun: an undrain is owed (P5)
+	Proven   bool `json:"proven,omitempty"`    // the drain is through
+	Touched  bool `json:"touched,omitempty"`   // the patch may have begun
+	Applied  bool `json:"applied,omitempty"`   // the patch is through
+	Rebooted bool `json:"rebooted,omitempty"`  // the reboot may have begun
+	WentDown bool `json:"went_down,omitempty"` // for its reboot, and has not been heard of since
+	LateTold bool `json:"late_told,omitempty"` // that the reboot is late
+	Powered  bool `json:"powered,omitempty"`   // its power may have been cycled in this reboot
+	OtherKey bool `json:"other_key,omitempty"` // who answers after this reboot has another host key
+	Failed   bool `json:"failed,omitempty"`    // the patch failed: the way is back
+	BackOut  bool `json:"back_out,omitempty"`  // the ledger is restored
+	Served   bool `json:"served,omitempty"`    // the undrain is through
+	Theirs   bool `json:"theirs,omitempty"`    // its drain met somebody else's maintenance
+	Again    bool `json:"again,omitempty"`     // after the undrain, ask the gate again: peers had fallen below their floor
 	Abort    bool `json:"abort,omitempty"`
 	Found    bool `json:"found,omitempty"`    // drained by a life of this workflow that the server has forgotten: it was put back to a copy
 	TakenUp  bool `json:"taken_up,omitempty"` // its workflow was ended from outside, and this one goes on for it
@@ -98,6 +104,7 @@ type Member struct {
 	Frozen    bool      `json:"frozen,omitempty"` // what is waited for is the end of a freeze
 	NextAsk   time.Time `json:"next_ask,omitzero"`
 	LateSince time.Time `json:"late_since,omitzero"` // since when work is not begun while the gate's word is new
+	RebootAt  time.Time `json:"reboot_at,omitzero"`  // when the reboot was begun
 	GateUntil time.Time `json:"gate_until,omitzero"` // until then what the gate said counts for the step that it was asked for
 
 	Outcome Outcome `json:"outcome,omitempty"`
@@ -111,7 +118,7 @@ type MemberResult struct {
 	Reason  string  `json:"reason,omitempty"`
 	// Foreign: somebody else's maintenance was found (inspect, drain, undrain).
 	Foreign bool `json:"foreign,omitempty"`
-	// Nothing: there is nothing to do (fetch), or the step left the host as it was (patch).
+	// Nothing: there is nothing to do (fetch), or the step left the host as it was (patch, power).
 	Nothing bool `json:"nothing,omitempty"`
 	// Changes counts the packages of the transaction (fetch).
 	Changes int `json:"changes,omitempty"`
@@ -126,6 +133,12 @@ type MemberResult struct {
 	AskAgain bool `json:"ask_again,omitempty"`
 	// Frozen: why the whole estate is frozen, or empty (gate).
 	Frozen string `json:"frozen,omitempty"`
+	// Late: the reboot's time is over (reboot). Begun: the host was told to, just now, and fell silent. Power: it cannot be reached, and its
+	// power can be cycled. OtherKey: who answers has another host key.
+	Late     bool `json:"late,omitempty"`
+	Begun    bool `json:"begun,omitempty"`
+	Power    bool `json:"power,omitempty"`
+	OtherKey bool `json:"other_key,omitempty"`
 	// Ours: maintenance of this instance stands on the member (inspect, fetch, gate).
 	Ours bool `json:"ours,omitempty"`
 	// Undrained: our maintenance does not stand on the member; as it is before its drain (gate).
@@ -161,12 +174,15 @@ func (m Member) Next(now time.Time) Decision {
 		d.WakeAt, d.Reason = m.NextAsk, m.waiting()
 		return d
 	}
-	d.Start = append(d.Start, Action{ID: string(m.Step) + "." + strconv.Itoa(m.Asked), Do: m.Step, Host: m.Host, Attempt: m.Attempt, Mode: m.Mode, Canary: m.Canary, Gated: m.gated(), Attach: m.gated() && now.After(m.GateUntil)})
+	d.Start = append(d.Start, Action{ID: string(m.Step) + "." + strconv.Itoa(m.Asked), Do: m.Step, Host: m.Host, Attempt: m.Attempt, Mode: m.Mode, Canary: m.Canary, Gated: m.gated(), Attach: m.gated() && now.After(m.GateUntil), By: m.powerBy(now)})
 	d.Reason = m.doing()
 	return d
 }
 
 func (m Member) doing() string {
+	if m.Step == StepPower {
+		return "cycling the power of " + m.Host + ": " + m.WaitFor
+	}
 	if m.WaitFor != "" {
 		return m.waiting()
 	}
@@ -179,6 +195,8 @@ func (m Member) doing() string {
 // at is the step that a wait is for.
 func (m Member) at() Step {
 	switch {
+	case m.Step == StepPower:
+		return StepReboot
 	case m.Step != StepGate:
 		return m.Step
 	case !m.Proven:
@@ -258,6 +276,9 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 	if r.Ours && !m.Drained && !m.Touched && !m.Served && m.Mode == ModePatch {
 		return m.found()
 	}
+	if m.Step == StepPower {
+		return m.powered(r, now)
+	}
 	if r.Verdict != Pass && r.Verdict != Fail {
 		switch {
 		case m.Step == StepDrain && m.Abort && !m.Touched:
@@ -266,6 +287,8 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 			return m.callOff()
 		case (m.Step == StepDrain || m.gated()) && r.AskAgain:
 			return m.notBegun(r.Reason, now)
+		case m.Step == StepReboot:
+			return m.notBack(r, now)
 		}
 		return m.wait(r.Reason, now).drainAgain()
 	}
@@ -408,7 +431,8 @@ func (m Member) begin(work Step, now time.Time) Member {
 	case StepPatch:
 		m.Touched = true
 	case StepReboot:
-		m.Rebooted = true
+		m.Rebooted, m.RebootAt = true, now
+		m.WentDown, m.LateTold, m.Powered, m.OtherKey = false, false, false, false
 	}
 	return m.to(work)
 }
@@ -609,8 +633,28 @@ func (m Member) thaw(why string, now time.Time) Member {
 	return m
 }
 
+// thawWithin is how long the freeze may take to be gone once it told of its end.
+const thawWithin = 2 * time.Second
+
+// Thawed has a member that waits for the end of a freeze look again soon.
+func (m Member) Thawed(now time.Time) Member {
+	if soon := now.Add(thawWithin); m.Frozen && m.NextAsk.After(soon) {
+		m.NextAsk = soon
+	}
+	return m
+}
+
 // wait looks again after RetryEvery. After WaitMax comes the safest exit, and where there is none a hold, and a person is told.
 func (m Member) wait(why string, now time.Time) Member {
+	m = m.lookAgain(why, now)
+	if !m.Held && now.Sub(m.WaitSince) < m.Policy.WaitMax {
+		return m
+	}
+	return m.holdFor("gave up after " + m.Policy.WaitMax.String() + " before " + string(m.at()) + ": " + m.WaitFor)
+}
+
+// lookAgain is a wait for now.
+func (m Member) lookAgain(why string, now time.Time) Member {
 	if why == "" {
 		why = "no reason was given"
 	}
@@ -618,15 +662,17 @@ func (m Member) wait(why string, now time.Time) Member {
 		m.WaitSince, m.Frozen = now, false
 	}
 	m.WaitFor, m.NextAsk = why, now.Add(m.Policy.RetryEvery)
-	if !m.Held && now.Sub(m.WaitSince) < m.Policy.WaitMax {
-		return m
-	}
-	if left, ok := m.exit("gave up after " + m.Policy.WaitMax.String() + " before " + string(m.at()) + ": " + why); ok {
+	return m
+}
+
+// holdFor takes the safest exit from a wait, and where there is none it holds, and a person is told.
+func (m Member) holdFor(why string) Member {
+	if left, ok := m.exit(why); ok {
 		return left
 	}
 	if !m.Held {
 		m.Held = true
-		m.Outbox.tell(TellHold, m.Host, m.Host+" holds before "+string(m.at())+": "+why, "rollpatch why "+m.Host)
+		m.Outbox.tell(TellHold, m.Host, m.Host+" holds before "+string(m.at())+": "+m.WaitFor, "rollpatch why "+m.Host)
 	}
 	return m
 }

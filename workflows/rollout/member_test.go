@@ -34,6 +34,12 @@ var memberResults = map[string]MemberResult{
 	"frozen":    {Verdict: Pass, Peers: peersIn, Frozen: "frozen by ann"},
 	"ours":      {Verdict: Pass, Peers: peersIn, Ours: true},
 	"blind":     {Verdict: Pass},
+	"late":      {Verdict: Inconclusive, Reason: "it is up and has not rebooted", Late: true},
+	"gone":      {Verdict: Inconclusive, Reason: "no answer", Late: true, Begun: true, Power: true},
+	"away":      {Verdict: Inconclusive, Reason: "no answer", Late: true, Power: true},
+	"key":       {Verdict: Inconclusive, Reason: "another host key", OtherKey: true},
+	"left":      {Verdict: Inconclusive, Reason: "frozen by ann", Nothing: true},
+	"answers":   {Verdict: Pass, Reason: "it answers again", Nothing: true},
 }
 
 // The ways to a step, with everything in order.
@@ -45,6 +51,8 @@ const (
 	toServe  = toCheck + "check=pass "
 	// toFailing: patched, rebooted, back in service, and failing there.
 	toFailing = toServe + "undrain=fail "
+	// toGone: not back after 15 minutes, nor after 20.
+	toGone = toReboot + "+15m reboot=gone +5m reboot=away "
 )
 
 type memberRow struct {
@@ -206,8 +214,30 @@ func TestMember(t *testing.T) {
 		{"reboot", ModePatch, attended, []memberRow{
 			{"a late reboot is waited for", toReboot + "reboot=unknown*10 reboot=pass", "next check", ""},
 			{"and held", toReboot + "reboot=unknown*31", "holds before reboot: unreachable", "hold"},
+			{"a person is told at once that it is late, and once", toReboot + "reboot=late*10", "waits before reboot: it is up and has not rebooted", "hold"},
+			{"and once more when that becomes a hold", toReboot + "reboot=late*31", "holds before reboot: it is up and has not rebooted", "hold hold"},
+			{"another host key holds at once", toReboot + "reboot=key", "holds before reboot: another host key", "hold"},
+			{"and is told once", toReboot + "reboot=key*40", "holds before reboot: another host key", "hold"},
+			{"also where it held already, for being late", toReboot + "reboot=unknown*31 reboot=key*3", "holds before reboot: another host key", "hold hold"},
+			{"it goes on by itself when the host's own key answers", toReboot + "reboot=key*5 reboot=pass", "next check", "hold"},
+			{"an abort puts it on record as it is", toReboot + "reboot=key abort quarantine=pass", "ended quarantined: aborted while holding before reboot: another host key", "hold quarantine"},
+			{"no power is cycled that the policy says nothing of", toGone + "reboot=away*60", "holds before reboot: no answer", "hold hold"},
 			{"a reboot that failed is a fail of the patch", toReboot + "reboot=fail", "next backout", "fail"},
 			{"a reboot that failed after the backout is quarantine", toReboot + "reboot=pass check=fail backout=pass gate=pass reboot=fail quarantine=pass", "ended quarantined: backed out, but its reboot failed: broken (after: broken)", "fail backout quarantine"},
+		}},
+		{"power", ModePatch, with(func(p *MemberPolicy) { p.PowerAfter = 20 * time.Minute }), []memberRow{
+			{"of a host that went down and is not back it is cycled when the policy's time is over", toGone, "next power", "hold"},
+			{"and not before", toReboot + "+15m reboot=gone +2m reboot=away", "waits before reboot: no answer", "hold"},
+			{"the boot id decides whether it helped", toGone + "power=pass reboot=pass", "next check", "hold hold"},
+			{"it is cycled once", toGone + "power=pass (+20m reboot=away)*5", "holds before reboot: no answer", "hold hold hold"},
+			{"also where nobody knows whether it was", toGone + "power=unknown (+20m reboot=away)*5", "holds before reboot: no answer", "hold hold hold"},
+			{"or where the program failed", toGone + "power=fail (+20m reboot=away)*5", "holds before reboot: no answer", "hold hold hold"},
+			{"one that never went down is left alone", toReboot + "+15m reboot=away +30m reboot=away*3", "holds before reboot: no answer", "hold hold"},
+			{"and one that was heard of since", toReboot + "+15m reboot=gone +1m reboot=late +20m reboot=away", "waits before reboot: no answer", "hold"},
+			{"and one that answers with another host key", toReboot + "+15m reboot=gone +5m reboot=key", "holds before reboot: another host key", "hold hold"},
+			{"one that answers again in time is asked for its boot id", toGone + "power=answers reboot=pass", "next check", "hold"},
+			{"what was left alone may be cycled later", toGone + "power=left +1m reboot=away", "next power", "hold"},
+			{"the reboot after the backout is another one", toGone + "power=pass reboot=pass check=fail backout=pass gate=pass +15m reboot=gone +5m reboot=away", "next power", "hold hold fail backout hold"},
 		}},
 		{"check", ModePatch, attended, []memberRow{
 			{"checks that fail mean backout", toCheck + "check=fail backout=pass gate=pass reboot=pass check=pass undrain=pass", "ended backed-out: broken", "fail backout"},
@@ -236,6 +266,7 @@ func TestMember(t *testing.T) {
 			{"nobody can answer a drain that holds: the unchanged member goes back", toDrain + "drain=leftover (gate=pass drain=leftover)*30 undrain=pass", "ended returned: gave up after 30m0s before drain: 3 connections left", ""},
 			{"an unknown patch goes to quarantine after the longest wait", toPatch + "patch=unknown*31", "next quarantine", "quarantine"},
 			{"so does a reboot that never comes back", toReboot + "reboot=unknown*31 quarantine=pass", "ended quarantined: gave up after 30m0s before reboot: unreachable", "quarantine"},
+			{"another host key does at once", toReboot + "reboot=key quarantine=pass", "ended quarantined: another host key", "quarantine"},
 			{"and checks that cannot be told", toCheck + "check=unknown*31", "next quarantine", "quarantine"},
 			{"and a failing member that serves, while its peers stay down", toFailing + "gate=few*31", "next quarantine", "fail quarantine"},
 			{"and a patched one that serves without its reboot", toPatch + "patch=pass gate=few check=pass undrain=pass gate=few*31", "next quarantine", "quarantine"},

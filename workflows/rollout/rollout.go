@@ -19,6 +19,7 @@ const (
 	StepDrain      Step = "drain"
 	StepPatch      Step = "patch"
 	StepReboot     Step = "reboot"
+	StepPower      Step = "power" // of a host that went down for its reboot and did not come back
 	StepCheck      Step = "check"
 	StepUndrain    Step = "undrain"
 	StepBackout    Step = "backout"
@@ -57,6 +58,8 @@ type Action struct {
 	// Gated: it begins on the gate's word only, while that is new. Attach: that word is used up, and nothing begins.
 	Gated  bool `json:"gated,omitempty"`
 	Attach bool `json:"attach,omitempty"`
+	// By is when an answer is wanted at the latest; zero: whenever there is one.
+	By time.Time `json:"by,omitzero"`
 	// Mode is what a DoMember action is for.
 	Mode Mode `json:"mode,omitempty"`
 	// Canary marks the member whose versions become the cluster's manifest.

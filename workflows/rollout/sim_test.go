@@ -61,7 +61,7 @@ func TestSimulation(t *testing.T) {
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
 		"undrain met somebody else,peers fell while it was out,peers fell in its drain,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
 		"quarantined while it serves,left by policy,skipped a failure,soak extended,campaign stopped,backed out while soaking,three waves,shared host,resumed a failure,late watch,crash,still waiting for a person,"+
-		"held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself", ",") {
+		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -107,7 +107,7 @@ func newWorld(seed int, trace func(string)) *world {
 // build makes one to three clusters; two of them may share a host.
 func (w *world) build() {
 	for i := range 1 + w.rng.IntN(3) {
-		c := &spec{name: fmt.Sprintf("c%d", i), stage: w.rng.IntN(2)}
+		c := &spec{name: fmt.Sprintf("c%d", i), stage: w.rng.IntN(2), last: w.chance(0.3)}
 		size := 1 + w.rng.IntN(5)
 		if w.chance(0.08) {
 			size = 10 + w.rng.IntN(3)
@@ -160,7 +160,7 @@ func (w *world) campaign(i int) {
 		if !stages[0] {
 			stage = 0 // a plan has no stage without clusters
 		}
-		r.c.Clusters = append(r.c.Clusters, Ref{Name: c.name, Stage: stage, Shares: c.shares, Total: len(c.members)})
+		r.c.Clusters = append(r.c.Clusters, Ref{Name: c.name, Stage: stage, Shares: c.shares, Last: c.last, Total: len(c.members)})
 	}
 	r.cluster = ClusterPolicy{
 		Soak: w.between(20*time.Minute, 3*time.Hour), SoakPasses: 1 + w.rng.IntN(3), SoakApproval: !unattended || w.kind == troubled && w.chance(0.2),
@@ -174,6 +174,7 @@ func (w *world) campaign(i int) {
 	r.member = MemberPolicy{
 		Reboot: []string{RebootAlways, RebootIfNeeded, RebootNever}[w.rng.IntN(3)], Unattended: unattended, WaitMax: 30 * time.Minute,
 		RetryEvery: 5 * time.Minute, Leftover: []string{"hold", LeftoverUndrain, LeftoverProceed}[w.rng.IntN(3)],
+		PowerAfter: []time.Duration{0, 20 * time.Minute, 40 * time.Minute}[w.rng.IntN(3)],
 	}
 	w.runs = append(w.runs, r)
 	w.after(time.Duration(i)*w.between(0, 4*time.Hour), r.step)
@@ -323,7 +324,7 @@ func (w *world) calmDown() {
 	w.logf("all is calm")
 	w.blind, w.mute, w.idle = w.now, w.now, w.now
 	for _, h := range w.hosts {
-		h.foreign, h.sickUntil = false, w.now
+		h.foreign, h.sickUntil, h.keyUntil = false, w.now, w.now
 		if h.downUntil.After(w.now) {
 			h.downUntil = w.now.Add(time.Minute)
 		}
@@ -876,7 +877,8 @@ func (c *clusterRun) alone() bool {
 		on = on || !r.over
 	}
 	for _, h := range c.spec.members {
-		if c.last[h.name] == "" && !c.working(h.name) || c.last[h.name] == Unchanged && c.c.Manifest == "" {
+		on = on || c.starting(h.name)
+		if c.last[h.name] == "" && !c.working(h.name) && !c.starting(h.name) || c.last[h.name] == Unchanged && c.c.Manifest == "" {
 			return false
 		}
 	}
@@ -887,6 +889,16 @@ func (c *clusterRun) alone() bool {
 func (c *clusterRun) unheard() bool {
 	for _, s := range c.c.Members {
 		if s.Running && s.Mode == ModePatch && !c.working(s.Host) && c.last[s.Host] == Patched {
+			return true
+		}
+	}
+	return false
+}
+
+// starting says that the start of a member's workflow is in flight: it is on record as on its way.
+func (c *clusterRun) starting(host string) bool {
+	for id := range c.flights {
+		if strings.HasPrefix(id, "start."+host+".") {
 			return true
 		}
 	}
@@ -1112,6 +1124,12 @@ func (r *campaignRun) mayStart(name string) {
 		}
 		if c.Running && contains(me.Shares, c.Name) {
 			r.broken("%s starts %s while %s works on a host of it", r.c.Instance, name, c.Name)
+		}
+		if c.Stage == me.Stage && me.Last && !c.Last {
+			if r.clusters[c.Name] == nil || r.clusters[c.Name].c.Outcome == "" {
+				r.broken("%s starts %s of its own house before %s has ended", r.c.Instance, name, c.Name)
+			}
+			r.seen["own house went last"]++
 		}
 		if c.Stage < me.Stage && (r.clusters[c.Name] == nil || r.clusters[c.Name].c.Outcome != ClusterDone) {
 			r.broken("%s starts %s before %s of the stage before is done", r.c.Instance, name, c.Name)

@@ -66,6 +66,7 @@ type host struct {
 	quarantined bool
 	downUntil   time.Time // unreachable and out of service
 	sickUntil   time.Time // fails its checks, by no fault of a version
+	keyUntil    time.Time // answers with another host key
 	patchedAt   time.Time
 	runs        map[string]*hostRun
 	busy        string // the action in flight that changes it
@@ -88,6 +89,7 @@ type spec struct {
 	accepted   bool
 	stage      int
 	shares     []string
+	last       bool // of rollpatch's own house
 }
 
 // violation ends a seed.
@@ -324,6 +326,8 @@ type memberRun struct {
 	drainID  string        // of the drain that began last
 	below    bool          // it is out, and the servers said that its peers are below their floor
 	fell     time.Time     // when a drain told that they fell; zero once that was answered
+	rebootAt time.Time     // when a reboot's script was begun last
+	powerID  string        // of the power cycle in that reboot
 }
 
 func (r *memberRun) name() string {
@@ -395,6 +399,8 @@ func (r *memberRun) carryOut(a Action) {
 		r.change(a, r.undrain())
 	case StepPatch, StepBackout, StepReboot:
 		r.runScript(a)
+	case StepPower:
+		r.cyclePower(a)
 	default:
 		r.broken("%s wants %+v", r.name(), a)
 	}
@@ -459,6 +465,9 @@ func (r *memberRun) tell(a Action, res MemberResult) {
 	}
 	r.watchFloor(a, res)
 	r.m = untouched(r.world, r.m, func(m Member) Member { return m.Apply(a.ID, res, r.now) })
+	if res.OtherKey && !r.m.Held && r.m.Step != StepQuarantine {
+		r.broken("%s met another host key, and goes on to %s", r.name(), r.m.Next(r.now).Reason)
+	}
 	if r.chance(0.05) {
 		r.after(r.between(time.Second, time.Hour), func() {
 			if again := r.m.Apply(a.ID, res, r.now); !r.over && !reflect.DeepEqual(again, r.m) {
@@ -653,6 +662,7 @@ func (r *memberRun) runScript(a Action) {
 		r.broken("%s begins %s in service", r.name(), a.Do)
 	}
 	run := h.runs[key]
+	fresh := run == nil
 	if run == nil && (a.Attach || a.Gated && r.trouble(0.03)) { // no worker was there while the gate's word was new
 		r.seen["not begun at once"]++
 		r.launch(r.flights, a.ID, time.Minute, func() {
@@ -678,7 +688,9 @@ func (r *memberRun) runScript(a Action) {
 	r.launch(r.flights, a.ID, max(run.until.Sub(r.now), 0)+time.Second, func() {
 		h.busy = ""
 		res := run.result
-		if !r.up(h) || r.trouble(0.05) {
+		if a.Do == StepReboot && (!r.up(h) || r.now.Before(h.keyUntil)) {
+			res = r.late(fresh)
+		} else if !r.up(h) || r.trouble(0.05) {
 			res = unknown // it went on without us
 		} else if run.spent {
 			r.inUse[a.Do] = false
@@ -746,6 +758,10 @@ func (r *memberRun) begin(a Action, key string) *hostRun {
 		}
 	case StepReboot:
 		r.seen["reboot"]++
+		r.rebootAt, r.powerID = r.now, ""
+		if r.trouble(0.03) {
+			h.keyUntil = r.now.Add(r.between(time.Minute, 3*time.Hour))
+		}
 		h.downUntil = r.now.Add(r.between(10*time.Second, 2*time.Minute))
 		if r.trouble(0.08) {
 			h.downUntil = r.now.Add(r.between(10*time.Minute, 2*time.Hour))
@@ -757,6 +773,53 @@ func (r *memberRun) begin(a Action, key string) *hostRun {
 		run.until = r.now.Add(3 * time.Minute)
 	}
 	return run
+}
+
+// late is what is told of a host that is not back.
+func (r *memberRun) late(fresh bool) MemberResult {
+	if r.up(r.h) {
+		r.seen["another host key"]++
+		return MemberResult{Verdict: Inconclusive, OtherKey: true, Reason: "another host key"}
+	}
+	r.seen["late reboot"]++
+	return MemberResult{Verdict: Inconclusive, Late: true, Begun: fresh, Power: !r.trouble(0.2), Reason: "no answer"}
+}
+
+// cyclePower is for a host that went down for its reboot and is not back: once, when its time is over. The activity asks whether it answers
+// before it does anything.
+func (r *memberRun) cyclePower(a Action) {
+	h, p := r.h, r.cl.camp.member
+	switch {
+	case p.PowerAfter == 0 || r.rebootAt.IsZero():
+		r.broken("%s cycles the power of a host that nobody rebooted, or unasked", r.name())
+	case r.now.Add(p.RetryEvery).Before(r.rebootAt.Add(p.PowerAfter)):
+		r.broken("%s cycles the power %s after the reboot, want %s", r.name(), r.now.Sub(r.rebootAt), p.PowerAfter)
+	case r.powerID != "" && r.powerID != a.ID:
+		r.broken("%s cycles the power twice in one reboot", r.name())
+	}
+	r.occupy(a)
+	res := MemberResult{Verdict: Pass}
+	switch {
+	case r.powerID == a.ID: // whoever began it is gone
+		res = unknown
+	case r.up(h):
+		res.Nothing = true
+		r.seen["power left alone"]++
+	case r.trouble(0.2):
+		res = MemberResult{Verdict: Inconclusive, Nothing: true, Reason: "frozen"}
+		r.seen["power left alone"]++
+	default:
+		r.seen["power cycled"]++
+		r.powerID = a.ID
+		h.downUntil = r.now.Add(r.between(time.Minute, 3*time.Minute))
+		if r.trouble(0.2) {
+			res = unknown
+		}
+	}
+	r.launch(r.flights, a.ID, 5*time.Second, func() {
+		h.busy = ""
+		r.tell(a, res)
+	})
 }
 
 // finish holds the end against the host, and reports it: sooner or later, and sometimes twice.

@@ -13,6 +13,7 @@ var does = map[rollout.Step]string{
 	rollout.StepFetch:      "its packages are fetched while it serves",
 	rollout.StepDrain:      "it is taken out of service: the servers must no longer list it, and its connections must end",
 	rollout.StepReboot:     "it reboots: another boot id must prove it",
+	rollout.StepPower:      "its power is cycled: it went down for its reboot and did not come back",
 	rollout.StepCheck:      "its checks are asked until they pass",
 	rollout.StepUndrain:    "it is put back into service: the servers must list it",
 	rollout.StepBackout:    "its former versions are being restored",

@@ -15,7 +15,7 @@ _rollpatch() {
 		files=yes
 		;;
 	plan)
-		flags="--help --inventory --output"
+		flags="--address --help --inventory --namespace --output --verbose"
 		files=yes
 		;;
 	run)

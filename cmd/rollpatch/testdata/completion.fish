@@ -24,9 +24,12 @@ complete -c rollpatch -n '__fish_seen_subcommand_from validate' -l help -d 'show
 complete -c rollpatch -n '__fish_seen_subcommand_from validate' -l inventory -r -F -d 'inventory FILE; the files of a folder inventory.d beside it are added'
 complete -c rollpatch -n '__fish_seen_subcommand_from validate' -l output -x -a 'text json' -d 'FORMAT of what is printed: text or json'
 complete -c rollpatch -n '__fish_seen_subcommand_from validate' -F
+complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l address -x -d 'ADDRESS of the Temporal server'
 complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l help -d 'show help'
 complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l inventory -r -F -d 'inventory FILE; the files of a folder inventory.d beside it are added'
+complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l namespace -x -d 'Temporal NAMESPACE'
 complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l output -x -a 'text json' -d 'FORMAT of what is printed: text or json'
+complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l verbose -d 'log what the Temporal client does on stderr'
 complete -c rollpatch -n '__fish_seen_subcommand_from plan' -F
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l address -x -d 'ADDRESS of the Temporal server'
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l as -x -d 'NAME on record; nobody proves it'

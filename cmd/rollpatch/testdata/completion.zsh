@@ -41,9 +41,12 @@ _rollpatch() {
 		;;
 	plan)
 		_arguments \
+			'--address=[ADDRESS of the Temporal server]:value:' \
 			'--help[show help]' \
 			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--verbose[log what the Temporal client does on stderr]' \
 			'*:file:_files'
 		;;
 	run)
