@@ -78,11 +78,16 @@ func (c *campaign) plan() string {
 func (c *campaign) listen(ctx workflow.Context) error {
 	c.onCancel(ctx, func() { c.hear(UpdateAbort, rollout.Message{Actor: "Temporal", Reason: "the workflow was cancelled"}) })
 	onSignal(c.carrier, signalReport, func(r ClusterReport) { c.reported(r) })
-	for _, word := range []string{UpdateHold, UpdateResume, UpdateAbort} {
+	for _, word := range []string{UpdateHold, UpdateResume, UpdateAbort, UpdateBackout} {
 		err := workflow.SetUpdateHandlerWithOptions(c.ctx, word, func(_ workflow.Context, m rollout.Message) (rollout.CampaignOutcome, error) {
 			c.hear(word, m)
 			return c.Outcome, nil
-		}, workflow.UpdateHandlerOptions{Validator: rollout.Message.Check, Description: describe[word]})
+		}, workflow.UpdateHandlerOptions{Description: describe[word], Validator: func(m rollout.Message) error {
+			if word == UpdateBackout && !c.Seen.has(word, m.ID) {
+				return c.MayBackout(m)
+			}
+			return m.Check()
+		}})
 		if err != nil {
 			return err
 		}
@@ -103,8 +108,10 @@ func (c *campaign) hear(word string, m rollout.Message) {
 		c.Campaign = c.Resume()
 	case UpdateAbort:
 		c.Campaign = c.Abort(m, c.now())
+	case UpdateBackout:
+		c.Campaign = c.Backout(m)
 	}
-	signal := map[string]string{UpdateHold: signalHold, UpdateResume: signalUnpause, UpdateAbort: signalAbort}[word]
+	signal := map[string]string{UpdateHold: signalHold, UpdateResume: signalUnpause, UpdateAbort: signalAbort, UpdateBackout: signalBackout}[word]
 	c.passAll(signal, m)
 	c.changed = true
 }
@@ -179,6 +186,9 @@ func (c *campaign) follow(ctx workflow.Context, r rollout.Ref) {
 	}
 	if c.AbortFor != "" {
 		c.pass(r.Name, signalAbort, rollout.Message{Actor: "the campaign's abort", Reason: c.AbortFor})
+	}
+	if c.BackoutFor != "" {
+		c.pass(r.Name, signalBackout, rollout.Message{Actor: "the campaign", Reason: c.BackoutFor})
 	}
 	var report ClusterReport
 	if err := child.Get(ctx, &report); err != nil && c.outcomeOf(r.Name) == "" && !(fromOutside(err) && c.takenUp(ctx, r.Name)) {

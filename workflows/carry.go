@@ -196,7 +196,7 @@ func message(word string, m rollout.Message) audit.Entry {
 	if m.For != "" {
 		word += " for " + m.For
 	}
-	return audit.Entry{Kind: audit.Message, Actor: m.Actor + " (claimed)", Action: word, Detail: m.Reason, Run: m.ID}
+	return audit.Entry{Kind: audit.Message, Actor: m.Actor + " (claimed)", Action: word, Host: m.Host, Detail: m.Reason, Run: m.ID}
 }
 
 // seen remembers the requests of the last 200 messages: their words and ids. Another word under the same id is another request,

@@ -3,6 +3,7 @@ package workflows
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,7 +61,7 @@ func Cluster(ctx workflow.Context, st ClusterState) (ClusterReport, error) {
 	}
 	c.findChildren()
 	if c.AbortFor != "" { // said before this run, perhaps by who took the cluster up: twice does no harm
-		c.abortMembers()
+		c.abortMembers(anyMode...)
 	}
 	for {
 		c.Unwritten.flush(c.ctx, c.queue())
@@ -127,22 +128,25 @@ func (c *cluster) now() time.Time { return workflow.Now(c.ctx) }
 func (c *cluster) listen(ctx workflow.Context) error {
 	c.onCancel(ctx, func() {
 		c.Cluster = c.Abort(rollout.Message{Actor: "Temporal", Reason: "the workflow was cancelled"}, c.now())
-		c.abortMembers()
+		c.abortMembers(anyMode...)
 	})
 	onSignal(c.carrier, signalMember, func(r MemberReport) { c.memberEnded(r) })
+	onSignal(c.carrier, signalHolds, func(h rollout.Holding) { c.Cluster = c.Holding(h) })
 	onSignal(c.carrier, signalHold, func(m rollout.Message) { c.hear(UpdateHold, m) })
 	onSignal(c.carrier, signalUnpause, func(m rollout.Message) { c.hear(signalUnpause, m) })
 	onSignal(c.carrier, signalAbort, func(m rollout.Message) { c.hear(UpdateAbort, m) })
+	onSignal(c.carrier, signalBackout, func(m rollout.Message) { c.hear(backoutAll, m) })
 	may := map[string]func(rollout.Message) error{
 		UpdateApprove: func(m rollout.Message) error { return c.MayApprove(m) },
 		UpdateReject:  func(m rollout.Message) error { return c.MayReject(m) },
 		UpdateBackout: func(m rollout.Message) error { return c.MayBackout(m) },
+		UpdateRetry:   func(m rollout.Message) error { return c.MayRetry(m) },
 		UpdateSkip:    func(m rollout.Message) error { return c.MaySkip(m) },
 		UpdateExtend:  func(m rollout.Message) error { return c.MayExtend(m) },
-		UpdateResume:  rollout.Message.Check,
+		UpdateResume:  func(m rollout.Message) error { return c.MayResume(m) },
 		UpdateHold:    rollout.Message.Check,
 	}
-	for _, word := range []string{UpdateApprove, UpdateReject, UpdateExtend, UpdateBackout, UpdateSkip, UpdateResume, UpdateHold} {
+	for _, word := range []string{UpdateApprove, UpdateReject, UpdateExtend, UpdateBackout, UpdateRetry, UpdateSkip, UpdateResume, UpdateHold} {
 		err := workflow.SetUpdateHandlerWithOptions(c.ctx, word, func(_ workflow.Context, m rollout.Message) (rollout.Report, error) {
 			c.hear(word, m)
 			return c.Report(), nil
@@ -170,6 +174,13 @@ func (c *cluster) hear(word string, m rollout.Message) {
 		c.Cluster = c.Approve(m, c.now())
 	case UpdateReject, UpdateBackout:
 		c.Cluster = c.Backout(m, word, c.now())
+		c.tellHolding(UpdateBackout, m)
+	case backoutAll:
+		c.Cluster = c.BackoutAll(m, c.now())
+		c.abortMembers(rollout.ModePatch)
+	case UpdateRetry:
+		c.Cluster = c.Retry(m, c.now())
+		c.tellHolding(word, m)
 	case UpdateHold:
 		c.Cluster = c.Hold(m)
 	case signalUnpause:
@@ -178,20 +189,35 @@ func (c *cluster) hear(word string, m rollout.Message) {
 		c.Cluster = c.Resume(m, c.now())
 	case UpdateSkip:
 		c.Cluster = c.Skip(m, c.now())
+		c.tellHolding(word, m)
 	case UpdateExtend:
 		c.Cluster = c.Extend(m, c.now())
 	case UpdateAbort:
 		c.Cluster = c.Abort(m, c.now())
-		c.abortMembers()
+		c.abortMembers(anyMode...)
 	}
 	c.changed = true
 }
 
-// abortMembers tells the members on their way: one that is not patched yet goes back into service, and a backout is finished unless
-// it holds.
-func (c *cluster) abortMembers() {
+// backoutAll is the word for a campaign's backout on a cluster's chain.
+const backoutAll = "backout of the campaign"
+
+// tellHolding hands a person's word on to the member that holds.
+func (c *cluster) tellHolding(word string, m rollout.Message) {
 	for _, s := range c.Members {
-		if s.Running && s.RunID != "" { // one that is being started is told by follow, once its id is ours for sure
+		if s.Running && s.Holds != "" {
+			c.send(MemberID(s.Host), signalWord, memberWord{Instance: c.Instance, Word: word, Why: word + " by " + m.Actor + " (claimed): " + m.Reason})
+		}
+	}
+}
+
+var anyMode = []rollout.Mode{rollout.ModePatch, rollout.ModeBackout}
+
+// abortMembers tells the members on their way in these modes: one that is not patched yet goes back into service, and a backout is
+// finished unless it holds.
+func (c *cluster) abortMembers(modes ...rollout.Mode) {
+	for _, s := range c.Members {
+		if s.Running && s.RunID != "" && slices.Contains(modes, s.Mode) { // one that is being started is told by follow, once its id is ours for sure
 			c.send(MemberID(s.Host), signalAbort, memberAbort{c.Instance})
 		}
 	}
@@ -290,7 +316,7 @@ func (c *cluster) follow(ctx workflow.Context, a rollout.Action, st MemberState)
 		return
 	}
 	c.Cluster = c.Confirmed(a.Host, run.RunID)
-	if c.AbortFor != "" { // it was said while the member started
+	if c.AbortFor != "" || c.BackoutFor != "" && a.Mode == rollout.ModePatch { // it was said while the member started
 		c.send(MemberID(a.Host), signalAbort, memberAbort{c.Instance})
 	}
 	var r MemberReport
@@ -439,7 +465,7 @@ func (c *cluster) report() {
 	var gone *temporal.UnknownExternalWorkflowExecutionError
 	if errors.As(err, &gone) && c.AbortFor == "" && c.Outcome == "" {
 		c.Cluster = c.Abort(rollout.Message{Actor: "rollpatch", Reason: "its campaign " + c.Parent + " is gone"}, c.now())
-		c.abortMembers()
+		c.abortMembers(anyMode...)
 		c.changed = true
 	}
 }

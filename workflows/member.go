@@ -34,6 +34,7 @@ type MemberState struct {
 	Got       string                         `json:"got,omitempty"`     // the canary's manifest
 	Audit     audit.Head                     `json:"audit"`
 	Unwritten unwritten                      `json:"unwritten"`
+	Told      rollout.Holding                `json:"told,omitzero"` // what its cluster heard last of its hold
 }
 
 // RunRef names the run of a step that is in flight, or comes next. Asking again for what could not be told keeps it; every told
@@ -52,6 +53,13 @@ type MemberReport struct {
 // memberAbort tells the members of an instance that nothing new may begin.
 type memberAbort struct {
 	Instance string `json:"instance"`
+}
+
+// memberWord is what a person said to a member of an instance that holds.
+type memberWord struct {
+	Instance string `json:"instance"`
+	Word     string `json:"word"`
+	Why      string `json:"why"`
 }
 
 // Member works on one host until it is in service again, or in quarantine.
@@ -74,11 +82,17 @@ func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
 		}
 	})
 	onSignal(m.carrier, signalThawed, func(any) { m.Member = m.Thawed(workflow.Now(m.ctx)) })
+	onSignal(m.carrier, signalWord, func(w memberWord) {
+		if w.Instance == m.Instance {
+			m.Member = m.Hear(w.Word, w.Why, workflow.Now(m.ctx))
+		}
+	})
 	for {
 		m.Unwritten.flush(m.ctx, SegmentQueue(m.Segment))
 		m.changed = false // what came while it was written is in the State that Next sees
 		d := m.Next(workflow.Now(m.ctx))
 		m.show(ctx, d)
+		m.tellHolds()
 		if d.End {
 			return m.finish(ctx)
 		}
@@ -141,6 +155,17 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 	}
 	m.keep(a.Do, r)
 	m.Member = m.Apply(a.ID, r.MemberResult, workflow.Now(ctx))
+}
+
+// tellHolds tells its cluster when it begins to hold, and when it goes on: the cluster takes people's words for it.
+func (m *member) tellHolds() {
+	now := m.Holding()
+	if now.Step == m.Told.Step || m.Parent == "" || m.Outcome != "" {
+		return
+	}
+	now.Try = m.Try
+	m.Told = now
+	m.send(m.Parent, signalHolds, now)
 }
 
 // runs says that a step starts a script that must run once.

@@ -34,6 +34,7 @@ const (
 	UpdateBackout = "backout"
 	UpdateHold    = "hold"
 	UpdateResume  = "resume"
+	UpdateRetry   = "retry"
 	UpdateSkip    = "skip"
 	UpdateExtend  = "extend"
 	UpdateAbort   = "abort"
@@ -46,10 +47,15 @@ const (
 	// failed member again.
 	signalUnpause = "unpause"
 	signalAbort   = "abort"
+	// signalBackout is a campaign's backout.
+	signalBackout = "backout"
 	signalMember  = "member-ended"
-	signalReport  = "cluster-report"
 	signalWaits   = "waits"  // a member tells the freeze that it waits for its end
 	signalThawed  = "thawed" // and the freeze tells it that it has ended
+	// signalHolds is what a member tells its cluster when it begins to hold, and when it goes on; signalWord what a person says to it.
+	signalHolds  = "member-holds"
+	signalWord   = "word"
+	signalReport = "cluster-report"
 )
 
 // The types of the errors that workflows end with, as the Temporal UI shows them.

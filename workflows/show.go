@@ -48,10 +48,11 @@ var describe = map[string]string{
 	UpdateApprove: `let a soak end that passed: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateReject:  `bring the patched members back instead of going on: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateExtend:  `let a soak last longer: {"actor": "<your name>", "reason": "<why>", "for": "12h"}`,
-	UpdateSkip:    `leave a member that failed as it is and go on with the next one: {"actor": "<your name>", "reason": "<why>"}`,
-	UpdateBackout: `bring every patched member back: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateRetry:   `try a member again that failed, or ask again at once for what it holds for: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateSkip:    `leave a member that failed as it is, or give up on one that holds, and go on with the next one: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateBackout: `bring every patched member back, and halt: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateHold:    `start nothing further; takes effect at the next border between members: {"actor": "<your name>", "reason": "<why>"}`,
-	UpdateResume:  `go on after a hold; a member that failed is tried again: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateResume:  `go on after a hold that a person set: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateAbort:   `start nothing new and bring what is on its way to a safe end: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateThaw:    `end the freeze of the whole estate: {"actor": "<your name>", "reason": "<why>"}`,
 }
@@ -108,7 +109,14 @@ func (c *cluster) show(ctx workflow.Context, d rollout.Decision) {
 	case rollout.PhaseSoak:
 		fmt.Fprintf(&b, "\nTo bring the patched members back instead: `rollpatch reject %s --cluster %s --reason \"...\"`, or send the Update `reject`.%s", c.Instance, c.Name, updateForm)
 	case rollout.PhaseHold:
-		fmt.Fprintf(&b, "\nTo try again: `rollpatch resume %s --cluster %s --reason \"...\"`, or send the Update `resume`. To leave what failed as it is and go on: `skip`. To bring patched members back: `backout`. To end: `rollpatch abort %s`.%s", c.Instance, c.Name, c.Instance, updateForm)
+		b.WriteString("\nA person decides how it goes on:\n\n")
+		c.showOpen(&b, "")
+	}
+	for _, s := range c.ClusterState.Members {
+		if s.Running && s.Holds != "" {
+			fmt.Fprintf(&b, "\n%s holds before %s: %s. It goes on by itself when that is over, or a person decides:\n\n", s.Host, s.HoldsAt, oneLine(s.Holds))
+			c.showOpen(&b, " --host "+s.Host)
+		}
 	}
 	if c.Outcome == rollout.ClusterHalted {
 		b.WriteString("\nThis cluster is not touched any further. What is left to do goes into a new instance: `rollpatch run`.\n")
@@ -118,6 +126,24 @@ func (c *cluster) show(ctx workflow.Context, d rollout.Decision) {
 		state = string(c.Outcome)
 	}
 	c.tellUI(ctx, b.String(), state)
+}
+
+// means is what each word does to a cluster that holds.
+var means = map[string]string{
+	UpdateResume: "goes on", UpdateRetry: "tries it again", UpdateSkip: "leaves it as it is, or gives it up, and goes on",
+	UpdateBackout: "brings every patched member back, and halts",
+}
+
+// showOpen lists the words that the cluster takes now, as Updates and as they are typed.
+func (c *cluster) showOpen(b *strings.Builder, host string) {
+	for _, word := range c.Open() {
+		flags := " --cluster " + c.Name
+		if word == UpdateRetry || word == UpdateSkip {
+			flags += host
+		}
+		fmt.Fprintf(b, "- the Update `%s`, `rollpatch %s %s%s --reason \"...\"`: %s\n", word, word, c.Instance, flags, means[word])
+	}
+	fmt.Fprintf(b, "- `rollpatch abort %s --reason \"...\"`: ends the campaign\n\n%s", c.Instance, strings.TrimPrefix(updateForm, " "))
 }
 
 func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {
@@ -142,7 +168,7 @@ func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {
 		fmt.Fprintf(&b, "| %s | %s | %s | %d of %d | %s |\n", c.Stages[r.Stage], r.Name, state, r.Done, r.Total, oneLine(r.Reason))
 	}
 	if c.Outcome == "" {
-		b.WriteString("\nFor the whole campaign, from the next border on: the Updates `hold`, `resume` and `abort`." + updateForm)
+		b.WriteString("\nFor the whole campaign, from the next border on: the Updates `hold`, `resume`, `abort` and `backout`." + updateForm)
 	}
 	state := "running"
 	switch {

@@ -416,6 +416,14 @@ func phases() map[string]rollout.Cluster {
 		return rollout.Cluster{Instance: "monthly-1", Name: "web", Phase: p, Members: members, SoakNo: 1, Verdict: rollout.Pass}
 	}
 	patched, waiting := rollout.Slot{Host: "web-1", Outcome: rollout.Patched}, rollout.Slot{Host: "web-2"}
+	failed, quarantined := rollout.Slot{Host: "web-3", Outcome: rollout.BackedOut}, rollout.Slot{Host: "web-3", Outcome: rollout.Quarantined}
+	holding := func(m rollout.Mode, s rollout.Step) rollout.Slot {
+		return rollout.Slot{Host: "web-3", Running: true, Mode: m, HoldsAt: s, Holds: "unreachable"}
+	}
+	stopped := at(rollout.PhaseHold, patched, waiting)
+	stopped.BackoutFor = "reject by jane"
+	back := at(rollout.PhaseBackout, patched, holding(rollout.ModeBackout, rollout.StepBackout))
+	back.BackoutFor = stopped.BackoutFor
 	running := rollout.Slot{Host: "web-1", Running: true, Mode: rollout.ModePatch}
 	doubted := at(rollout.PhaseSoak, patched, waiting)
 	doubted.Doubted, doubted.Verdict = true, rollout.Inconclusive
@@ -429,20 +437,26 @@ func phases() map[string]rollout.Cluster {
 	paused := at(rollout.PhaseRoll, waiting)
 	paused.Paused = "by jane"
 	return map[string]rollout.Cluster{
-		"claim":                     at(rollout.PhaseClaim, waiting),
-		"roll, a member on its way": at(rollout.PhaseRoll, running, waiting),
-		"roll, held by a person":    paused,
-		"settle":                    at(rollout.PhaseSettle, patched, waiting),
-		"soak":                      at(rollout.PhaseSoak, patched, waiting),
-		"soak, in doubt":            doubted,
-		"gate":                      at(rollout.PhaseGate, patched, waiting),
-		"gate, checks not passing":  failing,
-		"hold, some patched":        at(rollout.PhaseHold, patched, waiting),
-		"hold, none patched":        at(rollout.PhaseHold, rollout.Slot{Host: "web-1", Outcome: rollout.BackedOut}, waiting),
-		"backout":                   at(rollout.PhaseBackout, patched, waiting),
-		"release":                   at(rollout.PhaseRelease, patched),
-		"claim, in trouble":         trouble(rollout.PhaseClaim, waiting),
-		"release, in trouble":       trouble(rollout.PhaseRelease, patched),
+		"claim":                                at(rollout.PhaseClaim, waiting),
+		"roll, a member on its way":            at(rollout.PhaseRoll, running, waiting),
+		"roll, held by a person":               paused,
+		"settle":                               at(rollout.PhaseSettle, patched, waiting),
+		"soak":                                 at(rollout.PhaseSoak, patched, waiting),
+		"soak, in doubt":                       doubted,
+		"gate":                                 at(rollout.PhaseGate, patched, waiting),
+		"gate, checks not passing":             failing,
+		"hold, some patched":                   at(rollout.PhaseHold, patched, failed, waiting),
+		"hold, none patched":                   at(rollout.PhaseHold, failed, waiting),
+		"hold, a member in quarantine or lost": at(rollout.PhaseHold, patched, quarantined, waiting),
+		"hold, its member was patched after a Terminate":        at(rollout.PhaseHold, patched, waiting),
+		"hold, a backout could not begin":                       stopped,
+		"roll, a member holds":                                  at(rollout.PhaseRoll, holding(rollout.ModePatch, rollout.StepReboot), waiting),
+		"roll, a member holds before its undrain or quarantine": at(rollout.PhaseRoll, holding(rollout.ModePatch, rollout.StepUndrain), waiting),
+		"backout, a member holds":                               back,
+		"backout":                                               at(rollout.PhaseBackout, patched, waiting),
+		"release":                                               at(rollout.PhaseRelease, patched),
+		"claim, in trouble":                                     trouble(rollout.PhaseClaim, waiting),
+		"release, in trouble":                                   trouble(rollout.PhaseRelease, patched),
 	}
 }
 
@@ -453,7 +467,8 @@ func TestDocumentedStates(t *testing.T) {
 		"approve": func(c rollout.Cluster) error { return c.MayApprove(m) },
 		"reject":  func(c rollout.Cluster) error { return c.MayReject(m) },
 		"backout": func(c rollout.Cluster) error { return c.MayBackout(m) },
-		"resume":  func(c rollout.Cluster) error { return mayResume(c, m) },
+		"resume":  func(c rollout.Cluster) error { return c.MayResume(m) },
+		"retry":   func(c rollout.Cluster) error { return c.MayRetry(m) },
 		"skip":    func(c rollout.Cluster) error { return c.MaySkip(m) },
 		"extend": func(c rollout.Cluster) error {
 			longer := m
@@ -498,8 +513,8 @@ func TestDocumentedStates(t *testing.T) {
 	for state := range left {
 		t.Errorf("docs/operations.md: the table of commands and states has no row %q", state)
 	}
-	if len(header) != 9 {
-		t.Errorf("docs/operations.md: the table of commands and states has the columns %q, want the state and eight commands", header)
+	if len(header) != 10 {
+		t.Errorf("docs/operations.md: the table of commands and states has the columns %q, want the state and nine commands", header)
 	}
 }
 

@@ -71,7 +71,7 @@ func holdIn(c rollout.Cluster) string {
 	case rollout.PhaseGate:
 		return "an approval is still taken; the next wave is not started"
 	case rollout.PhaseHold:
-		return "it holds already, and wants a resume of its own"
+		return "it holds already, and waits for a word of its own"
 	}
 	if left == 0 {
 		return "nothing is left to hold, no member is left to start"

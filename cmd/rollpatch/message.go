@@ -22,6 +22,8 @@ type word struct {
 	toCampaign, toCluster bool
 	soak                  bool // a soak's number may be given
 	longer                bool // how much longer must be given
+	host                  bool // a member may be named
+	all                   bool // the whole campaign may be meant, and that must be said
 	fits                  func(rollout.Cluster, rollout.Message) error
 	// effect says when it takes effect, for words that wait for something.
 	effect func(ctx context.Context, srv server, instance, cluster string) ([]string, error)
@@ -47,14 +49,22 @@ func (d *desk) extendCommand() *cli.Command {
 
 func (d *desk) skipCommand() *cli.Command {
 	return d.message(word{
-		name: workflows.UpdateSkip, usage: "leave a member that failed as it is and go on with the next one", says: "going on without what failed", toCluster: true,
-		fits: rollout.Cluster.MaySkip,
+		name: workflows.UpdateSkip, usage: "leave a member that failed as it is, or give up on one that holds, and go on with the next one", says: "going on without it", toCluster: true,
+		host: true, fits: rollout.Cluster.MaySkip,
+	})
+}
+
+func (d *desk) retryCommand() *cli.Command {
+	return d.message(word{
+		name: workflows.UpdateRetry, usage: "try a member again that failed, or ask again at once for what it holds for", says: "trying again", toCluster: true,
+		host: true, fits: rollout.Cluster.MayRetry,
 	})
 }
 
 func (d *desk) backoutCommand() *cli.Command {
 	return d.message(word{
-		name: workflows.UpdateBackout, usage: "bring every patched member of a cluster back", says: "being backed out", toCluster: true, fits: rollout.Cluster.MayBackout,
+		name: workflows.UpdateBackout, usage: "bring every patched member of a cluster, or of all that are on their way, back, and halt", says: "being backed out", toCluster: true, all: true,
+		fits: rollout.Cluster.MayBackout, effect: backoutEffect,
 	})
 }
 
@@ -67,7 +77,7 @@ func (d *desk) holdCommand() *cli.Command {
 
 func (d *desk) resumeCommand() *cli.Command {
 	return d.message(word{
-		name: workflows.UpdateResume, usage: "go on after a hold; a member that failed is tried again", says: "going on", toCampaign: true, toCluster: true, fits: mayResume,
+		name: workflows.UpdateResume, usage: "go on after a hold that a person set", says: "going on", toCampaign: true, toCluster: true, fits: rollout.Cluster.MayResume,
 	})
 }
 
@@ -75,17 +85,6 @@ func (d *desk) abortCommand() *cli.Command {
 	return d.message(word{
 		name: workflows.UpdateAbort, usage: "start nothing new and bring what is on its way to a safe end", says: "aborting", toCampaign: true,
 	})
-}
-
-// mayResume says that a cluster is in a hold.
-func mayResume(c rollout.Cluster, m rollout.Message) error {
-	if err := m.Check(); err != nil {
-		return err
-	}
-	if c.Phase != rollout.PhaseHold && c.Paused == "" {
-		return fmt.Errorf("cluster %q: nothing to resume, it is in %s", c.Name, c.Phase)
-	}
-	return nil
 }
 
 func (d *desk) message(w word) *cli.Command {
@@ -98,6 +97,12 @@ func (d *desk) message(w word) *cli.Command {
 	}
 	if w.soak {
 		flags = append(flags, &cli.IntFlag{Name: "soak", Usage: "`NUMBER` of the soak", DefaultText: "the one that is open now"})
+	}
+	if w.host {
+		flags = append(flags, &cli.StringFlag{Name: "host", Usage: "`NAME` of the member; may be left out where only one is meant"})
+	}
+	if w.all {
+		flags = append(flags, &cli.BoolFlag{Name: "all", Usage: "every cluster of the instance that is on its way"})
 	}
 	if w.longer {
 		flags = append(flags, &cli.StringFlag{Name: "for", Usage: "`TIME` that is added: 90m, 12h, 2d"})
@@ -147,8 +152,11 @@ func (d *desk) send(c *cli.Context, w word) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(checkName(arg), checkName(c.String("cluster"))); err != nil {
+	if err := errors.Join(checkName(arg), checkName(c.String("cluster")), checkName(c.String("host"))); err != nil {
 		return err
+	}
+	if c.Bool("all") && c.String("cluster") != "" {
+		return usage(w.name + ": --all and --cluster exclude each other")
 	}
 	if w.longer && c.String("for") == "" {
 		return usage(w.name+": --for is missing: how much longer", fmt.Sprintf(`rollpatch %s %s --for 12h --reason "..."`, w.name, arg))
@@ -157,7 +165,7 @@ func (d *desk) send(c *cli.Context, w word) error {
 	if err != nil {
 		return err
 	}
-	m.Soak, m.For = c.Int("soak"), c.String("for")
+	m.Soak, m.For, m.Host = c.Int("soak"), c.String("for"), c.String("host")
 	srv, err := d.connect(c)
 	if err != nil {
 		return err
@@ -167,11 +175,20 @@ func (d *desk) send(c *cli.Context, w word) error {
 	if err != nil {
 		return err
 	}
-	cluster, err := addressee(c.Context, srv, w, instance, c.String("cluster"), &m)
-	if err != nil {
-		return err
+	cluster := ""
+	if !c.Bool("all") {
+		if cluster, err = addressee(c.Context, srv, w, instance, c.String("cluster"), &m); err != nil {
+			return err
+		}
+	}
+	meant := inFlags(cluster)
+	if m.Host != "" {
+		meant += " --host " + m.Host
 	}
 	to, name := workflows.CampaignID(instance), instance
+	if c.Bool("all") {
+		meant = " --all"
+	}
 	if cluster != "" {
 		to, name = workflows.ClusterID(instance, cluster), "cluster "+cluster+" of "+instance
 	}
@@ -181,7 +198,7 @@ func (d *desk) send(c *cli.Context, w word) error {
 		return failed(fmt.Errorf("%s does not run", name), statusHint(instance))
 	case errors.Is(err, status.ErrNoWorker):
 		return failed(fmt.Errorf("no worker answered: nobody knows whether %s was taken", w.name),
-			"say it again, it is taken once: rollpatch "+w.name+" "+instance+inFlags(cluster)+fmt.Sprintf(" --reason %q --id %s", m.Reason, m.ID),
+			"say it again, it is taken once: rollpatch "+w.name+" "+instance+meant+fmt.Sprintf(" --reason %q --id %s", m.Reason, m.ID),
 			"a worker is started with: rollpatch worker")
 	case err != nil:
 		return failed(err, statusHint(instance))
@@ -284,6 +301,9 @@ func addressee(ctx context.Context, srv server, w word, instance, named string, 
 	var hints []string
 	for _, name := range fit {
 		hints = append(hints, fmt.Sprintf("  rollpatch %s %s --cluster %s --reason %q", w.name, instance, name, m.Reason))
+	}
+	if w.all {
+		hints = append(hints, fmt.Sprintf("  rollpatch %s %s --all --reason %q", w.name, instance, m.Reason))
 	}
 	return "", usage(fmt.Sprintf("%s: %d clusters could be meant: %s", w.name, len(fit), strings.Join(fit, ", ")), hints...)
 }

@@ -117,7 +117,7 @@ func (s *stage) out(cluster, host string, step rollout.Step) *stage {
 	c := s.clusters[cluster]
 	c.Cluster = c.Started(host, rollout.ModePatch, s.at)
 	m := &workflows.MemberState{Member: rollout.NewMember(sceneInstance, cluster, host, rollout.ModePatch, c.Manifest == "", rollout.MemberPolicy{
-		Reboot: rollout.RebootAlways, WaitMax: time.Minute, RetryEvery: time.Second, Leftover: "hold",
+		Reboot: rollout.RebootAlways, WaitMax: time.Minute, RetryEvery: time.Second, Leftover: "hold", HoldMax: 4 * time.Hour,
 	})}
 	s.members[host] = m
 	for m.Step != step {
@@ -367,6 +367,9 @@ var scenes = map[string]func() []frame{
 		for range 70 {
 			s.step("web-1", rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: "ssh: web-1: connection refused"})
 		}
+		c, h := s.clusters["web"], s.members["web-1"].Holding()
+		h.Try = 1
+		c.Cluster = c.Holding(h)
 		return []frame{s.frame()}
 	},
 	"terminated": func() []frame {
@@ -395,12 +398,12 @@ var scenes = map[string]func() []frame{
 		finished(s, shot)
 		return frames
 	},
-	// a person resumes what is held: for a moment the instance still looks held
-	"resumed": func() []frame {
+	// a person has what failed tried again: for a moment the instance still looks held
+	"retried": func() []frame {
 		s := newStage().begin("cache").bad("cache", "cache-1")
 		frames := []frame{s.frame(), s.frame()}
 		c := s.clusters["cache"]
-		c.Cluster = c.Resume(rollout.Message{Actor: "ann", Reason: "again"}, s.at)
+		c.Cluster = c.Retry(rollout.Message{Actor: "ann", Reason: "again"}, s.at)
 		s.report("cache").whole("cache", "cache-1").soaked("cache").whole("cache", "cache-2").release("cache")
 		frames = append(frames, s.frame())
 		return append(frames, finished(s, nil).frame())

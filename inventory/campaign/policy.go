@@ -18,8 +18,11 @@ type Policy struct {
 	Drain        Drain              `json:"drain"`
 	Checks       Checks             `json:"checks"`
 	WaitMax      inventory.Duration `json:"wait_max"`
+	HoldMax      inventory.Duration `json:"hold_max"`
+	OnTimeout    OnTimeout          `json:"on_timeout"`
 	OnFailure    OnFailure          `json:"on_failure"`
 	Retries      int                `json:"retries"`
+	Failures     int                `json:"failures"`
 	Timeouts     Timeouts           `json:"timeouts"`
 	PowerAfter   inventory.Duration `json:"power_after,omitempty"` // 0: never
 }
@@ -67,10 +70,16 @@ type Override struct {
 	Checks ChecksOverride `json:"checks,omitzero" yaml:"checks,omitempty"`
 	// WaitMax is how long a cause that can clear itself is waited for before a person is asked; default 30m.
 	WaitMax *inventory.Duration `json:"wait_max,omitempty" yaml:"wait_max,omitempty"`
+	// HoldMax is how long a hold may keep a member out of service before on_timeout takes effect; default 4h.
+	HoldMax *inventory.Duration `json:"hold_max,omitempty" yaml:"hold_max,omitempty"`
+	// OnTimeout is what becomes of a member whose hold lasted hold_max: safest (default), or hold, which waits for a person for ever.
+	OnTimeout *OnTimeout `json:"on_timeout,omitempty" yaml:"on_timeout,omitempty"`
 	// OnFailure is what a cluster does when a member failed: stop-cluster (default), skip-member, stop-campaign or backout-cluster.
 	OnFailure *OnFailure `json:"on_failure,omitempty" yaml:"on_failure,omitempty"`
 	// Retries is how often a member that failed and is safe again is tried once more before that; default 0.
 	Retries *int `json:"retries,omitempty" yaml:"retries,omitempty" jsonschema:"minimum=0"`
+	// Failures is how many members of a cluster skip-member may leave as they are; one more stops the cluster; default 1.
+	Failures *int `json:"failures,omitempty" yaml:"failures,omitempty" jsonschema:"minimum=1"`
 	// Timeouts overrides how long single steps may take.
 	Timeouts TimeoutsOverride `json:"timeouts,omitzero" yaml:"timeouts,omitempty"`
 	// PowerAfter is how long after its reboot the power of a host that went down, and does not come back, is cycled; default never.
@@ -138,6 +147,19 @@ func (OnFailure) Values() []string {
 	return []string{string(FailStopCluster), string(FailSkipMember), string(FailStopCampaign), string(FailBackoutCluster)}
 }
 
+// OnTimeout is what becomes of a member that a hold has kept out of service for too long.
+type OnTimeout string
+
+// What to do when a hold lasts too long. The safest exit: unchanged it is undrained; patched it is undrained when its checks pass;
+// else it stays out, in quarantine.
+const (
+	TimeoutSafest OnTimeout = "safest"
+	TimeoutHold   OnTimeout = "hold"
+)
+
+// Values lists what may be written.
+func (OnTimeout) Values() []string { return []string{string(TimeoutSafest), string(TimeoutHold)} }
+
 // Leftover is what happens to a member that still has connections when its drain times out.
 type Leftover string
 
@@ -163,7 +185,7 @@ func Default(unattended bool) Policy {
 		Reboot:   RebootAlways,
 		Drain:    Drain{Timeout: of(15 * time.Minute), Connections: 0, Leftover: LeftoverHold},
 		Checks:   Checks{Passes: 3, Interval: of(5 * time.Second), Timeout: of(5 * time.Minute)},
-		WaitMax:  of(30 * time.Minute), OnFailure: FailStopCluster,
+		WaitMax:  of(30 * time.Minute), HoldMax: of(4 * time.Hour), OnTimeout: TimeoutSafest, OnFailure: FailStopCluster, Failures: 1,
 		Timeouts: Timeouts{Patch: of(time.Hour), Reboot: of(15 * time.Minute), Fetch: of(30 * time.Minute)},
 	}
 }
@@ -184,9 +206,12 @@ func (p Policy) Apply(o Override) Policy {
 	set(&p.Checks.Interval, o.Checks.Interval)
 	set(&p.Checks.Timeout, o.Checks.Timeout)
 	set(&p.WaitMax, o.WaitMax)
+	set(&p.HoldMax, o.HoldMax)
+	set(&p.OnTimeout, o.OnTimeout)
 	set(&p.OnFailure, o.OnFailure)
 	set(&p.Retries, o.Retries)
 	set(&p.PowerAfter, o.PowerAfter)
+	set(&p.Failures, o.Failures)
 	set(&p.Timeouts.Patch, o.Timeouts.Patch)
 	set(&p.Timeouts.Reboot, o.Timeouts.Reboot)
 	set(&p.Timeouts.Fetch, o.Timeouts.Fetch)

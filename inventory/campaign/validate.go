@@ -74,7 +74,7 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 		key   string
 		given *inventory.Duration
 	}{
-		{"soak", o.Soak}, {"soak_interval", o.SoakInterval}, {"settle", o.Settle}, {"wait_max", o.WaitMax}, {"power_after", o.PowerAfter},
+		{"soak", o.Soak}, {"soak_interval", o.SoakInterval}, {"settle", o.Settle}, {"wait_max", o.WaitMax}, {"hold_max", o.HoldMax}, {"power_after", o.PowerAfter},
 		{"drain.timeout", o.Drain.Timeout}, {"checks.interval", o.Checks.Interval}, {"checks.timeout", o.Checks.Timeout},
 		{"timeouts.patch", o.Timeouts.Patch}, {"timeouts.reboot", o.Timeouts.Reboot}, {"timeouts.fetch", o.Timeouts.Fetch},
 	} {
@@ -87,7 +87,7 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 		given *int
 		least int
 	}{
-		{"soak_passes", o.SoakPasses, 1}, {"parallel", o.Parallel, 1}, {"checks.passes", o.Checks.Passes, 1}, {"drain.connections", o.Drain.Connections, 0}, {"retries", o.Retries, 0},
+		{"soak_passes", o.SoakPasses, 1}, {"parallel", o.Parallel, 1}, {"checks.passes", o.Checks.Passes, 1}, {"drain.connections", o.Drain.Connections, 0}, {"retries", o.Retries, 0}, {"failures", o.Failures, 1},
 	} {
 		if count.given != nil && *count.given < count.least {
 			p.Add(at+"."+count.key, "%d is too few: write a number from %d", *count.given, count.least)
@@ -98,6 +98,9 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 	}
 	if o.OnFailure != nil {
 		inventory.OneOf(p, at+".on_failure", *o.OnFailure)
+	}
+	if o.OnTimeout != nil {
+		inventory.OneOf(p, at+".on_timeout", *o.OnTimeout)
 	}
 	if o.Drain.Leftover != nil {
 		inventory.OneOf(p, at+".drain.leftover", *o.Drain.Leftover)

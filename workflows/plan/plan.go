@@ -255,7 +255,7 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 		Instance: instance, Name: p.Cluster.Name, Stage: p.Stage, MinHealthy: p.Cluster.MinHealthy, Accepted: p.Accepted, Phase: rollout.PhaseClaim,
 		Policy: rollout.ClusterPolicy{
 			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, WaitMax: time.Duration(pol.WaitMax), SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
-			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries,
+			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries, Failures: pol.Failures,
 		},
 	}
 	for _, m := range p.Cluster.Members {
@@ -266,11 +266,15 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 
 // MemberPolicy is what the rules of one member need.
 func (p Part) MemberPolicy(unattended bool) rollout.MemberPolicy {
-	return rollout.MemberPolicy{
+	m := rollout.MemberPolicy{
 		Reboot: string(p.Policy.Reboot), Unattended: unattended, WaitMax: time.Duration(p.Policy.WaitMax),
 		RetryEvery: retryEvery(time.Duration(p.Policy.WaitMax)), Leftover: string(p.Policy.Drain.Leftover),
 		PowerAfter: time.Duration(p.Policy.PowerAfter),
 	}
+	if p.Policy.OnTimeout != campaign.TimeoutHold {
+		m.HoldMax = time.Duration(p.Policy.HoldMax)
+	}
+	return m
 }
 
 // Body is the canonical form of a plan or a part, as it is stored.

@@ -55,6 +55,8 @@ type Campaign struct {
 	Outcome  CampaignOutcome `json:"outcome,omitempty"`
 	Reason   string          `json:"reason,omitempty"`
 	Outbox   Outbox          `json:"outbox"`
+
+	BackoutFor string `json:"backout_for,omitempty"`
 }
 
 // Next says what the campaign's workflow does now.
@@ -66,7 +68,7 @@ func (c Campaign) Next(time.Time) Decision {
 		return d
 	}
 	d.Reason = c.summary()
-	if c.Paused != "" || c.AbortFor != "" {
+	if c.Paused != "" || c.AbortFor != "" || c.BackoutFor != "" {
 		return d
 	}
 	slots := c.Parallel - c.runningCount()
@@ -181,7 +183,7 @@ func (c Campaign) Reported(r Report, now time.Time) Campaign {
 // stop lets nothing further begin in any cluster. A person decides how it goes on; unattended there is none, and it ends.
 func (c Campaign) stop(why string, now time.Time) Campaign {
 	switch {
-	case c.Outcome != "" || c.AbortFor != "" || c.Stopped == why:
+	case c.Outcome != "" || c.AbortFor != "" || c.BackoutFor != "" || c.Stopped == why:
 		return c
 	case c.Unattended:
 		c.AbortFor = "stopped: " + why
@@ -196,6 +198,9 @@ func (c Campaign) stop(why string, now time.Time) Campaign {
 func (c Campaign) border(now time.Time) Campaign {
 	if c.Outcome != "" || c.runningCount() > 0 {
 		return c
+	}
+	if c.BackoutFor != "" {
+		return c.finish(CampaignHalted, c.BackoutFor, now)
 	}
 	if c.AbortFor != "" {
 		return c.finish(CampaignAborted, c.AbortFor, now)
@@ -311,6 +316,8 @@ func (c Campaign) summary() string {
 		s += ", " + strconv.Itoa(gates) + " waiting for approval"
 	}
 	switch {
+	case c.BackoutFor != "":
+		s += "; " + c.BackoutFor
 	case c.AbortFor != "":
 		s += "; " + c.AbortFor
 	case c.Paused != "":

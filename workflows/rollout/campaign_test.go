@@ -53,6 +53,14 @@ func TestCampaign(t *testing.T) {
 		{"and then it is over", "web cache abort web=aborted cache=done", "ended aborted: aborted by jane (claimed): because", "halted"},
 		{"an abort ends a hold", "web hold web=done abort", "ended aborted: aborted by jane (claimed): because", "halted"},
 		{"an abort twice is once", "web abort abort web=aborted", "ended aborted: aborted by jane (claimed): because", "halted"},
+		{"a backout starts nothing new, and waits for what is on its way", "web cache backout web=halted", "waits, backed out by jane (claimed): because", ""},
+		{"and then it is halted, whatever the clusters came to", "web cache backout web=halted cache=aborted", "ended halted: backed out by jane (claimed): because", "halted"},
+		{"a hold does not hold it", "web hold backout web=halted", "ended halted: backed out by jane (claimed): because", "halted"},
+		{"what was done before stays done", "web cache web=done backout cache=halted", "ended halted: backed out by jane (claimed): because", "halted"},
+		{"an abort later gives up on what it can", "web backout abort web=aborted", "ended halted: backed out by jane (claimed): because", "halted"},
+		{"one before anything began is refused", "refused:backout", "starts web cache", ""},
+		{"and a second one", "web cache backout refused:backout", "waits, backed out by jane (claimed): because", ""},
+		{"and one after the end", staged + "db mail db=done mail=done refused:backout", "ended done", "done"},
 		{"an abort after the end changes nothing", staged + "db mail db=done mail=done abort", "ended done", "done"},
 	} {
 		t.Run(row.sentence, func(t *testing.T) {
@@ -86,6 +94,16 @@ func playCampaign(t *testing.T, c Campaign, word string) Campaign {
 		return c.Resume()
 	case "abort":
 		return c.Abort(jane, epoch)
+	case "backout":
+		if err := c.MayBackout(jane); err != nil {
+			t.Fatal(err)
+		}
+		return c.Backout(jane)
+	case "refused:backout":
+		if c.MayBackout(jane) == nil || fmt.Sprint(c.Backout(jane)) != fmt.Sprint(c) {
+			t.Fatalf("a backout was taken by %+v", c)
+		}
+		return c
 	}
 	for _, a := range c.Next(epoch).Start {
 		if a.Do == DoCluster && a.Name == word {

@@ -43,6 +43,7 @@ type ClusterPolicy struct {
 	Unattended   bool          `json:"unattended,omitempty"`
 	OnFailure    OnFailure     `json:"on_failure,omitempty"` // once a member failed Retries times more than once
 	Retries      int           `json:"retries,omitempty"`
+	Failures     int           `json:"failures,omitempty"` // how many members FailSkipMember may leave as they are
 }
 
 // Slot is one member as its cluster keeps it.
@@ -63,6 +64,9 @@ type Slot struct {
 	RunID    string `json:"run_id,omitempty"`   // of its workflow, to ask what became of it
 	Failures int    `json:"failures,omitempty"` // ends of its workflow without a patch
 	Left     bool   `json:"left,omitempty"`     // left as it is, by policy or a person's word
+	HoldsAt  Step   `json:"holds_at,omitempty"` // the step before which its workflow holds, as it told
+	Holds    string `json:"holds,omitempty"`    // and why; empty: it goes on
+	Skip     bool   `json:"skip,omitempty"`     // a person gave up on it while it held
 }
 
 // Cluster is the state of one cluster's workflow.
@@ -370,7 +374,7 @@ func (c Cluster) waiting(what string) string {
 // a second one: what was recorded and never started is found by asking for it.
 func (c Cluster) Started(host string, mode Mode, now time.Time) Cluster {
 	return c.slot(host, func(s *Slot) {
-		s.Running, s.Mode, s.Tries, s.Reason, s.RunID = true, mode, s.Tries+1, "", ""
+		s.Running, s.Mode, s.Tries, s.Reason, s.RunID, s.Skip = true, mode, s.Tries+1, "", "", false
 		s.Canary = s.Canary || mode == ModePatch && c.Manifest == ""
 	})
 }
@@ -416,7 +420,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 			return
 		}
 		found = true
-		s.Running, s.Reason = false, e.Reason
+		s.Running, s.Reason, s.HoldsAt, s.Holds = false, e.Reason, "", ""
 		if e.Mode == ModePatch || e.Outcome != Returned && e.Outcome != Skipped {
 			s.Outcome = e.Outcome // a backout that did not begin leaves the member patched
 		}
@@ -453,6 +457,8 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 	case c.Suspect != "" && e.Outcome != Patched:
 		// The peer is as it was, and serves: the fault is the patch's.
 		return c.failed(c.Suspect, now)
+	case e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged && c.givenUp(e.Host):
+		c = c.leave()
 	case e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged:
 		return c.failedMember(e, now)
 	}

@@ -39,6 +39,7 @@ func TestCluster(t *testing.T) {
 	endless.WaitMax = 0
 	trying, skipping, stopping, undoing := patient, patient, patient, patient
 	trying.Retries, skipping.OnFailure, stopping.OnFailure, undoing.OnFailure = 2, FailSkipMember, FailStopCampaign, FailBackoutCluster
+	skipping.Failures = 1
 	quick := patient
 	quick.Settle = 0
 	three := func(p ClusterPolicy) func() Cluster { return func() Cluster { return newCluster(3, 2, p) } }
@@ -199,7 +200,8 @@ func TestCluster(t *testing.T) {
 			{"and needs no answer to what became of it", toWave2 + "web-2 backout web-2=backed-out", "next backout web-1", "gate backout"},
 			{"of a canary on its way that brings itself back has nothing left to do", toWave1 + "web-1 backout web-1=backed-out release=ok", "ended halted: backout by jane (claimed): because", "backout halted"},
 			{"one that could not begin leaves the member patched, and holds", toSoak + "reject web-1=returned", "held: the backout of web-1 could not begin: broken", "backout hold"},
-			{"and is tried again at a resume", toSoak + "reject web-1=skipped resume", "next backout web-1", "backout hold"},
+			{"and is tried again at a retry", toSoak + "reject web-1=skipped retry", "next backout web-1", "backout hold"},
+			{"which is its word, not another backout", toSoak + "reject web-1=skipped refused:backout refused:resume", "held: the backout of web-1 could not begin: broken", "backout hold"},
 			{"or given up by an abort", toSoak + "reject web-1=returned abort", "next release: aborted: aborted by jane: because; members that stay patched: 1; reject by jane (claimed): because", "backout hold"},
 			{"a member of which nobody knows holds it", toWave2 + "web-2=patched backout web-2=lost", "held: the backout of web-2 could not begin: broken", "gate backout hold"},
 			{"quarantine of one does not stop the others", toWave2 + "web-2=patched backout web-2=quarantined", "next backout web-1", "gate backout"},
@@ -213,12 +215,17 @@ func TestCluster(t *testing.T) {
 			{"and one that was returned", toWave1 + "web-1=returned", "held: web-1 is returned: broken", "hold"},
 			{"and a quarantined peer", toWave2 + "web-2=quarantined", "held: web-2 is quarantined: broken", "gate hold"},
 			{"and one of which nobody knows", toWave2 + "web-2=lost", "held: web-2 is lost: broken", "gate hold"},
-			{"resume means: try it again", toWave1 + "web-1=backed-out resume", "next patch web-1 as canary", "hold"},
-			{"and a late report of the first try does not end the second", toWave1 + "web-1=backed-out resume web-1 late:web-1=backed-out", "patch of web-1 is on its way", "hold"},
-			{"and the second may go well", toWave1 + "web-1=backed-out resume web-1=patched", "soak 1", "hold"},
-			{"a peer that is tried again gets the manifest that soaked", toWave2 + "web-2=returned resume", "next patch web-2", "gate hold"},
-			{"a quarantined member is not tried again", toWave2 + "web-2=quarantined resume", "next patch web-3", "gate hold"},
-			{"and its cluster is not done", toWave2 + "web-2=quarantined resume web-3=patched release=ok", "ended halted: web-2 is quarantined", "gate hold halted"},
+			{"retry means: try it again", toWave1 + "web-1=backed-out retry", "next patch web-1 as canary", "hold"},
+			{"by its name too", toWave1 + "web-1=backed-out retry@web-1", "next patch web-1 as canary", "hold"},
+			{"but not by another's", toWave1 + "web-1=backed-out refused:retry@web-2", "held: web-1 is backed-out: broken", "hold"},
+			{"resume is no word for it", toWave1 + "web-1=backed-out refused:resume", "held: web-1 is backed-out: broken", "hold"},
+			{"but ends an operator's hold beside it, and nothing else", toWave1 + "web-1 hold web-1=backed-out resume refused:resume", "held: web-1 is backed-out: broken", "hold"},
+			{"and a late report of the first try does not end the second", toWave1 + "web-1=backed-out retry web-1 late:web-1=backed-out", "patch of web-1 is on its way", "hold"},
+			{"and the second may go well", toWave1 + "web-1=backed-out retry web-1=patched", "soak 1", "hold"},
+			{"a peer that is tried again gets the manifest that soaked", toWave2 + "web-2=returned retry", "next patch web-2", "gate hold"},
+			{"a quarantined member is never tried again", toWave2 + "web-2=quarantined refused:retry", "held: web-2 is quarantined: broken", "gate hold"},
+			{"nor one of which nobody knows", toWave2 + "web-2=lost refused:retry", "held: web-2 is lost: broken", "gate hold"},
+			{"nothing is tried again where nothing failed", toSoak + "refused:retry", "soak 1", ""},
 			{"a report that comes twice counts once", toSoak + "late:web-1=backed-out", "soak 1", ""},
 			{"a soak's watch stops in a hold", toWave2 + "web-2=backed-out unwatched", "held: web-2 is backed-out: broken", "gate hold"},
 		}},
@@ -244,11 +251,37 @@ func TestCluster(t *testing.T) {
 		{"skip", three(patient), []clusterRow{
 			{"leaves a peer that failed as it is and goes on", toWave2 + "web-2=backed-out skip", "next patch web-3", "gate hold"},
 			{"and the cluster is done, and says who was left", toWave2 + "web-2=backed-out skip web-3=patched release=ok", "ended done: left as they are: web-2 is backed-out", "gate hold"},
-			{"and who was left is not tried again", toWave2 + "web-2=backed-out skip web-3=returned resume", "next patch web-3", "gate hold hold"},
+			{"and who was left is not tried again", toWave2 + "web-2=backed-out skip web-3=returned retry", "next patch web-3", "gate hold hold"},
+			{"by its name", toWave2 + "web-2=backed-out skip@web-2", "next patch web-3", "gate hold"},
+			{"but not by another's", toWave2 + "web-2=backed-out refused:skip@web-3", "held: web-2 is backed-out: broken", "gate hold"},
 			{"after a canary makes the next one the canary, on a person's word", toWave1 + "web-1=backed-out skip", "next patch web-2 as canary", "hold"},
 			{"of a member in quarantine goes on, and the cluster is not done", toWave2 + "web-2=quarantined skip web-3=patched release=ok", "ended halted: web-2 is quarantined", "gate hold halted"},
 			{"is refused where nothing failed", toSoak + "refused:skip", "soak 1", ""},
 			{"is refused on the way back", toSoak + "reject web-1=skipped refused:skip", "held: the backout of web-1 could not begin: broken", "backout hold"},
+		}},
+		{"a member that holds", three(patient), []clusterRow{
+			{"takes words, once its cluster knows", toWave1 + "web-1 refused:retry refused:skip web-1~patch retry", "patch of web-1 is on its way", ""},
+			{"and no more once it goes on", toWave1 + "web-1 web-1~patch web-1~ refused:retry refused:skip", "patch of web-1 is on its way", ""},
+			{"for which no other name does", toWave1 + "web-1 web-1~patch refused:retry@web-2 refused:skip@web-2", "patch of web-1 is on its way", ""},
+			{"is given up at a skip, and what becomes of it holds nobody", toWave2 + "web-2 web-2~patch skip web-2=quarantined", "next patch web-3", "gate"},
+			{"and halts its cluster at the end if it is not safe", toWave2 + "web-2 web-2~patch skip web-2=quarantined web-3=patched release=ok", "ended halted: web-2 is quarantined", "gate halted"},
+			{"of a canary makes the next one the canary, on a person's word", toWave1 + "web-1 web-1~drain skip@web-1 web-1=returned", "next patch web-2 as canary", ""},
+			{"is patched all the same if it comes to that", toWave1 + "web-1 web-1~reboot skip web-1=patched", "soak 1", ""},
+			{"and a later try of it is a try like any other", toWave1 + "web-1=returned retry web-1 web-1~drain skip web-1=returned web-2=patched", "soak 1", "hold"},
+			{"is not skipped in its undrain, which is owed", toWave1 + "web-1 web-1~undrain refused:skip retry", "patch of web-1 is on its way", ""},
+			{"nor on its way back", toSoak + "reject web-1 web-1~backout refused:skip retry", "backout of web-1 is on its way", "backout"},
+			{"a hold of an older try says nothing", toWave1 + "web-1=returned retry web-1 old:web-1~drain refused:skip", "patch of web-1 is on its way", "hold"},
+		}},
+		{"backout of the campaign", three(patient), []clusterRow{
+			{"brings all patched members back", toWave2 + "web-2=patched undo-all", "next backout web-2", "gate backout"},
+			{"and halts", toSoak + "undo-all web-1=backed-out release=ok", "ended halted: backout of the campaign by jane (claimed): because", "backout halted"},
+			{"waits for a member on its way", toWave1 + "web-1 undo-all", "patch of web-1 is on its way", "backout"},
+			{"which need not be patched any more", toWave1 + "web-1 undo-all web-1=returned release=ok", "ended halted: backout of the campaign by jane (claimed): because", "backout halted"},
+			{"where nothing is patched nothing begins", toWave1 + "undo-all release=ok", "ended aborted: aborted by jane: because", ""},
+			{"before the claim neither", "claim=held undo-all release=ok", "ended aborted: aborted by jane: because", ""},
+			{"does not call off a way back", toSoak + "reject undo-all", "next backout web-1", "backout"},
+			{"and tries one that could not begin again", toSoak + "reject web-1=returned undo-all", "next backout web-1", "backout hold"},
+			{"changes nothing at the end", toWave1 + "web-1=unchanged web-2=unchanged web-3=unchanged undo-all", "next release: done", ""},
 		}},
 		{"extend", three(patient), []clusterRow{
 			{"makes a soak last longer", toSoak + "extend watch=pass*3 +24h", "soak 1", ""},
@@ -269,6 +302,7 @@ func TestCluster(t *testing.T) {
 			{"a peer that failed is left, and the next one follows", toWave2 + "web-2=backed-out", "next patch web-3", "gate"},
 			{"but not in place of a canary that failed", toWave1 + "web-1=backed-out", "held: web-1 is backed-out: broken", "hold"},
 			{"nor over a member that is not safe", toWave2 + "web-2=quarantined", "held: web-2 is quarantined: broken", "gate hold"},
+			{"nor over one more than may fail", toWave2 + "web-2=backed-out web-3=returned", "held: web-3 is returned: broken; that is number 2, and at most 1 may fail", "gate hold"},
 		}},
 		{"stop-campaign", three(stopping), []clusterRow{
 			{"holds its cluster", toWave1 + "web-1=backed-out", "held: web-1 is backed-out: broken", "hold"},
@@ -284,7 +318,7 @@ func TestCluster(t *testing.T) {
 			{"and can be approved, and nobody starts", toGate + "hold approve", "held: because (jane)", "gate"},
 			{"until it is resumed", toGate + "hold approve resume", "next patch web-2", "gate"},
 			{"settling goes on in a hold", toWave2 + "web-2=patched hold watch=pass +10m", "held: because (jane)", "gate"},
-			{"a resume with nothing held changes nothing", toSoak + "resume", "soak 1", ""},
+			{"a resume with nothing held is refused", toSoak + "refused:resume", "soak 1", ""},
 		}},
 		{"abort", three(patient), []clusterRow{
 			{"waits for the claim that is in flight, or it would outlive its release", "abort", "next claim", ""},
@@ -311,7 +345,7 @@ func TestCluster(t *testing.T) {
 			{"is asked for again", toSoak + "abort release=lost*30", "waits for the release: no way to Consul", ""},
 			{"and a person is told when that takes too long", toSoak + "abort release=lost*31", "holds before release (aborted): no way to Consul", "hold"},
 			{"once, and it is never given up", toSoak + "abort release=lost*500", "holds before release (aborted): no way to Consul", "hold"},
-			{"and then it is over", toSoak + "abort release=lost*500 release=ok abort resume hold", "ended aborted: aborted by jane: because; members that stay patched: 1", "hold"},
+			{"and then it is over", toSoak + "abort release=lost*500 release=ok abort refused:resume hold", "ended aborted: aborted by jane: because; members that stay patched: 1", "hold"},
 		}},
 	} {
 		for _, row := range group.rows {
@@ -338,7 +372,8 @@ var jane = Message{Actor: "jane", Reason: "because"}
 //
 //	claim=ok web-1 web-1=patched watch=pass   what is awaited came to that; web-1 alone: its workflow started
 //	late:web-1=…, stale:watch=…               a report that is not awaited any more: it must change nothing
-//	approve reject backout hold resume abort  a person's message; refused:… one that must be refused
+//	web-1~drain, web-1~                       its workflow holds before its drain, and goes on; old:web-1~drain that of an older try
+//	approve reject backout hold resume abort  a person's message, skip@web-1 with a host; refused:… one that must be refused
 //	unwatched                                 no watch may be wanted now
 //	+24h                                      time passes
 func playCluster(t *testing.T, c Cluster, word string, now time.Time) (Cluster, time.Time) {
@@ -391,6 +426,10 @@ func playCluster(t *testing.T, c Cluster, word string, now time.Time) (Cluster, 
 		}
 	case prefixed && kind == "refused":
 		refuse(t, c, rest, now)
+	case strings.HasPrefix(what, "web-") && strings.Contains(what, "~"):
+		c = c.Holding(holds(c, what, 0))
+	case prefixed && kind == "old":
+		c = c.Holding(holds(c, rest, 1))
 	case strings.HasPrefix(what, "web-"):
 		c, now = playSlot(t, c, what, result, now)
 	default:
@@ -471,6 +510,10 @@ func say(t *testing.T, c Cluster, word string, now time.Time) Cluster {
 		return c.Backout(m, word, now)
 	case "hold":
 		return c.Hold(m)
+	case "undo-all":
+		return c.BackoutAll(m, now)
+	case "retry":
+		return c.Retry(m, now)
 	case "resume":
 		return c.Resume(m, now)
 	case "skip":
@@ -486,6 +529,10 @@ func say(t *testing.T, c Cluster, word string, now time.Time) Cluster {
 
 func message(word string) (string, Message) {
 	m := jane
+	if name, host, ok := strings.Cut(word, "@"); ok {
+		m.Host = host
+		return name, m
+	}
 	if n, err := strconv.Atoi(word[len(word)-1:]); err == nil {
 		m.Soak, word = n, word[:len(word)-1]
 	}
@@ -496,6 +543,21 @@ func message(word string) (string, Message) {
 		m.Reason, word = "", name
 	}
 	return word, m
+}
+
+// holds is what web-1~drain says: its member holds before its drain; web-1~ that it goes on. It may be of an older try.
+func holds(c Cluster, what string, older int) Holding {
+	host, step, _ := strings.Cut(what, "~")
+	h := Holding{Host: host, Step: Step(step)}
+	if step != "" {
+		h.Why = "unreachable"
+	}
+	for _, s := range c.Members {
+		if s.Host == host {
+			h.Try = s.Tries - older
+		}
+	}
+	return h
 }
 
 func forHalfADay(m Message) Message {
@@ -511,6 +573,10 @@ func may(c Cluster, word string, m Message) error {
 		return c.MayReject(m)
 	case "backout":
 		return c.MayBackout(m)
+	case "retry":
+		return c.MayRetry(m)
+	case "resume":
+		return c.MayResume(m)
 	case "skip":
 		return c.MaySkip(m)
 	case "extend":
@@ -531,6 +597,12 @@ func refuse(t *testing.T, c Cluster, word string, now time.Time) {
 		after = c.Approve(m, now)
 	case "backout":
 		after = c.Backout(m, word, now)
+	case "resume":
+		after = c.Resume(m, now)
+	case "retry":
+		after = c.Retry(m, now)
+	case "skip":
+		after = c.Skip(m, now)
 	}
 	if fmt.Sprint(after) != fmt.Sprint(c) {
 		t.Fatalf("the refused %s changed %+v to %+v", word, c, after)

@@ -35,7 +35,11 @@ func (c Cluster) failedMember(e MemberEnd, now time.Time) Cluster {
 		c.WaitFor, c.NextAsk = "trying "+e.Host+" again, "+strconv.Itoa(failures)+" of "+strconv.Itoa(c.Policy.Retries)+" times: "+why, now.Add(c.Policy.RetryEvery)
 		return c
 	case c.Policy.OnFailure == FailSkipMember && c.Manifest != "":
-		return c.leave().border(now)
+		most, failed := c.Policy.Failures, c.leftCount()+1
+		if failed <= most {
+			return c.leave().border(now)
+		}
+		why += "; that is number " + strconv.Itoa(failed) + ", and at most " + strconv.Itoa(most) + " may fail"
 	case c.Policy.OnFailure == FailBackoutCluster && c.patchedCount() > 0:
 		return c.backout(why, now)
 	case c.Policy.OnFailure == FailStopCampaign:
@@ -68,27 +72,29 @@ func (c Cluster) left() string {
 	return "left as they are: " + strings.Join(names, ", ")
 }
 
+func (c Cluster) leftCount() int {
+	n := 0
+	for _, m := range c.Members {
+		if m.Left {
+			n++
+		}
+	}
+	return n
+}
+
 // again has a member tried once more.
 func (c Cluster) again(host string) Cluster {
 	return c.slot(host, func(s *Slot) { s.Outcome, s.Reason = "", "" })
 }
 
-// MaySkip says why no member can be skipped now, or nil.
-func (c Cluster) MaySkip(m Message) error {
-	if err := m.Check(); err != nil {
-		return err
-	}
-	if c.Phase != PhaseHold || c.BackoutFor != "" {
-		return fmt.Errorf("cluster %q: no member that failed holds it, it is in %s", c.Name, c.Phase)
-	}
-	return nil
-}
-
 // Skip leaves members that failed as they are and goes on with the next one. After a canary, that one becomes the canary: a
-// person said so (P3).
+// person said so (P3). A member that holds is given up first: its workflow hears of it too.
 func (c Cluster) Skip(m Message, now time.Time) Cluster {
 	if c.MaySkip(m) != nil {
 		return c
+	}
+	if run, running := c.running(); running {
+		return c.slot(run.Host, func(s *Slot) { s.Skip = true })
 	}
 	c.Paused, c.HoldFor, c.StopCampaign = "", "", ""
 	return c.leave().to(PhaseRoll, now).border(now)

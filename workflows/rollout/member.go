@@ -54,6 +54,8 @@ type MemberPolicy struct {
 	Leftover   string        `json:"leftover"`    // connections left after the drain's time-out
 	// PowerAfter is how long after its reboot the power of a host that went down and is not back is cycled; 0: never.
 	PowerAfter time.Duration `json:"power_after,omitempty"`
+	// HoldMax is how long a hold may keep the member out of service before its safest exit is taken unasked; 0: for ever.
+	HoldMax time.Duration `json:"hold_max,omitempty"`
 }
 
 // maxInterruptions is how often a script that was cut short is begun again after a repair, before it counts as failed.
@@ -91,6 +93,10 @@ type Member struct {
 	Abort    bool `json:"abort,omitempty"`
 	Found    bool `json:"found,omitempty"`    // drained by a life of this workflow that the server has forgotten: it was put back to a copy
 	TakenUp  bool `json:"taken_up,omitempty"` // its workflow was ended from outside, and this one goes on for it
+	Overdue  bool `json:"overdue,omitempty"`  // it was given up because its hold lasted too long
+
+	GivenUp string `json:"given_up,omitempty"` // why it ends as by an abort, where that is not an abort of its cluster
+	Undo    string `json:"undo,omitempty"`     // why a person wants it back at its former versions, said while it held
 
 	Changes  int    `json:"changes,omitempty"` // packages in the transaction
 	Why      string `json:"why,omitempty"`     // the first cause of a failure, kept for the end
@@ -101,6 +107,7 @@ type Member struct {
 	WaitSince time.Time `json:"wait_since,omitzero"`
 	WaitFor   string    `json:"wait_for,omitempty"`
 	Held      bool      `json:"held,omitempty"`
+	HeldAt    time.Time `json:"held_at,omitzero"` // since when it holds, or since a person had it tried again
 	Frozen    bool      `json:"frozen,omitempty"` // what is waited for is the end of a freeze
 	NextAsk   time.Time `json:"next_ask,omitzero"`
 	LateSince time.Time `json:"late_since,omitzero"` // since when work is not begun while the gate's word is new
@@ -210,7 +217,11 @@ func (m Member) waiting() string {
 	if m.Held {
 		word = "holding"
 	}
-	return word + " before " + string(m.at()) + " of " + m.Host + " since " + m.WaitSince.UTC().Format(time.RFC3339) + ": " + m.WaitFor
+	s := word + " before " + string(m.at()) + " of " + m.Host + " since " + m.WaitSince.UTC().Format(time.RFC3339) + ": " + m.WaitFor
+	if until := m.until(); !until.IsZero() {
+		s += "; given up at " + stamp(until)
+	}
+	return s
 }
 
 // ApplyAbort records that nothing new may begin. A member that is not patched yet goes back into service; from the patch on
@@ -227,11 +238,11 @@ func (m Member) ApplyAbort(now time.Time) Member {
 	}
 	switch {
 	case m.Mode == ModePatch && !m.Touched && m.Step != StepDrain && m.Step != StepUndrain: // those two report before it turns round
-		return m.giveUp("aborted")
+		return m.giveUp(m.over())
 	case m.Step == StepGate && m.draining() && m.sound():
 		return m.callOff()
 	case m.Held && waiting && m.Step != StepCheck: // which is asked once more, now
-		m, _ = m.exit("aborted while holding before " + string(m.at()) + ": " + m.WaitFor)
+		m, _ = m.exit(m.over() + " while holding before " + string(m.at()) + ": " + m.WaitFor)
 	}
 	return m
 }
@@ -244,12 +255,10 @@ func (m Member) enough() (Outcome, string) {
 	case m.BackOut:
 		return BackedOut, m.Why
 	case m.sound():
-		return Patched, notRebooted
+		return Patched, m.notRebooted()
 	}
 	return "", ""
 }
-
-const notRebooted = "aborted before its reboot"
 
 // sound says that the patch is through and nothing was found wrong with it.
 func (m Member) sound() bool { return m.Applied && !m.Failed }
@@ -282,7 +291,7 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 	if r.Verdict != Pass && r.Verdict != Fail {
 		switch {
 		case m.Step == StepDrain && m.Abort && !m.Touched:
-			return m.giveUp("aborted")
+			return m.giveUp(m.over())
 		case m.Step == StepDrain && r.AskAgain && m.Abort && m.sound():
 			return m.callOff()
 		case (m.Step == StepDrain || m.gated()) && r.AskAgain:
@@ -346,7 +355,7 @@ func (m Member) inspected(r MemberResult, now time.Time) Member {
 	case r.Verdict == Fail:
 		return m.end(Returned, r.Reason)
 	case m.Abort:
-		return m.giveUp("aborted")
+		return m.giveUp(m.over())
 	}
 	return m.to(StepFetch)
 }
@@ -358,7 +367,7 @@ func (m Member) fetched(r MemberResult) Member {
 	case r.Nothing:
 		return m.end(Unchanged, r.Reason)
 	case m.Abort:
-		return m.giveUp("aborted")
+		return m.giveUp(m.over())
 	}
 	m.Changes = r.Changes
 	return m.to(StepGate)
@@ -375,7 +384,7 @@ func (m Member) notBegun(why string, now time.Time) Member {
 	if m.Step == StepPatch {
 		m.Touched = false
 		if m.Abort {
-			return m.giveUp("aborted")
+			return m.giveUp(m.over())
 		}
 	}
 	if m.LateSince.IsZero() {
@@ -392,7 +401,7 @@ func (m Member) notBegun(why string, now time.Time) Member {
 // asked answers P1 and P2 from what the servers say right now.
 func (m Member) asked(r MemberResult, now time.Time) Member {
 	if m.Abort && !m.Touched {
-		return m.giveUp("aborted")
+		return m.giveUp(m.over())
 	}
 	may, why := MayBeOut(r.Peers)
 	if r.Verdict == Fail {
@@ -443,7 +452,7 @@ func (m Member) drained(r MemberResult, now time.Time) Member {
 	case r.Verdict == Pass && !r.Foreign && !r.Leftover || proceed && !r.Foreign:
 		m.Proven = true
 		if m.Abort && !m.Touched {
-			return m.giveUp("aborted")
+			return m.giveUp(m.over())
 		}
 		return m.to(StepGate)
 	case !m.Touched && (m.Abort || r.Foreign || !r.Leftover || m.Policy.Leftover == LeftoverUndrain):
@@ -523,7 +532,7 @@ func (m Member) fail(why string) Member {
 
 // callOff leaves a reboot that has not begun: the member goes back if its checks pass without it.
 func (m Member) callOff() Member {
-	m.Why, m.Again = notRebooted, false
+	m.Why, m.Again = m.notRebooted(), false
 	return m.to(StepCheck)
 }
 
@@ -547,6 +556,8 @@ func (m Member) checked(r MemberResult, now time.Time) Member {
 	case m.Again && m.Failed:
 		m.Again = false
 		return m.begin(m.Work, now) // it cannot serve as it is, so the way back takes nothing from the peers
+	case m.Overdue && m.sound() && !m.Rebooted:
+		return m.quarantine("its checks do not pass without its reboot: " + r.Reason) // which says nothing about the patch
 	}
 	return m.fail(r.Reason)
 }
@@ -627,7 +638,7 @@ func (m Member) thaw(why string, now time.Time) Member {
 		if m.Failed {
 			m.Outbox.tell(TellHold, m.Host, "the way back of "+m.Host+" waits: "+why, "rollpatch thaw --reason \"...\"")
 		}
-		m.WaitSince, m.Frozen, m.Held = now, true, false
+		m.WaitSince, m.Frozen, m.Held, m.HeldAt = now, true, false, time.Time{}
 	}
 	m.WaitFor, m.NextAsk = why, now.Add(m.Policy.RetryEvery)
 	return m
@@ -647,10 +658,13 @@ func (m Member) Thawed(now time.Time) Member {
 // wait looks again after RetryEvery. After WaitMax comes the safest exit, and where there is none a hold, and a person is told.
 func (m Member) wait(why string, now time.Time) Member {
 	m = m.lookAgain(why, now)
+	if m.mayUndo() {
+		return m.undo()
+	}
 	if !m.Held && now.Sub(m.WaitSince) < m.Policy.WaitMax {
 		return m
 	}
-	return m.holdFor("gave up after " + m.Policy.WaitMax.String() + " before " + string(m.at()) + ": " + m.WaitFor)
+	return m.holdFor("gave up after "+m.Policy.WaitMax.String()+" before "+string(m.at())+": "+m.WaitFor, now)
 }
 
 // lookAgain is a wait for now.
@@ -666,15 +680,15 @@ func (m Member) lookAgain(why string, now time.Time) Member {
 }
 
 // holdFor takes the safest exit from a wait, and where there is none it holds, and a person is told.
-func (m Member) holdFor(why string) Member {
+func (m Member) holdFor(why string, now time.Time) Member {
 	if left, ok := m.exit(why); ok {
 		return left
 	}
 	if !m.Held {
-		m.Held = true
+		m.Held, m.HeldAt = true, now
 		m.Outbox.tell(TellHold, m.Host, m.Host+" holds before "+string(m.at())+": "+m.WaitFor, "rollpatch why "+m.Host)
 	}
-	return m
+	return m.timeout(now)
 }
 
 // exit is the safest end of a wait that took too long: what was not changed goes back into service. What was changed holds,
@@ -698,7 +712,7 @@ func (m Member) exit(why string) (Member, bool) {
 
 // to moves on to another step; a wait is over.
 func (m Member) to(s Step) Member {
-	m.WaitFor, m.WaitSince, m.Held, m.Frozen = "", time.Time{}, false, false
+	m.WaitFor, m.WaitSince, m.Held, m.HeldAt, m.Frozen = "", time.Time{}, false, time.Time{}, false
 	return m.turn(s)
 }
 

@@ -114,6 +114,16 @@ func TestMember(t *testing.T) {
 			{"what comes after the thaw is a wait of its own", "inspect=pass fetch=pass gate=frozen*100 gate=few*30", "waits before drain: cluster \"web\": 2 of 3 members would be out, at most 1 may (out already: web-3)", ""},
 			{"an abort ends it", "inspect=pass fetch=pass gate=frozen*3 abort", "ended returned: aborted", ""},
 		}},
+		{"frozen on the way back", ModeBackout, attended, []memberRow{
+			{"a freeze is asked for before a member that serves is drained to be backed out", "inspect=pass gate=frozen*100", "waits before drain: frozen by ann", "hold"},
+			{"and it is drained after the thaw", "inspect=pass gate=frozen*100 gate=pass", "next drain", "hold"},
+			{"one that is out by then goes back while it can serve", "inspect=pass gate=pass drain=pass gate=frozen check=pass undrain=pass gate=frozen", "waits before drain: frozen by ann", "hold"},
+			{"and is backed out if it cannot", "inspect=pass gate=pass drain=pass gate=frozen check=fail", "next backout", ""},
+		}},
+		{"frozen while it fails", ModePatch, attended, []memberRow{
+			{"one that is out because its patch failed is backed out at once", toPatch + "patch=fail", "next backout", "fail"},
+			{"one that fails in service waits for the thaw before it is drained", toFailing + "gate=frozen*100", "waits before drain: frozen by ann", "fail hold"},
+		}},
 		{"return from a quarantine", ModeReturn, attended, []memberRow{
 			{"a member in quarantine is checked first", "", "next check", ""},
 			{"it goes back into service when its checks pass", "check=pass undrain=pass", "ended returned", ""},
@@ -322,6 +332,52 @@ func TestMember(t *testing.T) {
 			{"while an undrain holds does not forget it", toServe + "undrain=foreign*31 abort undrain=foreign", "holds before undrain: jane's maintenance", "hold"},
 			{"after the end changes nothing", "inspect=foreign abort", "ended skipped: jane's maintenance", ""},
 		}},
+		{"a word while it holds", ModePatch, attended, []memberRow{
+			{"none counts while it only waits", toPatch + "patch=unknown*3 retry skip backout", "waits before patch: unreachable", ""},
+			{"nor once it goes on", toPatch + "patch=unknown*40 patch=pass skip backout gate=pass", "next reboot", "hold"},
+			{"retry asks at once", toPatch + "patch=unknown*31 retry", "next patch", "hold"},
+			{"and it goes on holding if that is no use", toPatch + "patch=unknown*31 retry patch=unknown", "holds before patch: unreachable", "hold"},
+			{"skip puts an unchanged one back whose drain holds", toDrain + "drain=leftover (gate=pass drain=leftover)*31 skip undrain=pass", "ended returned: skip by jane", "hold"},
+			{"and one that is being drained once more, when that answers", toDrain + "drain=leftover (gate=pass drain=leftover)*31 gate=pass skip drain=leftover undrain=pass", "ended returned: 3 connections left", "hold"},
+			{"skip puts an unreachable one on record as it is", toPatch + "patch=unknown*31 skip quarantine=pass", "ended quarantined: skip by jane while holding before patch: unreachable", "hold quarantine"},
+			{"and one whose reboot is late", toReboot + "reboot=unknown*31 skip quarantine=pass", "ended quarantined: skip by jane while holding before reboot: unreachable", "hold quarantine"},
+			{"skip asks checks that cannot be told once more", toCheck + "check=unknown*31 skip check=pass undrain=pass", "ended patched", "hold"},
+			{"and puts it on record if that is no use", toCheck + "check=unknown*31 skip check=unknown", "next quarantine", "hold quarantine"},
+			{"skip calls off a reboot that waits", toPatch + "patch=pass gate=unknown*31 skip check=pass undrain=pass", "ended patched: not rebooted: skip by jane", "hold"},
+			{"also of one that serves", toPatch + "patch=pass gate=few check=pass undrain=pass gate=few*31 skip", "ended patched: not rebooted: skip by jane", "hold"},
+			{"skip does not touch an undrain that is owed", toServe + "undrain=foreign*31 skip undrain=foreign", "holds before undrain: jane's maintenance", "hold"},
+			{"backout of an unchanged one is its undrain", toDrain + "drain=leftover (gate=pass drain=leftover)*31 backout undrain=pass", "ended returned: backout by jane", "hold"},
+			{"backout of one whose checks cannot be told", toCheck + "check=unknown*31 backout backout=pass gate=pass reboot=pass check=pass undrain=pass", "ended backed-out: backout by jane", "hold backout"},
+			{"while they are asked, if they still cannot", toCheck + "check=unknown*31 +1m backout check=unknown", "next backout", "hold"},
+			{"and not if they pass: its cluster brings it back then", toCheck + "check=unknown*31 +1m backout check=pass", "next undrain", "hold"},
+			{"backout of one that waits for its reboot", toPatch + "patch=pass gate=unknown*31 backout", "next backout", "hold"},
+			{"of one that serves meanwhile asks the gate first", toPatch + "patch=pass gate=few check=pass undrain=pass gate=few*31 backout gate=few", `waits before drain: cluster "web": 2 of 3 members would be out, at most 1 may (out already: web-3)`, "hold"},
+			{"backout is not begun blindly while a patch cannot be told", toPatch + "patch=unknown*31 backout patch=unknown", "holds before patch: unreachable", "hold"},
+			{"nor while a reboot is late", toReboot + "reboot=unknown*31 backout reboot=unknown", "holds before reboot: unreachable", "hold"},
+			{"but when that is told and its checks are not", toReboot + "reboot=unknown*31 backout reboot=pass check=unknown", "next backout", "hold"},
+			{"of one that was found drained there is no way back that is known", "inspect=ours inspect=ours check=unknown*31 backout check=unknown", "holds before check: unreachable", "hold hold"},
+			{"after an abort changes nothing", toServe + "undrain=foreign*31 abort skip backout undrain=foreign", "holds before undrain: jane's maintenance", "hold"},
+		}},
+		{"a hold that lasts too long", ModePatch, with(func(p *MemberPolicy) { p.HoldMax = 4 * time.Hour }), []memberRow{
+			{"not yet", toDrain + "drain=leftover (gate=pass drain=leftover)*31 +3h gate=pass drain=leftover", "holds before drain: 3 connections left", "hold"},
+			{"nothing is changed: it goes back", toDrain + "drain=leftover (gate=pass drain=leftover)*31 +4h gate=pass drain=leftover undrain=pass", "ended returned: held for 4h0m0s before drain: 3 connections left", "hold"},
+			{"a retry gives it its whole time again", toDrain + "drain=leftover (gate=pass drain=leftover)*31 +3h retry +2h gate=pass drain=leftover", "holds before drain: 3 connections left", "hold"},
+			{"a patch that cannot be told stays out, on record", toPatch + "patch=unknown*31 +4h patch=unknown quarantine=pass", "ended quarantined: held for 4h0m0s before patch: unreachable", "hold quarantine"},
+			{"one that answers by then goes on", toPatch + "patch=unknown*31 +9h patch=pass", "next gate", "hold"},
+			{"a late reboot stays out", toReboot + "reboot=unknown*31 +4h reboot=unknown", "next quarantine", "hold quarantine"},
+			{"checks that cannot be told are no pass: it stays out", toCheck + "check=unknown*31 +4h check=unknown", "next quarantine", "hold quarantine"},
+			{"a patched one that waits for its reboot goes back if its checks pass", toPatch + "patch=pass gate=unknown*31 +4h gate=unknown check=pass undrain=pass", "ended patched: not rebooted: held for 4h0m0s", "hold hold"},
+			{"and stays out if they do not: without its reboot that says nothing about the patch", toPatch + "patch=pass gate=unknown*31 +4h gate=unknown check=fail quarantine=pass", "ended quarantined: its checks do not pass without its reboot: broken (after: not rebooted: held for 4h0m0s)", "hold hold quarantine"},
+			{"or cannot be told for as long as a wait may take", toPatch + "patch=pass gate=unknown*31 +4h gate=unknown check=unknown*31", "next quarantine", "hold hold quarantine"},
+			{"a backout that cannot be told stays out", toPatch + "patch=fail backout=unknown*31 +4h backout=unknown", "next quarantine", "fail hold quarantine"},
+			{"one that serves may wait on", toPatch + "patch=pass gate=few check=pass undrain=pass gate=few*31 +9h gate=few", `holds before drain: cluster "web": 2 of 3 members would be out, at most 1 may (out already: web-3)`, "hold"},
+			{"an undrain is owed, whatever the hour", toServe + "undrain=unknown*31 +9h undrain=unknown", "holds before undrain: unreachable", "hold"},
+			{"so is a record", toPatch + "patch=fail backout=fail quarantine=unknown*31 +9h quarantine=unknown", "holds before quarantine: unreachable", "fail quarantine hold"},
+			{"what holds anew has its whole time", toPatch + "patch=unknown*31 +3h patch=pass gate=pass reboot=unknown*31 +2h reboot=unknown", "holds before reboot: unreachable", "hold hold"},
+		}},
+		{"a hold without a time-out", ModePatch, attended, []memberRow{
+			{"waits for a person, however long", toPatch + "patch=unknown*31 +999h patch=unknown", "holds before patch: unreachable", "hold"},
+		}},
 		{"backout of a member that serves", ModeBackout, attended, []memberRow{
 			{"the host is looked at, then the gate is asked", "inspect=pass", "next gate", ""},
 			{"it is drained, asked again, backed out and rebooted", "inspect=pass gate=pass drain=pass gate=pass backout=pass gate=pass reboot=pass check=pass undrain=pass", "ended backed-out", "backout"},
@@ -389,6 +445,9 @@ func playMember(t *testing.T, m Member, word string, now time.Time) (Member, tim
 	t.Helper()
 	if word == "abort" {
 		return m.ApplyAbort(now), now
+	}
+	if word == "retry" || word == "skip" || word == "backout" {
+		return m.Hear(word, word+" by jane", now), now
 	}
 	if d, ok := strings.CutPrefix(word, "+"); ok {
 		return m, now.Add(duration(t, d))

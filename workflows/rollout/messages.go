@@ -16,6 +16,8 @@ type Message struct {
 	Soak int `json:"soak,omitempty"`
 	// For is how much longer a soak lasts, with its unit: 90m, 12h, 2d (extend).
 	For string `json:"for,omitempty"`
+	// Host is the member that is meant (retry, skip); empty means the one that failed, or holds.
+	Host string `json:"host,omitempty"`
 }
 
 // Check says what is missing in a message.
@@ -78,6 +80,9 @@ func (c Cluster) MayBackout(m Message) error {
 	if c.Outcome != "" || c.Phase == PhaseRelease {
 		return fmt.Errorf("cluster %q has ended: start a new instance", c.Name)
 	}
+	if c.Phase == PhaseHold && c.BackoutFor != "" {
+		return fmt.Errorf("cluster %q: it is on its way back already: %s; to try that again: rollpatch retry %s --cluster %s", c.Name, c.HoldFor, c.Instance, c.Name)
+	}
 	if _, running := c.running(); c.patchedCount() == 0 && !running {
 		return fmt.Errorf("cluster %q: no member is patched, nothing to back out", c.Name)
 	}
@@ -105,25 +110,16 @@ func (c Cluster) Unpause() Cluster {
 	return c
 }
 
-// Resume ends an operator's hold, and a hold after a failure: the failed member is tried again.
+// Resume ends an operator's hold. One for a member that failed wants a word that says what becomes of it.
 func (c Cluster) Resume(m Message, now time.Time) Cluster {
+	if c.MayResume(m) != nil {
+		return c
+	}
 	c.Paused = ""
-	if c.Phase != PhaseHold {
+	if c.Phase != PhaseHold || c.failing() {
 		return c
 	}
 	c.HoldFor, c.StopCampaign = "", ""
-	if c.BackoutFor != "" {
-		return c.to(PhaseRoll, now).border(now)
-	}
-	c.Members = append([]Slot(nil), c.Members...)
-	for i := range c.Members {
-		switch m := &c.Members[i]; m.Outcome {
-		case BackedOut, Returned, Skipped:
-			if !m.Left {
-				m.Outcome, m.Reason = "", ""
-			}
-		}
-	}
 	return c.to(PhaseRoll, now).border(now)
 }
 

@@ -12,7 +12,7 @@ func (m Member) notBack(r MemberResult, now time.Time) Member {
 		if !m.OtherKey {
 			m.OtherKey, m.Held = true, false // told once, also where it holds for being late
 		}
-		return m.holdFor(r.Reason)
+		return m.holdFor(r.Reason, now)
 	case m.mayPower(now):
 		m.Powered = true
 		return m.lookAgain(r.Reason, now).turn(StepPower)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,7 +61,8 @@ func TestSimulation(t *testing.T) {
 		"member unchanged,member backed-out,member returned,member skipped,member quarantined,told hold,told fail,told backout,told quarantine,told gate,"+
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
 		"undrain met somebody else,peers fell while it was out,peers fell in its drain,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
-		"quarantined while it serves,left by policy,skipped a failure,soak extended,campaign stopped,backed out while soaking,three waves,shared host,resumed a failure,late watch,crash,still waiting for a person,"+
+		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,"+
+		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,late watch,crash,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
@@ -171,10 +173,12 @@ func (w *world) campaign(i int) {
 	}
 	r.cluster.OnFailure = []OnFailure{"", FailStopCluster, FailSkipMember, FailStopCampaign, FailBackoutCluster}[w.rng.IntN(5)]
 	r.cluster.Retries = max(0, w.rng.IntN(5)-2)
+	r.cluster.Failures = 1 + w.rng.IntN(2)
 	r.member = MemberPolicy{
 		Reboot: []string{RebootAlways, RebootIfNeeded, RebootNever}[w.rng.IntN(3)], Unattended: unattended, WaitMax: 30 * time.Minute,
 		RetryEvery: 5 * time.Minute, Leftover: []string{"hold", LeftoverUndrain, LeftoverProceed}[w.rng.IntN(3)],
 		PowerAfter: []time.Duration{0, 20 * time.Minute, 40 * time.Minute}[w.rng.IntN(3)],
+		HoldMax:    []time.Duration{0, 20 * time.Minute, 2 * time.Hour}[w.rng.IntN(3)],
 	}
 	w.runs = append(w.runs, r)
 	w.after(time.Duration(i)*w.between(0, 4*time.Hour), r.step)
@@ -324,7 +328,7 @@ func (w *world) calmDown() {
 	w.logf("all is calm")
 	w.blind, w.mute, w.idle = w.now, w.now, w.now
 	for _, h := range w.hosts {
-		h.foreign, h.sickUntil, h.keyUntil = false, w.now, w.now
+		h.foreign, h.sickUntil, h.keyUntil, h.cling = false, w.now, w.now, w.now
 		if h.downUntil.After(w.now) {
 			h.downUntil = w.now.Add(time.Minute)
 		}
@@ -351,8 +355,11 @@ func (w *world) somethingHappens() {
 			w.after(lasts, func() { h.foreign = false })
 		}
 	case what < 8:
-		w.blind = w.now.Add(lasts / 3)
-		w.logf("the servers cannot be read for %s", lasts/3)
+		if w.chance(0.8) {
+			lasts /= 3
+		}
+		w.blind = w.now.Add(lasts)
+		w.logf("the servers cannot be read for %s", lasts)
 	case what < 9:
 		w.publish()
 	case what < 10:
@@ -403,10 +410,16 @@ func (w *world) somebodySays() {
 	if r.over {
 		return
 	}
-	words := []string{"approve", "reject", "backout", "hold", "resume", "resume", "abort", "extend", "skip"}
+	words := []string{"approve", "reject", "backout", "hold", "resume", "retry", "abort", "extend", "skip"}
 	word := words[w.rng.IntN(len(words))]
 	if word == "abort" && w.chance(0.6) {
 		word = "hold"
+	}
+	for _, m := range w.working() {
+		if m.m.Held && w.chance(0.5) {
+			m.cl.hear([]string{"retry", "skip", "backout"}[w.rng.IntN(3)])
+			return
+		}
 	}
 	if cs := r.ordered(); len(cs) > 0 && w.chance(0.7) {
 		cs[w.rng.IntN(len(cs))].hear(word)
@@ -436,7 +449,7 @@ func (w *world) peopleCome() {
 				c.hear("resume")
 			case c.c.Phase == PhaseHold && c.answers < 3:
 				c.answers++
-				c.hear([]string{"resume", "resume", "backout", "abort", "skip"}[w.rng.IntN(5)])
+				c.hear([]string{"resume", "retry", "backout", "abort", "skip"}[w.rng.IntN(5)])
 			case c.c.Phase == PhaseHold, c.holds():
 				c.hear("abort")
 			case c.c.Doubted:
@@ -479,6 +492,8 @@ type clusterRun struct {
 	fails      map[string]int  // ends of a host's workflow without a patch
 	longer     time.Duration   // what people added to the soak
 	unforgiven map[string]bool // hosts that ended badly, and nobody has said go on
+	given      map[string]bool // hosts that a person gave up on while they held
+	gone       map[string]bool // hosts that were left as they are
 	stuck      time.Time       // since when what it asks for is in trouble
 	stuckIn    Phase
 }
@@ -752,9 +767,11 @@ func (c *clusterRun) gets(r *memberRun) {
 }
 
 func (c *clusterRun) ended(r *memberRun) {
+	given := c.given[r.h.name]
+	delete(c.given, r.h.name)
 	delete(c.unforgiven, r.h.name)
 	c.last[r.h.name] = r.m.Outcome
-	if r.m.Mode == ModePatch && r.m.Outcome != Patched && r.m.Outcome != Unchanged {
+	if r.m.Mode == ModePatch && r.m.Outcome != Patched && r.m.Outcome != Unchanged && !given {
 		c.fails[r.h.name]++
 	}
 	if c.suspect && r.m.Outcome != Patched && !c.aborted {
@@ -773,11 +790,17 @@ func (c *clusterRun) ended(r *memberRun) {
 			c.first, c.firstAt = r, c.now
 		}
 	case r.m.Outcome == Unchanged:
+	case given:
+		c.gone[r.h.name] = true
 	case c.undoes(r):
 		c.failed = "a member that failed"
-	case c.c.Policy.OnFailure == FailSkipMember && c.first != nil && r.m.Outcome.Safe():
+	case c.c.Policy.OnFailure == FailSkipMember && c.first != nil && r.m.Outcome.Safe() && len(c.gone) < c.c.Policy.Failures && c.fails[r.h.name] > c.c.Policy.Retries:
 		c.seen["left by policy"]++
+		c.gone[r.h.name] = true
 	default:
+		if c.c.Policy.OnFailure == FailSkipMember && len(c.gone) >= c.c.Policy.Failures {
+			c.seen["one too many failed"]++
+		}
 		c.unforgiven[r.h.name] = true
 	}
 }
@@ -949,12 +972,23 @@ func (c *clusterRun) hear(word string) {
 		}
 		c.failed = word
 		c.c = before.Backout(m, word, c.now)
+		c.tell(before, "backout")
 	case "hold":
 		c.c = before.Hold(m)
 	case "skip":
+		c.c = before.Skip(m, c.now)
+		if run, running := before.running(); running {
+			c.giveUp(run.Host)
+			c.tell(before, word)
+			break
+		}
 		c.seen["skipped a failure"]++
 		clear(c.unforgiven)
-		c.c = before.Skip(m, c.now)
+		for host, o := range c.last {
+			if o != Patched && o != Unchanged {
+				c.gone[host] = true
+			}
+		}
 	case "extend":
 		c.seen["soak extended"]++
 		c.c = before.Extend(forHalfADay(m), c.now)
@@ -963,27 +997,69 @@ func (c *clusterRun) hear(word string) {
 			c.passed, c.streak, c.passesFrom = false, 0, time.Time{}
 		}
 	case "resume":
-		if c.c.Phase == PhaseHold {
-			c.seen["resumed a failure"]++
+		c.c = before.Resume(m, c.now)
+	case "retry":
+		c.c = before.Retry(m, c.now)
+		c.tell(before, word)
+		if c.c.Phase != before.Phase {
+			c.seen["retried a failure"]++
 			clear(c.unforgiven)
 		}
-		c.c = before.Resume(m, c.now)
+	case "undo-all":
+		switch {
+		case before.BackoutFor != "":
+		case before.MayBackout(m) == nil:
+			c.failed = word
+		default:
+			c.aborted = c.aborted || before.Phase != PhaseRelease
+		}
+		c.c = before.BackoutAll(m, c.now)
+		c.abortMembers(ModePatch)
 	case "abort":
 		c.aborted = c.aborted || c.c.Phase != PhaseRelease
 		c.c = before.Abort(m, c.now)
-		for _, r := range c.members {
-			if !r.over {
-				c.after(c.between(0, time.Minute), func() {
-					if !r.over {
-						r.logf("%s is told to abort", r.name())
-						r.m = untouched(r.world, r.m, func(st Member) Member { return st.ApplyAbort(r.now) })
-						r.step()
-					}
-				})
-			}
-		}
+		c.abortMembers(ModePatch, ModeBackout)
 	}
 	c.step()
+}
+
+func (c *clusterRun) abortMembers(modes ...Mode) {
+	for _, r := range c.members {
+		if !r.over && slices.Contains(modes, r.m.Mode) {
+			c.after(c.between(0, time.Minute), func() {
+				if !r.over {
+					r.logf("%s is told to abort", r.name())
+					r.m = untouched(r.world, r.m, func(st Member) Member { return st.ApplyAbort(r.now) })
+					r.step()
+				}
+			})
+		}
+	}
+}
+
+// tell hands a word on to the member that holds.
+func (c *clusterRun) tell(before Cluster, word string) {
+	run, running := before.running()
+	for _, r := range c.members {
+		if running && run.Holds != "" && !r.over && r.h.name == run.Host {
+			r.isTold(word)
+		}
+	}
+}
+
+// giveUp keeps a person's word for a member that holds. It may have ended, and its report be on its way.
+func (c *clusterRun) giveUp(host string) {
+	if c.working(host) {
+		c.given[host] = true
+		return
+	}
+	if o := c.last[host]; o != Patched && o != Unchanged {
+		delete(c.unforgiven, host)
+		c.gone[host] = true
+		if c.failed == "a member that failed" {
+			c.failed = ""
+		}
+	}
 }
 
 // report tells the campaign what changed: in order, sooner or later, and sometimes twice.
@@ -1067,6 +1143,7 @@ type campaignRun struct {
 	clusters map[string]*clusterRun
 	over     bool
 	begun    bool
+	undone   bool // a person had the whole campaign backed out
 }
 
 // ordered lists its clusters' workflows in the order of the inventory.
@@ -1115,6 +1192,9 @@ func (r *campaignRun) mayStart(name string) {
 		return Ref{}
 	}
 	me, running := ref(name), 0
+	if r.undone {
+		r.broken("%s starts %s, and a person had it backed out", r.c.Instance, name)
+	}
 	if r.clusters[name] != nil {
 		r.broken("%s starts %s twice", r.c.Instance, name)
 	}
@@ -1149,7 +1229,7 @@ func (r *campaignRun) begin(name string) {
 			if s.name != name {
 				continue
 			}
-			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}}
+			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, given: map[string]bool{}, gone: map[string]bool{}}
 			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
 			if s.accepted {
 				c.c.Accepted = "there is no other"
@@ -1164,6 +1244,9 @@ func (r *campaignRun) begin(name string) {
 			c.step()
 			if r.c.AbortFor != "" {
 				c.hear("abort")
+			}
+			if r.undone {
+				c.hear("undo-all")
 			}
 		}
 	})
@@ -1196,6 +1279,13 @@ func (r *campaignRun) hear(word string) {
 		r.c = r.c.Resume()
 	case "abort":
 		r.c = r.c.Abort(jane, r.now)
+	case "backout":
+		if r.c.MayBackout(jane) != nil {
+			return
+		}
+		r.seen["campaign backed out"]++
+		r.undone, word = true, "undo-all"
+		r.c = r.c.Backout(jane)
 	default:
 		return
 	}
@@ -1219,6 +1309,9 @@ func (r *campaignRun) finish() {
 	for _, c := range r.ordered() {
 		if c.c.Outcome == "" {
 			r.broken("%s ends while %s works", r.c.Instance, c.name())
+		}
+		if r.undone != strings.HasPrefix(r.c.Reason, "backed out by") || r.undone && r.c.Outcome != CampaignHalted {
+			r.broken("%s was backed out (%t), and ended %s: %s", r.c.Instance, r.undone, r.c.Outcome, r.c.Reason)
 		}
 		if r.c.Outcome == CampaignDone && c.c.Outcome != ClusterDone {
 			r.broken("%s is done, but %s is %s", r.c.Instance, c.name(), c.c.Outcome)

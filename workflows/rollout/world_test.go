@@ -67,6 +67,7 @@ type host struct {
 	downUntil   time.Time // unreachable and out of service
 	sickUntil   time.Time // fails its checks, by no fault of a version
 	keyUntil    time.Time // answers with another host key
+	cling       time.Time // until then its connections do not end
 	patchedAt   time.Time
 	runs        map[string]*hostRun
 	busy        string // the action in flight that changes it
@@ -328,6 +329,8 @@ type memberRun struct {
 	fell     time.Time     // when a drain told that they fell; zero once that was answered
 	rebootAt time.Time     // when a reboot's script was begun last
 	powerID  string        // of the power cycle in that reboot
+	heldIn   Step          // before which its cluster heard that it holds
+	heldAt   time.Time     // since when it holds, or since a person had it tried again
 }
 
 func (r *memberRun) name() string {
@@ -340,6 +343,7 @@ func (r *memberRun) step() {
 	}
 	d := r.m.Next(r.now)
 	r.said(r.name(), d)
+	r.holds()
 	if d.End {
 		r.finish()
 		return
@@ -361,6 +365,47 @@ func (r *memberRun) step() {
 		}
 		r.after(d.WakeAt.Sub(r.now), r.step)
 	}
+}
+
+// holds tells the cluster when it begins to hold, and when it goes on, and holds that nobody is kept out of service for longer than the
+// policy says: books of its own say since when.
+func (r *memberRun) holds() {
+	h := r.m.Holding()
+	if h.Step != r.heldIn && r.m.Outcome == "" {
+		r.heldIn = h.Step
+		r.after(r.between(0, 30*time.Second), func() {
+			if now := r.m.Holding(); !r.cl.over && !r.over {
+				now.Try = r.try
+				r.cl.c = untouched(r.world, r.cl.c, func(c Cluster) Cluster { return c.Holding(now) })
+			}
+		})
+	}
+	switch most := r.m.Policy.HoldMax; {
+	case h.Why == "":
+		r.heldAt = time.Time{}
+	case r.heldAt.IsZero():
+		r.heldAt = r.now
+	case most > 0 && r.h.ours == r.cl.camp.c.Instance && h.Step != StepUndrain && h.Step != StepQuarantine && r.now.Sub(r.heldAt) > most+30*time.Minute:
+		r.broken("%s has been kept out of service since %s, and nobody was there to say so", r.name(), r.heldAt)
+	}
+}
+
+// isTold hands a person's word on to it, a moment later.
+func (r *memberRun) isTold(word string) {
+	r.after(r.between(0, time.Minute), func() {
+		if r.over {
+			return
+		}
+		if r.m.Held {
+			r.seen["said "+word+" to a member"]++
+			r.logf("%s is told to %s", r.name(), word)
+			if word == "retry" {
+				r.heldAt = r.now
+			}
+		}
+		r.m = untouched(r.world, r.m, func(m Member) Member { return m.Hear(word, word+" by jane", r.now) })
+		r.step()
+	})
 }
 
 var unknown = MemberResult{Verdict: Inconclusive, Reason: "unreachable"}
@@ -593,8 +638,11 @@ func (r *memberRun) drain(id string) MemberResult {
 		return unknown
 	case r.trouble(0.04):
 		return MemberResult{Verdict: Fail, Reason: "still listed"}
-	case r.trouble(0.15):
+	case r.now.Before(h.cling), r.trouble(0.15):
 		r.seen["connections left"]++
+		if r.trouble(0.1) {
+			h.cling = r.now.Add(r.between(0, 3*time.Hour))
+		}
 		return MemberResult{Verdict: Fail, Leftover: true, Reason: "3 connections left"}
 	}
 	return MemberResult{Verdict: Pass}
@@ -721,6 +769,10 @@ func (r *memberRun) begin(a Action, key string) *hostRun {
 			r.broken("P6: %s starts its patch %d times after %d interruptions", r.name(), r.patches, r.cuts[StepPatch])
 		}
 		r.cl.gets(r)
+		if r.trouble(0.03) {
+			r.blind = r.now.Add(r.between(0, 3*time.Hour))
+			r.logf("the servers cannot be read until %s", r.blind)
+		}
 		if r.trouble(0.06) {
 			run.result = MemberResult{Verdict: Fail, Nothing: true, Reason: "lock not free"}
 			r.seen["patch refused"]++
@@ -827,6 +879,9 @@ func (r *memberRun) finish() {
 	h, ours := r.h, r.h.ours == r.cl.camp.c.Instance
 	r.over = true
 	r.seen["member "+string(r.m.Outcome)]++
+	if r.m.Overdue {
+		r.seen["held for too long and "+string(r.m.Outcome)]++
+	}
 	r.logf("%s ends %s: %s", r.name(), r.m.Outcome, r.m.Reason)
 	want := r.from
 	switch r.m.Outcome {

@@ -80,11 +80,8 @@ func (c Cluster) awaits(instance string) []Await {
 	case rollout.PhaseHold:
 		a.Person = true
 		a.For = "a person: " + c.Reason
-		if !c.doubt {
-			a.Type = []string{say("resume", instance, c.Name)}
-		}
-		if c.has(rollout.Patched) {
-			a.Type = append(a.Type, say("backout", instance, c.Name))
+		for _, word := range c.open {
+			a.Type = append(a.Type, say(word, instance, c.Name))
 		}
 		a.Type = append(a.Type, say("abort", instance, ""))
 		out = append(out, a)
@@ -112,10 +109,24 @@ func (c Cluster) awaits(instance string) []Await {
 			out = append(out, Await{Cluster: c.Name, Host: m.Host, For: "the end of the freeze: " + m.waitFor, Since: m.Since, Person: true, Type: []string{`rollpatch thaw --reason "..."`}})
 		}
 		if m.Held {
-			out = append(out, Await{Cluster: c.Name, Host: m.Host, For: "its cause to clear, or a person: " + m.waitFor, Since: m.Since, Person: true, Type: []string{say("abort", instance, "")}})
+			out = append(out, Await{Cluster: c.Name, Host: m.Host, For: "its cause to clear, or a person: " + m.waitFor, Since: m.Since, Person: true, Type: c.toMember(instance, m.Host)})
 		}
 	}
 	return out
+}
+
+// toMember is what may be said of a member that holds.
+func (c Cluster) toMember(instance, host string) []string {
+	var out []string
+	for _, word := range c.open {
+		switch word {
+		case "retry", "skip":
+			out = append(out, say(word, instance, c.Name+" --host "+host))
+		case "backout":
+			out = append(out, say(word, instance, c.Name))
+		}
+	}
+	return append(out, say("abort", instance, ""))
 }
 
 // inTrouble is a claim, a release or a member's start that nobody can be asked for.

@@ -146,7 +146,6 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 			out.State = string(rollout.PhaseClaim)
 		case rollout.PhaseHold:
 			out.Reason = report.Reason // since when is told beside it
-			out.doubt = c.Phase != rollout.PhaseHold && c.Doubted
 		}
 		if why := c.StuckFor(); why != "" && (c.Phase != rollout.PhaseRoll || c.Paused == "") {
 			out.stuck, out.trouble, out.Since = c.Phase, why, c.Stuck
@@ -155,6 +154,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 			}
 		}
 	}
+	out.open = c.Open()
 	if c.SoakNo > 0 {
 		out.Soak = &Soak{Number: c.SoakNo, Ends: c.SoakEnds, Verdict: string(c.Verdict), Passes: c.Passes, Watched: c.Watched}
 	}

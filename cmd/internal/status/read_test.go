@@ -231,9 +231,9 @@ func TestReadHold(t *testing.T) {
 		heard, says    rollout.Phase
 		want, wantType string
 	}{
-		{"both say hold", rollout.PhaseHold, rollout.PhaseHold, status.Hold, `rollpatch resume i --cluster web --reason "..."`},
+		{"both say hold", rollout.PhaseHold, rollout.PhaseHold, status.Hold, `rollpatch retry i --cluster web --reason "..."`},
 		{"the cluster goes on already", rollout.PhaseHold, rollout.PhaseRoll, status.Running, ""},
-		{"the campaign has not heard yet", rollout.PhaseRoll, rollout.PhaseHold, status.Running, `rollpatch resume i --cluster web --reason "..."`},
+		{"the campaign has not heard yet", rollout.PhaseRoll, rollout.PhaseHold, status.Running, `rollpatch retry i --cluster web --reason "..."`},
 	} {
 		src, b := world()
 		c := src.states[workflows.CampaignID("i")].(workflows.CampaignState)

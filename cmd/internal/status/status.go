@@ -95,7 +95,7 @@ type Cluster struct {
 	paused  string        // why a person holds it from its next border on
 	stuck   rollout.Phase // where it cannot ask for what it waits for
 	trouble string        // and why
-	doubt   bool          // it holds because its checks tell nothing: there is nothing to resume
+	open    []string      // what a person may say to it now, where it holds or one of its members does
 	untaken string        // an activity that no worker has taken for too long
 }
 

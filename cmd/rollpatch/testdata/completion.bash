@@ -2,7 +2,7 @@ _rollpatch() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "validate plan run list status watch why approve reject extend skip hold resume abort backout freeze thaw claims quarantine worker completion" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "validate plan run list status watch why approve reject extend retry skip hold resume abort backout freeze thaw claims quarantine worker completion" -- "$cur")
 		return
 	fi
 	case $prev in
@@ -43,8 +43,11 @@ _rollpatch() {
 	extend)
 		flags="--address --as --cluster --for --help --id --namespace --output --reason --soak --verbose"
 		;;
+	retry)
+		flags="--address --as --cluster --help --host --id --namespace --output --reason --verbose"
+		;;
 	skip)
-		flags="--address --as --cluster --help --id --namespace --output --reason --verbose"
+		flags="--address --as --cluster --help --host --id --namespace --output --reason --verbose"
 		;;
 	hold)
 		flags="--address --as --cluster --help --id --namespace --output --reason --verbose"
@@ -56,7 +59,7 @@ _rollpatch() {
 		flags="--address --as --help --id --namespace --output --reason --verbose"
 		;;
 	backout)
-		flags="--address --as --cluster --help --id --namespace --output --reason --verbose"
+		flags="--address --all --as --cluster --help --id --namespace --output --reason --verbose"
 		;;
 	freeze)
 		if [ "$COMP_CWORD" -eq 2 ]; then

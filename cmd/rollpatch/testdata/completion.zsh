@@ -13,11 +13,12 @@ _rollpatch() {
 		'approve:let a soak end that passed'
 		'reject:bring a soak'\''s patched members back instead of going on'
 		'extend:let a soak last longer'
-		'skip:leave a member that failed as it is and go on with the next one'
+		'retry:try a member again that failed, or ask again at once for what it holds for'
+		'skip:leave a member that failed as it is, or give up on one that holds, and go on with the next one'
 		'hold:start nothing further; takes effect at the next border between members'
-		'resume:go on after a hold; a member that failed is tried again'
+		'resume:go on after a hold that a person set'
 		'abort:start nothing new and bring what is on its way to a safe end'
-		'backout:bring every patched member of a cluster back'
+		'backout:bring every patched member of a cluster, or of all that are on their way, back, and halt'
 		'freeze:keep the whole estate as it is, or say whether it is kept so'
 		'thaw:end the freeze of the whole estate'
 		'claims:show what instances have locked in Consul, or break a claim whose owner is gone'
@@ -139,12 +140,26 @@ _rollpatch() {
 			'--soak=[NUMBER of the soak]:value:' \
 			'--verbose[log what the Temporal client does on stderr]'
 		;;
+	retry)
+		_arguments \
+			'--address=[ADDRESS of the Temporal server]:value:' \
+			'--as=[NAME on record; nobody proves it]:value:' \
+			'--cluster=[NAME of the cluster; may be left out where only one is meant]:value:' \
+			'--help[show help]' \
+			'--host=[NAME of the member; may be left out where only one is meant]:value:' \
+			'--id=[request ID; a message with the same one is taken once]:value:' \
+			'--namespace=[Temporal NAMESPACE]:value:' \
+			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--reason=[WHY, on record; asked for on a terminal]:value:' \
+			'--verbose[log what the Temporal client does on stderr]'
+		;;
 	skip)
 		_arguments \
 			'--address=[ADDRESS of the Temporal server]:value:' \
 			'--as=[NAME on record; nobody proves it]:value:' \
 			'--cluster=[NAME of the cluster; may be left out where only one is meant]:value:' \
 			'--help[show help]' \
+			'--host=[NAME of the member; may be left out where only one is meant]:value:' \
 			'--id=[request ID; a message with the same one is taken once]:value:' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
@@ -189,6 +204,7 @@ _rollpatch() {
 	backout)
 		_arguments \
 			'--address=[ADDRESS of the Temporal server]:value:' \
+			'--all[every cluster of the instance that is on its way]' \
 			'--as=[NAME on record; nobody proves it]:value:' \
 			'--cluster=[NAME of the cluster; may be left out where only one is meant]:value:' \
 			'--help[show help]' \

@@ -40,7 +40,7 @@ const (
 	Started        Kind = "started"         // an instance
 	Ended          Kind = "ended"           // with its Outcome
 	Waits          Kind = "waits"           // at the end of the log the instance says what it waits for
-	Said           Kind = "said"            // a person's word: approve, resume, backout, reject, abort
+	Said           Kind = "said"            // a person's word: approve, resume, skip, backout, reject, abort
 	Found          Kind = "found"           // at the end of the log: the maintenance that a service of the host is in, if any
 )
 

@@ -149,7 +149,7 @@ func TestCheck(t *testing.T) {
 		{"a peer is drained without an approval", new(story).begin().member("db-1", "1.4").wait(3 * time.Second).drain("db-2").undrain("db-2").end("done"), []string{"P3 approved"}},
 		{"a peer is drained with one", new(story).begin().member("db-1", "1.4").wait(3 * time.Second).add(Event{Kind: Said, Instance: instance, Cluster: "db", Text: "approve"}).drain("db-2").undrain("db-2").end("done"), nil},
 		{"a peer is drained after a canary that was given up", new(story).begin().drain("web-1").undrain("web-1").wait(4 * time.Second).drain("web-2").undrain("web-2").end("done"), []string{"P3 never patched"}},
-		{"unless a person says so", new(story).begin().drain("web-1").undrain("web-1").say("resume").member("web-2", "1.4").wait(3*time.Second).member("web-3", "1.4").end("done"), nil},
+		{"unless a person says so", new(story).begin().drain("web-1").undrain("web-1").say("skip").member("web-2", "1.4").wait(3*time.Second).member("web-3", "1.4").end("done"), nil},
 		{"a peer is drained after a canary that was backed out", new(story).begin().drain("web-1").patch("web-1", "1.2").world(Down, "web-1").wait(time.Second).backout("web-1").world(Up, "web-1").undrain("web-1").wait(4 * time.Second).drain("web-2").undrain("web-2").end("done"), []string{"P3 brought back"}},
 
 		{"a peer gets a newer version", new(story).begin().member("web-1", "1.1").wait(3*time.Second).member("web-2", "1.4").end("done"), []string{"P4 lab-web 1.4"}},

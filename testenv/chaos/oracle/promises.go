@@ -111,7 +111,7 @@ func lead(log []Event, f Facts, see func(i int, e Event, c Cluster, k *canary, w
 			if e.Cluster == c.Name && e.Kind == Said {
 				if k := of[e.Instance+"/"+c.Name]; k != nil {
 					k.approved = k.approved || e.Text == "approve"
-					k.free = k.free || e.Text == "resume"
+					k.free = k.free || e.Text == "skip"
 				}
 			}
 		}
