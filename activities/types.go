@@ -30,6 +30,7 @@ type StepInput struct {
 	Peers []string `json:"peers,omitempty"`
 	// Why is told with a quarantine.
 	Why    string      `json:"why,omitempty"`
+	Plan   string      `json:"plan,omitempty"` // goes on record with the drain
 	Intent audit.Entry `json:"intent"`
 }
 
@@ -81,6 +82,7 @@ type BeginResult struct {
 type ClaimInput struct {
 	Instance string      `json:"instance"`
 	Part     string      `json:"part"`
+	Plan     string      `json:"plan,omitempty"`
 	Reason   string      `json:"reason,omitempty"`
 	Intent   audit.Entry `json:"intent"`
 }
@@ -121,6 +123,9 @@ type AskInput struct {
 	WorkflowID string `json:"workflow_id"`
 	RunID      string `json:"run_id,omitempty"`
 }
+
+// NotFound is the status of a workflow that the server does not know.
+const NotFound = "not found"
 
 // AskResult says whether the workflow still runs, and what it reported if it ended by itself.
 type AskResult struct {
