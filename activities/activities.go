@@ -49,6 +49,10 @@ type Activities struct {
 	Workflows Workflows
 	Instances Instances
 	Switch    PowerSwitch
+	// ServerID tells one Temporal database from another, also where both have the same address and names; every record says whose it is.
+	ServerID func(ctx context.Context) (string, error)
+	// Inventory reads the worker's inventory as it is now, or says why there is none.
+	Inventory func() (inventory.Inventory, error)
 	Actor     string // who acts, for the audit chain: the worker's identity
 	Now       func() time.Time
 	Log       *zap.Logger
@@ -158,8 +162,11 @@ func serviceNames(c inventory.Cluster) []string {
 	return names
 }
 
+// reasonPrefix begins the text of all maintenance that names us.
+const reasonPrefix = "rollpatch "
+
 // Reason is the text of our maintenance: only maintenance with exactly this reason is ever removed (P8).
-func Reason(instance, host string) string { return "rollpatch " + instance + " " + host }
+func Reason(instance, host string) string { return reasonPrefix + instance + " " + host }
 
 // audited writes the intent before the work and its outcome after it (P9). A retry writes the same intent again, which changes
 // nothing.

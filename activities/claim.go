@@ -25,9 +25,13 @@ func ownerOf(list []Claim, key string) string {
 // Claim locks the cluster, and every cluster that shares a host with it, for the instance: all or none.
 func (a *Activities) Claim(ctx context.Context, in ClaimInput) (ClaimResult, error) {
 	return a.claims(ctx, in, func(ctx context.Context, p plan.Part, r *ClaimResult) error {
+		server, err := a.ServerID(ctx)
+		if err != nil {
+			return err
+		}
 		var want []Claim
 		for _, name := range p.Claims() {
-			want = append(want, Claim{Key: clusterKey(name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Reason})
+			want = append(want, Claim{Key: clusterKey(name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Reason, Server: server, Plan: in.Plan})
 		}
 		held, err := a.Claims.Take(ctx, consulOf(p, p.Cluster.Consul, ""), want)
 		if err != nil {

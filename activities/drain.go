@@ -24,7 +24,11 @@ const peersGap = time.Second
 func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
 		reason := Reason(in.Instance, s.host.Name)
-		record := Claim{Key: drainKey(s.host.Name), Owner: in.Instance, Since: in.Intent.Time, Reason: reason}
+		server, err := a.ServerID(ctx)
+		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		record := Claim{Key: drainKey(s.host.Name), Owner: in.Instance, Since: in.Intent.Time, Reason: reason, Server: server, Plan: in.Plan}
 		held, err := a.Claims.Take(ctx, s.consul(), []Claim{record})
 		if err != nil {
 			return r.orUnknown(ctx, err)

@@ -100,6 +100,9 @@ type Catalog interface {
 	Enter(ctx context.Context, c ConsulAccess, member Target, services []string, reason string) error
 	// Leave removes maintenance whose reason is exactly ours, and nothing else.
 	Leave(ctx context.Context, c ConsulAccess, member Target, services []string, reason string) error
+	// Marked lists the instances of any service that are in service maintenance with a reason that begins with the prefix, and of their
+	// maintenance only that: what the inventory does not know is among them.
+	Marked(ctx context.Context, c ConsulAccess, prefix string) ([]Instance, error)
 }
 
 // ConsulAccess is how a cluster's Consul is reached: through hosts in order, or directly.
@@ -114,6 +117,8 @@ type Claim struct {
 	Owner  string    `json:"owner"` // the instance
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
+	Server string    `json:"server,omitempty"` // the id of the Temporal namespace in which the instance runs: only its sweeper may mend it
+	Plan   string    `json:"plan,omitempty"`   // the instance's plan in the store: who is told of what is left of it
 }
 
 // Claims keeps records in Consul KV by check-and-set. They never expire.

@@ -70,11 +70,16 @@ func (a *Activities) Begin(ctx context.Context, in BeginInput) (BeginResult, err
 	for _, h := range p.Hosts {
 		r.Segments[h.Name] = h.Segment
 	}
+	r.Limits = limits(p)
+	return r, nil
+}
+
+// limits bound the steps of the cluster's members.
+func limits(p plan.Part) map[rollout.Step]time.Duration {
 	t, c := p.Policy.Timeouts, time.Duration(p.Policy.Checks.Timeout)
 	drain := time.Duration(p.Policy.Drain.Timeout) + dnsTTL(append([]plan.Other{{Cluster: p.Cluster}}, p.Others...))
-	r.Limits = map[rollout.Step]time.Duration{
+	return map[rollout.Step]time.Duration{
 		rollout.StepFetch: time.Duration(t.Fetch), rollout.StepDrain: drain, rollout.StepPatch: time.Duration(t.Patch),
 		rollout.StepBackout: time.Duration(t.Patch), rollout.StepReboot: time.Duration(t.Reboot), rollout.StepCheck: c, rollout.StepUndrain: 2 * c,
 	}
-	return r, nil
 }

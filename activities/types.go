@@ -32,6 +32,7 @@ type StepInput struct {
 	Peers []string `json:"peers,omitempty"`
 	// Why is told with a quarantine.
 	Why    string      `json:"why,omitempty"`
+	Plan   string      `json:"plan,omitempty"` // goes on record with the drain
 	Intent audit.Entry `json:"intent"`
 }
 
@@ -83,6 +84,7 @@ type BeginResult struct {
 type ClaimInput struct {
 	Instance string      `json:"instance"`
 	Part     string      `json:"part"`
+	Plan     string      `json:"plan,omitempty"`
 	Reason   string      `json:"reason,omitempty"`
 	Intent   audit.Entry `json:"intent"`
 }
@@ -123,6 +125,9 @@ type AskInput struct {
 	WorkflowID string `json:"workflow_id"`
 	RunID      string `json:"run_id,omitempty"`
 }
+
+// NotFound is the status of a workflow that the server does not know.
+const NotFound = "not found"
 
 // AskResult says whether the workflow still runs, and what it reported if it ended by itself.
 type AskResult struct {

@@ -71,6 +71,10 @@ type world struct {
 	untold      error         // of asking which those are
 	broken      error         // of cycling power
 	slow        time.Duration // how long a boot id takes
+	server      error         // of asking which server this is
+	estate      inventory.Inventory
+	unread      error // of reading the inventory
+	ask         func(id string) (AskResult, error)
 	probe       func(host, check string, asked int) (bool, string, error)
 	left        func(asked int) (int, error) // connections
 	undelivered map[string]error
@@ -104,8 +108,12 @@ func newWorld() *world {
 }
 
 func (w *world) activities() *Activities {
-	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Workflows: w, Instances: w, Switch: w, Actor: "worker-1", Now: time.Now}
+	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Workflows: w, Instances: w, Switch: w, Actor: "worker-1", Now: time.Now,
+		ServerID: func(context.Context) (string, error) { return theServer, w.server }, Inventory: func() (inventory.Inventory, error) { return w.estate, w.unread }}
 }
+
+// theServer is the id of the one that the activities work for.
+const theServer = "a7c0c8be-0000-4000-8000-000000000001"
 
 func (w *world) Frozen(context.Context) (string, error) {
 	w.note("frozen")
@@ -120,6 +128,9 @@ func (w *world) Cycle(_ context.Context, h inventory.Host) error {
 func (w *world) Unfinished(context.Context) ([]string, error) { return w.going, w.untold }
 
 func (w *world) Ask(_ context.Context, in AskInput) (AskResult, error) {
+	if w.ask != nil {
+		return w.ask(in.WorkflowID)
+	}
 	return AskResult{}, fmt.Errorf("nobody was to ask for %s", in.WorkflowID)
 }
 
@@ -245,6 +256,26 @@ func (w *world) Leave(_ context.Context, c ConsulAccess, m Target, services []st
 		}
 	}
 	return foreign
+}
+
+func (w *world) Marked(_ context.Context, c ConsulAccess, prefix string) ([]Instance, error) {
+	w.accesses = append(w.accesses, c)
+	if err := w.catalog(w.note("marked")); err != nil {
+		return nil, err
+	}
+	var out []Instance
+	for _, i := range w.instances {
+		var ours []string
+		for _, reason := range i.Maintenance {
+			if strings.HasPrefix(reason, prefix) {
+				ours = append(ours, reason)
+			}
+		}
+		if i.Maintenance = ours; len(ours) > 0 {
+			out = append(out, i)
+		}
+	}
+	return out, nil
 }
 
 func (w *world) Probe(_ context.Context, t Target, c inventory.Check) (bool, string, error) {

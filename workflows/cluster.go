@@ -237,7 +237,7 @@ func (c *cluster) carryOut(ctx workflow.Context, a rollout.Action) {
 
 // claim takes or releases the cluster, through its first member's segment.
 func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
-	in := activities.ClaimInput{Instance: c.Instance, Part: c.Part, Reason: c.Why}
+	in := activities.ClaimInput{Instance: c.Instance, Part: c.Part, Plan: c.Plan, Reason: c.Why}
 	name, apply := "Claim", rollout.Cluster.Claim
 	if a.Do == rollout.DoRelease {
 		name, apply = "Release", rollout.Cluster.Released

@@ -129,7 +129,7 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 		return
 	}
 	in := activities.StepInput{
-		Instance: m.Instance, Part: m.Part, Host: m.Host, Manifest: m.Manifest, Changes: m.Changed, Boot: m.BootNew, Peers: m.Peers, Why: m.Why,
+		Instance: m.Instance, Part: m.Part, Host: m.Host, Manifest: m.Manifest, Changes: m.Changed, Boot: m.BootNew, Peers: m.Peers, Why: m.Why, Plan: m.Plan,
 		Repair: a.Attempt > 1, Gated: a.Gated, Attach: a.Attach, By: a.By,
 	}
 	if runs(a.Do) {

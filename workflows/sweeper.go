@@ -32,13 +32,17 @@ type SweeperState struct {
 	TakenUp []string  `json:"taken_up,omitempty"`
 	Last    string    `json:"last,omitempty"` // what the last sweep that found something did
 	At      time.Time `json:"at,omitzero"`    // of the last sweep
+
+	Seen  []rollout.Seen `json:"seen,omitempty"`  // what surveys found that nobody works on
+	Told  []string       `json:"told,omitempty"`  // the trouble that was logged and told
+	Notes []string       `json:"notes,omitempty"` // what the last survey has to say
 }
 
 // takenUpKept is how many runs the sweeper remembers.
 const takenUpKept = 200
 
 // Sweeper looks for clusters and members whose workflows were ended from outside, and takes them up again from their last State,
-// only to bring hosts to a safe end and claims back (P5).
+// only to bring hosts to a safe end and claims back. What the server does not know any more, it finds in Consul (P5).
 func Sweeper(ctx workflow.Context, st SweeperState) error {
 	s := &sweeper{carrier: newCarrier(ctx), SweeperState: st}
 	if err := workflow.SetQueryHandler(ctx, QueryState, func() (SweeperState, error) { return s.SweeperState, nil }); err != nil {
@@ -52,7 +56,11 @@ func Sweeper(ctx workflow.Context, st SweeperState) error {
 		if s.idle(ctx) {
 			return workflow.NewContinueAsNewError(ctx, SweeperType, s.SweeperState)
 		}
-		s.await(workflow.Now(ctx).Add(s.Every))
+		next := workflow.Now(ctx).Add(s.Every)
+		if !s.due.IsZero() && s.due.Before(next) {
+			next = s.due
+		}
+		s.await(next)
 	}
 	return ctx.Err()
 }
@@ -60,10 +68,12 @@ func Sweeper(ctx workflow.Context, st SweeperState) error {
 type sweeper struct {
 	*carrier
 	SweeperState
+	due  time.Time // when something that nobody works on has stood for long enough
+	more int       // notes that are left out
 }
 
 func (s *sweeper) sweep(ctx workflow.Context) {
-	s.At = workflow.Now(ctx)
+	s.At, s.due = workflow.Now(ctx), time.Time{}
 	var found []activities.Orphan
 	if err := workflow.ExecuteActivity(brief(ctx, "", "look for workflows that were ended from outside"), "Orphans").Get(ctx, &found); err != nil {
 		s.Last = "could not look: " + cause(err)
@@ -86,6 +96,7 @@ func (s *sweeper) sweep(ctx workflow.Context) {
 			s.TakenUp = s.TakenUp[1:]
 		}
 	}
+	did = append(did, s.survey(ctx)...)
 	if len(did) > 0 {
 		s.Last = s.At.UTC().Format(time.RFC3339) + ": " + strings.Join(did, "; ")
 	}
@@ -97,9 +108,16 @@ func (s *sweeper) show(ctx workflow.Context) {
 	if last == "" {
 		last = "nothing was found so far"
 	}
-	if last != s.details {
-		s.details = last
-		workflow.SetCurrentDetails(ctx, "Looks every "+s.Every.String()+" for clusters and members whose workflows were ended from outside, and takes them up to bring their hosts to a safe end.\n\nLast: "+last+"\n")
+	text := "Looks every " + s.Every.String() + " for clusters and members whose workflows were ended from outside, and takes them up to bring their hosts to a safe end; and in Consul for what instances left behind that this server does not know any more.\n\nLast: " + last + "\n"
+	for _, note := range s.Notes {
+		text += "- " + oneLine(note) + "\n"
+	}
+	if s.more > 0 {
+		text += fmt.Sprintf("- and %d more\n", s.more)
+	}
+	if text != s.details {
+		s.details = text
+		workflow.SetCurrentDetails(ctx, text)
 	}
 }
 

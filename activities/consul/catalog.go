@@ -51,6 +51,37 @@ func (c *Consul) Instances(ctx context.Context, access activities.ConsulAccess, 
 	return found, nil
 }
 
+// Marked lists what is in service maintenance with such a reason, by node and id. One question about all that is critical: asking about each
+// service would take as many as there are, and miss those that nobody names.
+func (c *Consul) Marked(ctx context.Context, access activities.ConsulAccess, prefix string) ([]activities.Instance, error) {
+	var found []activities.Instance
+	err := c.asks(ctx, access, func(ctx context.Context, client *api.Client) error {
+		found = nil
+		checks, meta, err := client.Health().State(api.HealthCritical, fresh(ctx))
+		if err == nil {
+			err = complete(meta, access.Consul.Token, len(checks) == 0)
+		}
+		if err != nil {
+			return fmt.Errorf("maintenance: %w", plain(err))
+		}
+		for _, check := range checks {
+			if strings.HasPrefix(check.CheckID, serviceMaintenance) && strings.HasPrefix(check.Notes, prefix) {
+				found = append(found, activities.Instance{
+					Node: check.Node, Service: check.ServiceName, ServiceID: check.ServiceID, Status: check.Status, Maintenance: []string{check.Notes},
+				})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found, func(a, b activities.Instance) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.ServiceID, b.ServiceID))
+	})
+	return found, nil
+}
+
 func instance(entry *api.ServiceEntry) activities.Instance {
 	out := activities.Instance{
 		Node: entry.Node.Node, Address: cmp.Or(entry.Service.Address, entry.Node.Address),

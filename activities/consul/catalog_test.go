@@ -224,3 +224,33 @@ func TestAnAgentWithoutChecksIsAskedForItsName(t *testing.T) {
 		t.Errorf("Enter = %v, want what the servers list for web-1", err)
 	}
 }
+
+func TestMarkedListsOurMaintenanceAndNobodyElses(t *testing.T) {
+	f, addr := agent(t)
+	f.notes = map[string]string{"web": ours, "api": "jane looks at the disk"}
+	f.nodeNote = "rollpatch monthly-1 web-1" // that of a node is never ours
+	c := quick(&hosts{addrs: map[string]string{"web-2": addr}})
+	got, err := c.Marked(t.Context(), viaSSH("web-2"), "rollpatch ")
+	want := []activities.Instance{{Node: "web-1", Service: "web", ServiceID: "web", Status: "critical", Maintenance: []string{ours}}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("Marked = %+v, %v; want %+v", got, err, want)
+	}
+	for _, r := range f.requests() {
+		if !r.URL.Query().Has("consistent") {
+			t.Errorf("%s may be answered from what is stale", r.URL)
+		}
+	}
+	f.hook = within("health/state", 0, leaderless)
+	if got, err := c.Marked(t.Context(), viaSSH("web-2"), "rollpatch "); err == nil || len(got) > 0 {
+		t.Errorf("without a leader: %+v, %v; want an error, and never an empty list", got, err)
+	}
+	f.hook = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("X-Consul-Results-Filtered-By-ACLs", "true")
+		w.Header().Set("X-Consul-LastContact", "0")
+		answer(w, api.HealthChecks{})
+		return true
+	}
+	if got, err := c.Marked(t.Context(), viaSSH("web-2"), "rollpatch "); err == nil || len(got) > 0 {
+		t.Errorf("with a token that may not see all: %+v, %v; want an error", got, err)
+	}
+}

@@ -160,6 +160,15 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 			out = append(out, e)
 		}
 		answer(w, out)
+	case path == "health/state/critical":
+		out := api.HealthChecks{{Node: f.node, CheckID: "disk", Status: api.HealthCritical, Notes: "rollpatch fills it"}}
+		for id, note := range f.notes {
+			out = append(out, &api.HealthCheck{Node: f.node, CheckID: serviceMaintenance + id, Status: api.HealthCritical, Notes: note, ServiceID: id, ServiceName: f.services[id]})
+		}
+		if f.nodeNote != "" {
+			out = append(out, &api.HealthCheck{Node: f.node, CheckID: nodeMaintenance, Status: api.HealthCritical, Notes: f.nodeNote})
+		}
+		answer(w, out)
 	default:
 		http.NotFound(w, r)
 	}

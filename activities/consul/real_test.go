@@ -228,6 +228,9 @@ func TestRealDrainAndUndrain(t *testing.T) {
 		}
 		l.until(t, "drained "+again, is(out))
 	}
+	if list, err := l.consul.Marked(ctx, l.access, "rollpatch "); err != nil || states(list) != out || list[0].Node != "web-1" || list[0].ServiceID != "api-id" {
+		t.Errorf("Marked = %+v, %v; want both services of web-1", list, err)
+	}
 
 	// A restart in the middle, as every reboot makes one.
 	l.member.kill()
@@ -605,6 +608,9 @@ func TestRealACLs(t *testing.T) {
 	order := []string{"instances", "enter", "take", "list", "leave", "release"}
 	for _, name := range order {
 		eventually(t, name+" with the rules that are documented", func() error { return steps[name](with(full)) })
+	}
+	if _, err := c.Marked(t.Context(), with(full), "rollpatch "); err != nil {
+		t.Errorf("marked with the rules that are documented: %v", err)
 	}
 
 	for _, row := range []struct {

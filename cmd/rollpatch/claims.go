@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/rollpatch/rollpatch/activities"
 	"github.com/rollpatch/rollpatch/activities/store"
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
 	"github.com/rollpatch/rollpatch/inventory"
@@ -58,7 +59,7 @@ func heldOf(r workflows.Record) held {
 	switch {
 	case r.Live:
 		h.State = ownerRuns
-	case r.Status == "not found":
+	case r.Status == activities.NotFound:
 		h.State = ownerUnknown
 	}
 	return h

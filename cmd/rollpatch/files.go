@@ -3,10 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
@@ -21,44 +18,14 @@ func invalid(err error) error {
 	return &problem{code: exitUsage, err: err, hints: []string{nothingHint}}
 }
 
-// readFile reads a file that a person named.
-func readFile(path string) (file.Source, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		var at *fs.PathError
-		if errors.As(err, &at) {
-			err = at.Err
-		}
-		return file.Source{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return file.Source{Name: path, Raw: raw}, nil
-}
-
-// inventorySources are the inventory file and what a folder inventory.d beside it adds, in the order of their names.
+// inventorySources are those of the inventory that a person named.
 func inventorySources(path string) ([]file.Source, error) {
-	first, err := readFile(path)
+	sources, err := wiring.InventorySources(path)
 	if err != nil {
 		return nil, usage(err.Error(), "-i FILE names the inventory")
 	}
-	sources := []file.Source{first}
-	more, err := filepath.Glob(filepath.Join(globSafe(filepath.Dir(path)), "inventory.d", "*.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range more {
-		s, err := readFile(name)
-		if err != nil {
-			return nil, usage(err.Error())
-		}
-		sources = append(sources, s)
-	}
 	return sources, nil
 }
-
-var globLetters = regexp.MustCompile(`[*?\[\\]`)
-
-// globSafe keeps letters in the folder's own name from being taken for a pattern.
-func globSafe(dir string) string { return globLetters.ReplaceAllString(dir, `\$0`) }
 
 // files is what both files say, valid and checked against each other, as they were written.
 type files struct {
@@ -75,7 +42,7 @@ func readFiles(inventoryPath, campaignPath string) (files, error) {
 	if err != nil {
 		return f, err
 	}
-	source, err := readFile(campaignPath)
+	source, err := wiring.ReadFile(campaignPath)
 	if err != nil {
 		return f, usage(err.Error())
 	}

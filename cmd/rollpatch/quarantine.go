@@ -171,13 +171,21 @@ func shutIn(cluster string, m status.Member) []status.Await {
 	}}
 }
 
-// ofReturn is a host that a person has released from its quarantine: its workflow belongs to no campaign.
+// ofReturn is a host that a person has released from its quarantine, or that the sweeper found left drained: its workflow belongs to no
+// campaign.
 func ofReturn(m workflows.MemberState, now time.Time) answer {
-	a := answer{Subject: m.Host, Kind: "host", Instance: m.Instance, State: string(m.Step), Reason: "on its way back from its quarantine: " + m.Next(now).Reason, Since: m.WaitSince, Who: "nobody has to: it goes on by itself"}
+	from := "from its quarantine"
+	if m.Found {
+		from = "(" + m.Why + ")"
+	}
+	a := answer{Subject: m.Host, Kind: "host", Instance: m.Instance, State: string(m.Step), Reason: "on its way back " + from + ": " + m.Next(now).Reason, Since: m.WaitSince, Who: "nobody has to: it goes on by itself"}
 	switch m.Outcome {
 	case "":
 	case rollout.Quarantined:
 		a.State, a.Reason, a.Awaits = string(m.Outcome), "it was to come back from its quarantine, and was not in order: "+m.Member.Reason, shutIn("", status.Member{Host: m.Host, Outcome: string(m.Outcome)})
+		if m.Found {
+			a.Reason = m.Member.Reason // the last cause first, and then how it was found
+		}
 		a.Who = "a person who types one of the commands below"
 	default:
 		a.State, a.Reason, a.Who = string(m.Outcome), "back in service from its quarantine", "nobody has to"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
 	"github.com/rollpatch/rollpatch/inventory/file"
 )
 
@@ -44,7 +45,7 @@ func (d *desk) validate(c *cli.Context) error {
 	path := c.Path("inventory")
 	var campaigns []file.Source
 	for _, arg := range c.Args().Slice() {
-		s, err := readFile(arg)
+		s, err := wiring.ReadFile(arg)
 		switch {
 		case err != nil:
 			return usage(err.Error())

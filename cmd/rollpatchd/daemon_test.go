@@ -253,6 +253,7 @@ func TestTheNamespaceIsReady(t *testing.T) {
 	const namespace = "patching"
 	database := filepath.Join(t.TempDir(), "temporal.db")
 	// The second start finds everything there and must leave it so.
+	ids := map[string]bool{}
 	for _, turn := range []string{"new database", "existing database"} {
 		d := start(t, database, "--namespace", namespace)
 		c := d.dial(t)
@@ -260,6 +261,7 @@ func TestTheNamespaceIsReady(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", turn, err)
 		}
+		ids[described.GetNamespaceInfo().GetId()] = true
 		if got, want := described.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(), 90*24*time.Hour; got != want {
 			t.Errorf("%s: retention is %s, want %s", turn, got, want)
 		}
@@ -275,6 +277,29 @@ func TestTheNamespaceIsReady(t *testing.T) {
 		if _, err := d.end(t, syscall.SIGTERM); err != nil {
 			t.Errorf("%s: ended with %v after SIGTERM", turn, err)
 		}
+	}
+
+	// Records in Consul carry the namespace's id: a copy of the database has the same one, another database another one.
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	for _, suffix := range []string{"", "-wal"} {
+		if raw, err := os.ReadFile(database + suffix); err == nil {
+			if err := os.WriteFile(copied+suffix, raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	id := func(database string) string {
+		described, err := start(t, database, "--namespace", namespace).dial(t).WorkflowService().DescribeNamespace(t.Context(), &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return described.GetNamespaceInfo().GetId()
+	}
+	if got := id(copied); len(ids) != 1 || !ids[got] || len(got) != 36 {
+		t.Errorf("ids over two starts %v, of a copy %q; want the same one", ids, got)
+	}
+	if got := id(filepath.Join(t.TempDir(), "other.db")); ids[got] {
+		t.Errorf("another database has the id %q too", got)
 	}
 }
 

@@ -19,7 +19,7 @@ func startWorker(ctx context.Context, address string, opts options, log *zap.Log
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	work := opts.work
-	work.Log = log
+	work.Log, work.Namespace = log, opts.namespace
 	end, err := wiring.Start(ctx, c, work)
 	if err != nil {
 		c.Close()

@@ -182,7 +182,7 @@ func begunWithCopy(s *scene) error {
 
 // mended waits until nothing is drained and nothing is claimed any more: the instance itself is unknown to the server.
 func mended(s *scene) error {
-	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Minute)
 	defer cancel()
 	err := s.eventually(ctx, "what a forgotten instance left to be mended", func(context.Context) error {
 		left := map[string]string{}

@@ -82,7 +82,7 @@ func Up(ctx context.Context, o Options) (*Estate, error) {
 	if err := e.hosts(ctx); err != nil {
 		return nil, err
 	}
-	e.Daemon = &Daemon{Bin: filepath.Join(o.Bin, "rollpatchd"), Dir: filepath.Join(dir, "rollpatchd"), Args: o.Args, Env: o.Env}
+	e.Daemon = &Daemon{Bin: filepath.Join(o.Bin, "rollpatchd"), Dir: filepath.Join(dir, "rollpatchd"), Args: append([]string{"--inventory", e.InventoryFile()}, o.Args...), Env: o.Env}
 	if err := e.Daemon.Start(ctx); err != nil {
 		return nil, errors.Join(err, e.Down())
 	}

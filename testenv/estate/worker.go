@@ -34,7 +34,7 @@ func (w *Worker) Start(ctx context.Context) error {
 		return err
 	}
 	e := w.estate
-	cmd := exec.Command(filepath.Join(e.opts.Bin, "rollpatch"), "worker", "--store", e.Store(), "--audit", e.Daemon.AuditFile())
+	cmd := exec.Command(filepath.Join(e.opts.Bin, "rollpatch"), "worker", "--store", e.Store(), "--audit", e.Daemon.AuditFile(), "--inventory", e.InventoryFile())
 	cmd.Env = e.env()
 	if w.run, err = run(cmd, w.LogFile()); err != nil {
 		return fmt.Errorf("rollpatch worker: %w", err)

@@ -12,7 +12,7 @@ type Mode string
 const (
 	ModePatch   Mode = "patch"
 	ModeBackout Mode = "backout" // bring a member that was patched and undrained back to its ledger
-	ModeReturn  Mode = "return"  // check a member in quarantine and put it back into service
+	ModeReturn  Mode = "return"  // check a member in quarantine, or one that was left drained, and put it back into service
 )
 
 // Outcome is how a member's workflow ended. In each of them but quarantined the member is in service.
@@ -276,14 +276,14 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 	if (m.gated() || m.Step == StepDrain) && !r.AskAgain {
 		m.LateSince = time.Time{}
 	}
-	if m.Mode == ModeReturn && r.Verdict != Pass {
+	if m.Mode == ModeReturn && !m.Found && r.Verdict != Pass {
 		if m.Step == StepUndrain && r.Verdict == Fail && !r.Foreign {
 			return m.end(Quarantined, "it is in service again, and fails there: "+r.Reason)
 		}
 		return m.end(Quarantined, r.Reason) // its record stands: a person says it again, or something else
 	}
 	if r.Ours && !m.Drained && !m.Touched && !m.Served && m.Mode == ModePatch {
-		return m.found()
+		return m.found("it was found out of service by this very instance, which does not remember it: was the server put back to a copy?")
 	}
 	if m.Step == StepPower {
 		return m.powered(r, now)
@@ -331,9 +331,9 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 
 // found is a member that was drained by a life of this workflow which the server has forgotten. Whether anything was changed nobody
 // knows: it is inspected, and goes back into service only if its checks pass.
-func (m Member) found() Member {
+func (m Member) found(why string) Member {
 	m.Found, m.Drained, m.Proven, m.Touched = true, true, true, true
-	m.Why = "it was found out of service by this very instance, which does not remember it: was the server put back to a copy?"
+	m.Why = why
 	m.Outbox.tell(TellHold, m.Host, m.Host+": "+m.Why+" It goes back into service if its checks pass", "rollpatch why "+m.Host)
 	return m.to(StepInspect)
 }

@@ -14,13 +14,16 @@ import (
 )
 
 // asker asks the Temporal server what became of a workflow.
-type asker struct{ c client.Client }
+type asker struct {
+	c         client.Client
+	namespace string
+}
 
 // Ask describes the run, and reads its result when it completed by itself.
 func (a asker) Ask(ctx context.Context, in activities.AskInput) (activities.AskResult, error) {
 	d, err := a.c.DescribeWorkflowExecution(ctx, in.WorkflowID, in.RunID)
 	if gone := new(serviceerror.NotFound); errors.As(err, &gone) {
-		return activities.AskResult{Status: "not found"}, nil
+		return activities.AskResult{Status: activities.NotFound}, nil
 	}
 	if err != nil {
 		return activities.AskResult{}, err

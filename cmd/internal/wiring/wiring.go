@@ -32,13 +32,14 @@ import (
 
 // Options are what a worker needs to know.
 type Options struct {
-	Address   string // of the Temporal server; "" follows Temporal's own environment configuration
-	Namespace string
+	Address   string        // of the Temporal server; "" follows Temporal's own environment configuration
+	Namespace string        // "" is default
 	Store     string        // folder of plan and ledger bodies, shared with the CLI
 	Audit     string        // file of the audit chain
 	Playbooks string        // folder that overrides or adds families; may be empty
 	Segments  []string      // the networks this worker reaches
 	Sweep     time.Duration // how often workflows that were ended from outside are looked for
+	Inventory string        // file that says where what lost instances left behind is looked for; "" is nowhere
 	Log       *zap.Logger
 }
 
@@ -49,13 +50,14 @@ func Flags() []cli.Flag {
 		&cli.PathFlag{Name: "audit", Usage: "`FILE` of the audit chain, JSON lines", EnvVars: []string{"ROLLPATCH_AUDIT"}, Value: StateDir(os.Getenv, "audit.jsonl"), DefaultText: "$XDG_STATE_HOME/rollpatch/audit.jsonl"},
 		&cli.PathFlag{Name: "playbooks", Usage: "`DIR` with playbooks that override or add to the built-in ones", EnvVars: []string{"ROLLPATCH_PLAYBOOKS"}},
 		&cli.DurationFlag{Name: "sweep", Usage: "how often to look for members and clusters whose workflows were ended from outside, and take them up", EnvVars: []string{"ROLLPATCH_SWEEP"}, Value: 2 * time.Minute},
+		&cli.PathFlag{Name: "inventory", Usage: "`FILE` of the inventory: in its Consuls, what instances left behind that the server does not know any more is looked for, and mended; read anew at every sweep", EnvVars: []string{"ROLLPATCH_INVENTORY"}},
 		&cli.StringSliceFlag{Name: "segment", Usage: "`NETWORK` whose hosts this worker reaches; may be given several times", Value: cli.NewStringSlice("default")},
 	}
 }
 
 // FromFlags reads what Flags declared.
 func FromFlags(c *cli.Context) Options {
-	return Options{Store: c.Path("store"), Audit: c.Path("audit"), Playbooks: c.Path("playbooks"), Segments: c.StringSlice("segment"), Sweep: c.Duration("sweep")}
+	return Options{Store: c.Path("store"), Audit: c.Path("audit"), Playbooks: c.Path("playbooks"), Segments: c.StringSlice("segment"), Sweep: c.Duration("sweep"), Inventory: c.Path("inventory")}
 }
 
 // StateDir is a name in rollpatch's state folder, by the XDG rules; "" where neither variable is set.
@@ -81,6 +83,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Namespace != "" {
 		opts.Namespace = o.Namespace
 	}
+	o.Namespace = opts.Namespace
 	opts.Logger = SDKLogger(o.Log.Core(), "temporal")
 	c, err := client.DialContext(ctx, opts)
 	if err != nil {
@@ -118,13 +121,28 @@ func Start(ctx context.Context, c client.Client, o Options) (stop func(), err er
 	if err != nil {
 		return nil, err
 	}
+	if o.Inventory != "" {
+		if o.Inventory, err = filepath.Abs(o.Inventory); err != nil {
+			return nil, err
+		}
+	}
+	inventory := inventoryOf(o.Inventory, os.Getenv("HOME"))
+	if _, err := inventory(); err != nil {
+		// It is read again at every sweep. A worker that stayed away for it would leave its hosts as they are.
+		o.Log.Warn("no inventory to sweep by", zap.Error(err))
+	}
+	namespace := o.Namespace
+	if namespace == "" {
+		namespace = client.DefaultNamespace
+	}
+	ask := asker{c, namespace}
 	secrets := secret.New(os.LookupEnv)
 	pool := sshrun.New(sshrun.Options{AgentSocket: os.Getenv("SSH_AUTH_SOCK")})
 	servers := consul.New(pool, secrets.Resolve)
 	host, _ := os.Hostname()
 	acts := &activities.Activities{
 		Runner: pool, Catalog: servers, Claims: servers, Prober: health.New(pool, pool), Notifier: notify.New(secrets.Resolve), Store: bodies, Audit: chain,
-		Scripts: scripts{books}, Workflows: asker{c}, Instances: asker{c}, Switch: power.New(secrets.Resolve), Actor: fmt.Sprintf("worker %s pid %d", host, os.Getpid()), Now: time.Now, Log: o.Log,
+		Scripts: scripts{books}, Workflows: ask, Instances: ask, Switch: power.New(secrets.Resolve), ServerID: ask.ServerID, Inventory: inventory, Actor: fmt.Sprintf("worker %s pid %d", host, os.Getpid()), Now: time.Now, Log: o.Log,
 	}
 	// A heartbeat also brings the news that an activity is no longer wanted: held back for long, an abort would wait for it.
 	options := worker.Options{WorkerStopTimeout: stopTimeout, MaxConcurrentActivityExecutionSize: 200, MaxHeartbeatThrottleInterval: heartbeatEvery}

@@ -104,7 +104,7 @@ _rollpatch() {
 		esac
 		;;
 	worker)
-		flags="--address --audit --help --namespace --playbooks --segment --store --sweep --verbose"
+		flags="--address --audit --help --inventory --namespace --playbooks --segment --store --sweep --verbose"
 		;;
 	completion)
 		flags="--help"

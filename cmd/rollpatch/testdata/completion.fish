@@ -165,6 +165,7 @@ complete -c rollpatch -n '__fish_seen_subcommand_from thaw' -l verbose -d 'log w
 complete -c rollpatch -n '__fish_seen_subcommand_from worker' -l address -x -d 'ADDRESS of the Temporal server'
 complete -c rollpatch -n '__fish_seen_subcommand_from worker' -l audit -r -F -d 'FILE of the audit chain, JSON lines'
 complete -c rollpatch -n '__fish_seen_subcommand_from worker' -l help -d 'show help'
+complete -c rollpatch -n '__fish_seen_subcommand_from worker' -l inventory -r -F -d 'FILE of the inventory: in its Consuls, what instances left behind that the server does not know any more is looked for, and mended; read anew at every sweep'
 complete -c rollpatch -n '__fish_seen_subcommand_from worker' -l namespace -x -d 'Temporal NAMESPACE'
 complete -c rollpatch -n '__fish_seen_subcommand_from worker' -l playbooks -r -F -d 'DIR with playbooks that override or add to the built-in ones'
 complete -c rollpatch -n '__fish_seen_subcommand_from worker' -l segment -x -d 'NETWORK whose hosts this worker reaches; may be given several times'

@@ -340,6 +340,7 @@ _rollpatch() {
 			'--address=[ADDRESS of the Temporal server]:value:' \
 			'--audit=[FILE of the audit chain, JSON lines]:file:_files' \
 			'--help[show help]' \
+			'--inventory=[FILE of the inventory - in its Consuls, what instances left behind that the server does not know any more is looked for, and mended; read anew at every sweep]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--playbooks=[DIR with playbooks that override or add to the built-in ones]:file:_files' \
 			'--segment=[NETWORK whose hosts this worker reaches; may be given several times]:value:' \

@@ -1,0 +1,72 @@
+package wiring
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/inventory/file"
+)
+
+// ReadFile reads a file that a person named.
+func ReadFile(path string) (file.Source, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		return file.Source{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return file.Source{Name: path, Raw: raw}, nil
+}
+
+// InventorySources are the inventory file and what a folder inventory.d beside it adds, in the order of their names.
+func InventorySources(path string) ([]file.Source, error) {
+	first, err := ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	sources := []file.Source{first}
+	more, err := filepath.Glob(filepath.Join(globSafe(filepath.Dir(path)), "inventory.d", "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range more {
+		s, err := ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, s)
+	}
+	return sources, nil
+}
+
+var globLetters = regexp.MustCompile(`[*?\[\\]`)
+
+// globSafe keeps letters in the folder's own name from being taken for a pattern.
+func globSafe(dir string) string { return globLetters.ReplaceAllString(dir, `\$0`) }
+
+// inventoryOf reads a worker's inventory anew at each call: hosts come and go while it runs. Paths in it are made whole as they are for
+// whoever types, with the worker's own home.
+func inventoryOf(path, home string) func() (inventory.Inventory, error) {
+	return func() (inventory.Inventory, error) {
+		if path == "" {
+			return inventory.Inventory{}, activities.ErrNoInventory
+		}
+		sources, err := InventorySources(path)
+		if err != nil {
+			return inventory.Inventory{}, fmt.Errorf("--inventory: %w", err)
+		}
+		doc, err := file.ParseInventory(sources...)
+		if err != nil {
+			return inventory.Inventory{}, err // it names file, line and path
+		}
+		return doc.Value.Resolve().WithPaths(filepath.Dir(path), home), nil
+	}
+}

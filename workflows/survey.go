@@ -1,0 +1,329 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// survey holds what stands in every Consul of the inventory against what this server knows, and mends what an instance left behind that
+// it does not know any more: its database was put back to an older copy, or a history is over (P5).
+func (s *sweeper) survey(ctx workflow.Context) (did []string) {
+	before, began := s.Seen, workflow.Now(ctx)
+	s.Notes, s.more, s.Seen = nil, 0, nil // what was not found in this one has to be found anew
+	var ways activities.Ways
+	if err := workflow.ExecuteActivity(brief(ctx, "", "read the inventory"), "Ways").Get(ctx, &ways); err != nil {
+		ways.Problem = cause(err)
+	}
+	switch ways.Problem {
+	case "":
+	case activities.ErrNoInventory.Error(): // every worker's start has said so
+		s.note(ways.Problem)
+		return nil
+	default:
+		s.warn(ctx, ways.Problem)
+		return nil
+	}
+	f := s.look(ctx, ways)
+	owners, homes, err := s.owners(ctx, f.Suspects())
+	if err != nil {
+		s.warn(ctx, "whose the records in Consul are cannot be told: "+cause(err))
+		return nil
+	}
+	todo, seen, due := f.Mend(owners, before, began, workflow.Now(ctx))
+	s.Seen, s.due = seen, due
+	m := mending{sweeper: s, found: f, homes: homes, head: audit.Head{Chain: SweeperID + "/" + workflow.Now(ctx).UTC().Format("20060102T150405.000Z")}, given: map[string][]string{}}
+	for _, one := range todo {
+		m.do(ctx, one)
+	}
+	m.tellGiven(ctx)
+	m.owed.flush(ctx, SegmentQueue(""))
+	return m.did
+}
+
+// notesKept bounds what one survey has to say.
+const notesKept = 50
+
+func (s *sweeper) note(text string) {
+	if s.more++; len(s.Notes) < notesKept {
+		s.Notes, s.more = append(s.Notes, text), 0
+	}
+}
+
+// warn notes trouble that stays until somebody ends it; the log, and new, hear of each once.
+func (s *sweeper) warn(ctx workflow.Context, text string) (isNew bool) {
+	s.note(text)
+	if slices.Contains(s.Told, text) {
+		return false
+	}
+	if s.Told = append(s.Told, text); len(s.Told) > takenUpKept {
+		s.Told = s.Told[1:]
+	}
+	workflow.GetLogger(ctx).Warn(text)
+	return true
+}
+
+// found is what stands in the Consuls that could be asked.
+type found struct {
+	rollout.Survey
+	claims map[string]activities.Claim // by key and owner
+	ways   map[string][]activities.Way // to where that stands
+}
+
+func place(key, owner string) string { return key + " " + owner }
+
+// look asks every Consul at the same time. One that cannot be asked is told, and keeps nobody from the others.
+func (s *sweeper) look(ctx workflow.Context, ways activities.Ways) found {
+	all := found{Survey: rollout.Survey{Server: ways.Server}, claims: map[string]activities.Claim{}, ways: map[string][]activities.Way{}}
+	var asked []workflow.Future
+	for _, w := range ways.Ways {
+		asked = append(asked, workflow.ExecuteActivity(brief(ctx, w.Segment, "look at the records and the maintenance in the Consul of cluster "+w.Cluster), "Survey", activities.RecordsInput{Part: w.Part}))
+	}
+	for i, f := range asked {
+		way := ways.Ways[i]
+		var one activities.Found
+		if err := f.Get(ctx, &one); err != nil {
+			one = activities.Found{Problem: cause(err)}
+		}
+		if one.Problem != "" {
+			s.warn(ctx, "the Consul of cluster "+way.Cluster+" could not be asked: "+one.Problem)
+			continue
+		}
+		for _, c := range one.Records {
+			at := place(c.Key, c.Owner)
+			if known, ok := all.claims[at]; ok && known.Since.Equal(c.Since) {
+				continue // two ways to one Consul
+			}
+			all.claims[at], all.ways[at] = c, append(all.ways[at], way)
+			all.Records = append(all.Records, rollout.Record{Key: c.Key, Owner: c.Owner, Server: c.Server, Since: c.Since})
+		}
+		for _, m := range one.Marks {
+			if !slices.Contains(all.Marks, m) {
+				all.Marks = append(all.Marks, m)
+			}
+		}
+	}
+	return all
+}
+
+// plan is where it stands who is told of an instance: each of its records says so.
+func (f found) plan(owner string) string {
+	for _, r := range f.Records {
+		if c := f.claims[place(r.Key, r.Owner)]; c.Owner == owner && c.Plan != "" {
+			return c.Plan
+		}
+	}
+	return ""
+}
+
+// owners asks the server whether anybody still works for the suspects. As a rule their campaigns run, and members work on the hosts that
+// are drained: that is all that is asked then.
+func (s *sweeper) owners(ctx workflow.Context, suspects []rollout.Suspect) (map[string]rollout.Owner, map[string]activities.Home, error) {
+	var ids []string
+	for _, of := range suspects {
+		ids = append(ids, CampaignID(of.Instance))
+		for _, host := range of.Hosts {
+			ids = append(ids, MemberID(host))
+		}
+	}
+	answers, err := askAll(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	owners := map[string]rollout.Owner{}
+	var doubtful []rollout.Suspect
+	for _, of := range suspects {
+		owner := rollout.Owner{Runs: answers[CampaignID(of.Instance)].Running, Hosts: map[string]rollout.Home{}}
+		sure := owner.Runs
+		for _, host := range of.Hosts {
+			if id := MemberID(host); taken(answers[id]) && answers[id].Instance == of.Instance {
+				owner.Hosts[host] = rollout.Home{AtWork: id}
+			} else {
+				sure = false
+			}
+		}
+		if status := answers[CampaignID(of.Instance)].Status; !owner.Runs && status != activities.NotFound {
+			owner.Ended = strings.ToLower(status)
+		}
+		if owners[of.Instance] = owner; !sure {
+			doubtful = append(doubtful, of)
+		}
+	}
+	if len(doubtful) == 0 {
+		return owners, nil, nil
+	}
+	var homes activities.Homes
+	if err := workflow.ExecuteActivity(brief(ctx, "", "look up where somebody may still be at work"), "Homes", activities.HomesInput{Suspects: doubtful}).Get(ctx, &homes); err != nil {
+		return nil, nil, err
+	}
+	ids = nil
+	for _, of := range homes.Reach {
+		for _, name := range of.Clusters {
+			ids = append(ids, ClusterID(of.Instance, name))
+		}
+		for _, host := range of.Hosts {
+			ids = append(ids, MemberID(host))
+		}
+	}
+	if answers, err = askAll(ctx, ids); err != nil {
+		return nil, nil, err
+	}
+	for i, of := range doubtful {
+		owner := owners[of.Instance]
+		owner.Works = atWork(of.Instance, homes.Reach[i], answers)
+		for _, host := range of.Hosts {
+			home, known := homes.Homes[host]
+			owner.Hosts[host] = homeOf(of.Instance, host, home, known, owner.Works, answers)
+		}
+		owners[of.Instance] = owner
+	}
+	return owners, homes.Homes, nil
+}
+
+// homeOf says who works on a host that is drained, and whether it can be put back.
+func homeOf(instance, host string, home activities.Home, known bool, works string, answers map[string]activities.AskResult) rollout.Home {
+	on := answers[MemberID(host)]
+	of := atWork(instance, rollout.Suspect{Clusters: home.Reach, Hosts: []string{host}}, answers)
+	switch {
+	case of != "":
+		return rollout.Home{AtWork: of}
+	case !known && works != "":
+		return rollout.Home{AtWork: works}
+	case !known:
+		return rollout.Home{Problem: "it is in no cluster of the inventory, so that nothing says how it is reached"}
+	case taken(on):
+		return rollout.Home{Busy: on.Instance}
+	}
+	return rollout.Home{}
+}
+
+// taken says that somebody works there, or soon does again: the sweeper takes up what was ended from outside.
+func taken(a activities.AskResult) bool { return a.Running || a.EndedFromOutside }
+
+// atWork is a workflow of the instance that is at work within its reach, or "".
+func atWork(instance string, reach rollout.Suspect, answers map[string]activities.AskResult) string {
+	for _, name := range reach.Clusters {
+		if id := ClusterID(instance, name); taken(answers[id]) {
+			return id
+		}
+	}
+	for _, host := range reach.Hosts {
+		if id := MemberID(host); taken(answers[id]) && answers[id].Instance == instance {
+			return id
+		}
+	}
+	return ""
+}
+
+// askAll asks about workflows by their ids, all in one activity.
+func askAll(ctx workflow.Context, ids []string) (map[string]activities.AskResult, error) {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	by := make(map[string]activities.AskResult, len(ids))
+	if len(ids) == 0 {
+		return by, nil
+	}
+	var answers []activities.AskResult
+	if err := workflow.ExecuteActivity(brief(ctx, "", "ask who still works"), "AskAll", activities.AskAllInput{WorkflowIDs: ids}).Get(ctx, &answers); err != nil {
+		return nil, err
+	}
+	if len(answers) != len(ids) {
+		return nil, fmt.Errorf("%d workflows were asked for, and %d answers came", len(ids), len(answers))
+	}
+	for i, id := range ids {
+		by[id] = answers[i]
+	}
+	return by, nil
+}
+
+// mending is one survey that does something.
+type mending struct {
+	*sweeper
+	found found
+	homes map[string]activities.Home
+	head  audit.Head // a chain of its own: one that a put-back server goes on with would fork
+	owed  unwritten
+	told  int
+	given map[string][]string // clusters that were given back, by owner
+	lost  []string            // the owners, in order
+	did   []string
+}
+
+func (m *mending) do(ctx workflow.Context, one rollout.Mend) {
+	switch one.Do {
+	case rollout.MendReturn:
+		m.putBack(ctx, one)
+	case rollout.MendDrop:
+		m.giveBack(ctx, one)
+	case rollout.MendTell:
+		if m.warn(ctx, one.Text) {
+			m.owed.add(ctx, &m.head, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: "tell", Host: one.Host, Detail: one.Text})
+			m.notify(ctx, rollout.TellHold, one)
+		}
+	case rollout.MendNote:
+		m.note(one.Text)
+	}
+}
+
+// putBack starts the member's workflow, which looks at the host, checks it and puts it back. It tells the people by itself.
+func (m *mending) putBack(ctx workflow.Context, one rollout.Mend) {
+	home := m.homes[one.Host]
+	st := MemberState{
+		Member: rollout.Forgotten(one.Owner, home.Cluster, one.Host, one.Text, home.Member),
+		Part:   home.Part, Plan: m.found.plan(one.Owner), Segment: home.Segment, Limits: home.Limits, // no try of its cluster's
+	}
+	st.Audit.Chain = m.head.Chain + "/" + one.Host
+	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: MemberID(one.Host), TaskQueue: Queue, ParentClosePolicy: parentCloseAbandon,
+		StaticSummary:         "put " + one.Host + " back, which was left drained by " + one.Owner,
+		TypedSearchAttributes: attributes(one.Owner, home.Cluster, "", one.Host, string(st.Step)),
+	})
+	if err := workflow.ExecuteChildWorkflow(child, MemberType, st).GetChildWorkflowExecution().Get(ctx, nil); err != nil {
+		m.did = append(m.did, one.Host+" cannot be put back yet: "+cause(err))
+		return
+	}
+	m.owed.add(ctx, &m.head, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: string(rollout.ModeReturn), Host: one.Host, Detail: one.Text})
+	m.did = append(m.did, one.Host+" is looked at, checked and put back: "+one.Text)
+	workflow.GetLogger(ctx).Warn("a host that was left drained is put back", "host", one.Host, "instance", one.Owner)
+}
+
+// giveBack drops a claim, wherever it stands and only if it is still that owner's.
+func (m *mending) giveBack(ctx workflow.Context, one rollout.Mend) {
+	for _, way := range m.found.ways[place(one.Key, one.Owner)] {
+		in := activities.DropInput{Part: way.Part, Owner: one.Owner, Keys: []string{one.Key}, Intent: intend(ctx, &m.head, string(rollout.DoRelease), "", "", one.Key+" of "+one.Owner+": "+one.Text)}
+		var r activities.DropResult
+		if err := workflow.ExecuteActivity(brief(ctx, way.Segment, "give back "+one.Key+" of "+one.Owner), "Drop", in).Get(ctx, &r); err != nil {
+			m.warn(ctx, "the claim of cluster "+one.Cluster+" could not be given back: "+cause(err))
+			m.owed.add(ctx, &m.head, audit.Entry{Kind: audit.Outcome, Actor: "rollpatch", Action: string(rollout.DoRelease), Result: "unknown: " + cause(err)})
+			return // it is found again
+		}
+		m.owed.adopt(ctx, &m.head, in.Intent, r.Audit)
+	}
+	if m.given[one.Owner] == nil {
+		m.lost = append(m.lost, one.Owner)
+	}
+	m.given[one.Owner] = append(m.given[one.Owner], one.Cluster)
+	m.did = append(m.did, "the claim of cluster "+one.Cluster+" is given back: "+one.Text)
+	workflow.GetLogger(ctx).Warn("a claim that nobody works for is given back", "cluster", one.Cluster, "instance", one.Owner)
+}
+
+// tellGiven tells the people of each instance once, however many clusters it had claimed.
+func (m *mending) tellGiven(ctx workflow.Context) {
+	for _, owner := range m.lost {
+		m.notify(ctx, rollout.TellHalted, rollout.Mend{
+			Owner: owner, Text: "nobody works for " + owner + " any more, and its claims are given back: " + strings.Join(m.given[owner], ", ") + ". What is left to do goes into a new instance", Next: "rollpatch quarantine list",
+		})
+	}
+}
+
+// notify tells whoever the instance's plan names. Where no record says which plan that is, the page and the log must do.
+func (m *mending) notify(ctx workflow.Context, event string, one rollout.Mend) {
+	m.told++
+	m.tell(ctx, m.found.plan(one.Owner), m.head.Chain, activities.Notice{Event: event, Instance: one.Owner, Host: one.Host, Text: one.Text, Next: one.Next}, m.told)
+}
