@@ -5,7 +5,7 @@ import "context"
 // Quarantine records that the member is not touched again, and why: it stays in or out of service as it is. Only a person ends it.
 func (a *Activities) Quarantine(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
-		record := Claim{Key: quarantineKey(s.host.Name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Why}
+		record := Claim{Key: quarantineKey(s.host.Name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Why, Told: toldOf(s.part, in.Plan)}
 		if _, err := a.Claims.Take(ctx, s.consul(), []Claim{record}); err != nil {
 			return r.orUnknown(ctx, err)
 		}

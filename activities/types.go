@@ -28,8 +28,9 @@ type StepInput struct {
 	Boot string `json:"boot,omitempty"`
 	// Peers are members that were not patched, for comparison.
 	Peers []string `json:"peers,omitempty"`
-	// Why is told with a quarantine.
+	// Why is told with a quarantine, and Plan names who is told of it.
 	Why    string      `json:"why,omitempty"`
+	Plan   string      `json:"plan,omitempty"`
 	Intent audit.Entry `json:"intent"`
 }
 
@@ -83,6 +84,13 @@ type ClaimInput struct {
 	Part     string      `json:"part"`
 	Reason   string      `json:"reason,omitempty"`
 	Intent   audit.Entry `json:"intent"`
+}
+
+// EvidenceInput puts the versions of a transaction that failed into quarantine.
+type EvidenceInput struct {
+	ClaimInput
+	Plan     string           `json:"plan,omitempty"`
+	Evidence rollout.Evidence `json:"evidence"`
 }
 
 // ClaimResult says whether it is ours, and if not, who has it, or what keeps us from knowing.

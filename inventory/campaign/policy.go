@@ -20,6 +20,7 @@ type Policy struct {
 	WaitMax      inventory.Duration `json:"wait_max"`
 	OnFailure    OnFailure          `json:"on_failure"`
 	Retries      int                `json:"retries"`
+	Review       inventory.Duration `json:"review"`
 	Timeouts     Timeouts           `json:"timeouts"`
 }
 
@@ -70,6 +71,8 @@ type Override struct {
 	OnFailure *OnFailure `json:"on_failure,omitempty" yaml:"on_failure,omitempty"`
 	// Retries is how often a member that failed and is safe again is tried once more before that; default 0.
 	Retries *int `json:"retries,omitempty" yaml:"retries,omitempty" jsonschema:"minimum=0"`
+	// Review is how long versions that failed are in quarantine before somebody should look at them; default 30d.
+	Review *inventory.Duration `json:"review,omitempty" yaml:"review,omitempty"`
 	// Timeouts overrides how long single steps may take.
 	Timeouts TimeoutsOverride `json:"timeouts,omitzero" yaml:"timeouts,omitempty"`
 }
@@ -160,7 +163,7 @@ func Default(unattended bool) Policy {
 		Reboot:   RebootAlways,
 		Drain:    Drain{Timeout: of(15 * time.Minute), Connections: 0, Leftover: LeftoverHold},
 		Checks:   Checks{Passes: 3, Interval: of(5 * time.Second), Timeout: of(5 * time.Minute)},
-		WaitMax:  of(30 * time.Minute), OnFailure: FailStopCluster,
+		WaitMax:  of(30 * time.Minute), OnFailure: FailStopCluster, Review: of(30 * 24 * time.Hour),
 		Timeouts: Timeouts{Patch: of(time.Hour), Reboot: of(15 * time.Minute), Fetch: of(30 * time.Minute)},
 	}
 }
@@ -183,6 +186,7 @@ func (p Policy) Apply(o Override) Policy {
 	set(&p.WaitMax, o.WaitMax)
 	set(&p.OnFailure, o.OnFailure)
 	set(&p.Retries, o.Retries)
+	set(&p.Review, o.Review)
 	set(&p.Timeouts.Patch, o.Timeouts.Patch)
 	set(&p.Timeouts.Reboot, o.Timeouts.Reboot)
 	set(&p.Timeouts.Fetch, o.Timeouts.Fetch)
