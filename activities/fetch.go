@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -31,7 +32,11 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			r.pass("it is drained by this instance already")
 			return nil
 		}
-		want, left, err := a.pending(ctx, s, osID) // it also reads the repositories anew
+		q, err := a.inQuarantine(ctx, s, f, in.Instance)
+		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		want, left, not, err := a.pending(ctx, s, osID, q) // it also reads the repositories anew
 		if err != nil {
 			return r.orFail(ctx, err)
 		}
@@ -49,8 +54,20 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			want = wanted(*manifest, f.Versions)
 			left = debt(all, want)
 		}
+		want, more := q.without(want)
+		for _, v := range more {
+			if !slices.Contains(not, v) {
+				not = append(not, v)
+			}
+		}
+		var release string
+		if r.LeftOut, release = q.told(not); r.LeftOut != "" {
+			left += "; " + r.LeftOut
+		}
 		if want == "" {
-			r.pass("nothing to do" + left)
+			if r.pass("nothing to do" + left); release != "" {
+				r.Reason += "; end that with: " + release
+			}
 			r.Nothing = true
 			return nil
 		}
@@ -58,7 +75,11 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 		if err != nil {
 			return err
 		}
-		out, err := a.run(ctx, s, in, script, map[string]string{"ROLLPATCH_WANT": want, "ROLLPATCH_LEDGER": in.Instance}, time.Duration(s.part.Policy.Timeouts.Fetch), r)
+		env := map[string]string{"ROLLPATCH_WANT": want, "ROLLPATCH_LEDGER": in.Instance}
+		if len(q) > 0 {
+			env["ROLLPATCH_LEAVE_OUT"] = q.lines()
+		}
+		out, err := a.run(ctx, s, in, script, env, time.Duration(s.part.Policy.Timeouts.Fetch), r)
 		if passing(out) || r.Interrupted {
 			r.again() // it changes no package, and the member serves
 		}
@@ -69,6 +90,9 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 		switch problem := refuse(changes, manifest, s.part.Packages, out.Stdout); {
 		case problem != "":
 			r.fail(problem)
+			return nil
+		case q.meets(changes) != "":
+			r.fail(q.meets(changes))
 			return nil
 		case len(changes) == 0:
 			r.pass("nothing to do" + left)
@@ -90,15 +114,20 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 	})
 }
 
-// pending asks what the host would upgrade and keeps what the campaign wants of it; left tells what it does not touch.
-func (a *Activities) pending(ctx context.Context, s scene, osID string) (want, left string, err error) {
+// pending asks what the host would upgrade and keeps what the campaign wants of it; left tells what it does not touch, and not lists
+// what it would but for the quarantine.
+func (a *Activities) pending(ctx context.Context, s scene, osID string, q shut) (want, left string, not []Change, err error) {
 	script, err := s.script(a, osID, "pending")
 	if err != nil {
-		return "", "", err
+		return "", "", nil, err
 	}
-	out, err := a.Runner.Query(ctx, s.target, script, nil)
+	var env map[string]string
+	if len(q) > 0 {
+		env = map[string]string{"ROLLPATCH_LEAVE_OUT": q.lines()}
+	}
+	out, err := a.Runner.Query(ctx, s.target, script, env)
 	if err != nil {
-		return "", "", err
+		return "", "", nil, err
 	}
 	var b strings.Builder
 	skipped, held := 0, 0
@@ -110,6 +139,8 @@ func (a *Activities) pending(ctx context.Context, s scene, osID string) (want, l
 			skipped++
 		case r[0] == "held":
 			held++
+		case r[0] == "left" && len(r) >= 4 && s.part.Packages.Match(r[1]):
+			not = append(not, Change{Name: r[1], New: r[3]})
 		}
 	}
 	if skipped > 0 {
@@ -118,7 +149,7 @@ func (a *Activities) pending(ctx context.Context, s scene, osID string) (want, l
 	if held > 0 {
 		left += fmt.Sprintf(", %d held on the host", held)
 	}
-	return b.String(), left, nil
+	return b.String(), left, not, nil
 }
 
 // wanted is the manifest as one peer gets it: what it has and does not have in that version, and new dependencies marked +.

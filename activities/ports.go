@@ -111,14 +111,17 @@ type ConsulAccess struct {
 	Via    []Target         `json:"via,omitempty"` // never the member being worked on
 }
 
-// Claim is the record that locks a cluster for an instance, and the record of a drained or quarantined member.
+// Claim is the record that locks a cluster for an instance, and the record of a drained or quarantined member, or of quarantined versions.
 type Claim struct {
-	Key    string    `json:"key"`   // "cluster/web", "drain/web-1", "quarantine/web-1"
+	Key    string    `json:"key"`   // "cluster/web", "drain/web-1", "quarantine/web-1", "versions/web/3f2a9c1b7d20"
 	Owner  string    `json:"owner"` // the instance
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
 	Server string    `json:"server,omitempty"` // the id of the Temporal namespace in which the instance runs: only its sweeper may mend it
 	Plan   string    `json:"plan,omitempty"`   // the instance's plan in the store: who is told of what is left of it
+
+	Told     *Told     `json:"told,omitempty"`     // of a quarantine
+	Suspects *Suspects `json:"suspects,omitempty"` // of a quarantine of versions
 }
 
 // Claims keeps records in Consul KV by check-and-set. They never expire.

@@ -9,7 +9,7 @@ func (a *Activities) Quarantine(ctx context.Context, in StepInput) (StepResult, 
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
-		record := Claim{Key: quarantineKey(s.host.Name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Why, Server: server, Plan: in.Plan}
+		record := Claim{Key: quarantineKey(s.host.Name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Why, Server: server, Plan: in.Plan, Told: toldOf(s.part)}
 		if _, err := a.Claims.Take(ctx, s.consul(), []Claim{record}); err != nil {
 			return r.orUnknown(ctx, err)
 		}

@@ -26,13 +26,28 @@ type DropResult struct {
 	Audit audit.Head `json:"audit"`
 }
 
-// Records lists what stands in Consul: claims of clusters, records of drained and of quarantined members.
+// Records lists what stands in Consul: claims of clusters, records of drained and of quarantined members, and of quarantined versions, whose
+// lists are put into the store: they are too much for a history.
 func (a *Activities) Records(ctx context.Context, in RecordsInput) ([]Claim, error) {
 	p, err := a.part(ctx, in.Part)
 	if err != nil {
 		return nil, err
 	}
-	return a.Claims.List(ctx, consulOf(p, p.Cluster.Consul, ""), "")
+	all, err := a.Claims.List(ctx, consulOf(p, p.Cluster.Consul, ""), "")
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range all {
+		if c.Suspects == nil {
+			continue
+		}
+		s := *c.Suspects
+		if s.Body, err = a.save(ctx, s.Versions); err != nil {
+			return nil, err
+		}
+		s.Versions, all[i].Suspects = nil, &s
+	}
+	return all, nil
 }
 
 // Drop removes records, and only if they are still that owner's.

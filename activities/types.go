@@ -30,7 +30,7 @@ type StepInput struct {
 	By time.Time `json:"by,omitzero"`
 	// Peers are members that were not patched, for comparison.
 	Peers []string `json:"peers,omitempty"`
-	// Why is told with a quarantine.
+	// Why is told with a quarantine, and Plan names who is told of it.
 	Why    string      `json:"why,omitempty"`
 	Plan   string      `json:"plan,omitempty"` // goes on record with the drain
 	Intent audit.Entry `json:"intent"`
@@ -87,6 +87,13 @@ type ClaimInput struct {
 	Plan     string      `json:"plan,omitempty"`
 	Reason   string      `json:"reason,omitempty"`
 	Intent   audit.Entry `json:"intent"`
+}
+
+// EvidenceInput puts the versions of a transaction that failed into quarantine.
+type EvidenceInput struct {
+	ClaimInput
+	Plan     string           `json:"plan,omitempty"`
+	Evidence rollout.Evidence `json:"evidence"`
 }
 
 // ClaimResult says whether it is ours, and if not, who has it, or what keeps us from knowing.

@@ -55,8 +55,9 @@ type world struct {
 	stdout      string                                                               // of runs
 	stop        chan struct{}                                                        // of the worker
 	runs        []Run
-	says        map[string]string // script to its output
-	cannot      map[string]error  // script to the error of asking it
+	says        map[string]string            // script to its output
+	given       map[string]map[string]string // script to its arguments
+	cannot      map[string]error             // script to the error of asking it
 	instances   []Instance
 	catalog     func(asked int) error
 	foreign     map[string]*ForeignError // by service
@@ -90,7 +91,7 @@ type world struct {
 func newWorld() *world {
 	w := &world{
 		says: map[string]string{osRelease: "debian\n"}, cannot: map[string]error{}, records: map[string]Claim{}, bodies: map[string][]byte{},
-		foreign: map[string]*ForeignError{}, undelivered: map[string]error{}, counts: map[string]int{}, boots: []any{"boot-a"},
+		foreign: map[string]*ForeignError{}, undelivered: map[string]error{}, counts: map[string]int{}, given: map[string]map[string]string{}, boots: []any{"boot-a"},
 		catalog: func(int) error { return nil },
 		probe:   func(string, string, int) (bool, string, error) { return true, "", nil },
 		left:    func(int) (int, error) { return 0, nil },
@@ -198,7 +199,8 @@ func (w *world) BootID(ctx context.Context, _ Target) (string, error) {
 	}
 }
 
-func (w *world) Query(_ context.Context, _ Target, script []byte, _ map[string]string) ([]byte, error) {
+func (w *world) Query(_ context.Context, _ Target, script []byte, env map[string]string) ([]byte, error) {
+	w.given[string(script)] = env
 	if err := w.cannot[string(script)]; err != nil {
 		return nil, err
 	}

@@ -281,6 +281,48 @@ func TestLabGoodPatchAndBack(t *testing.T) {
 	h.clean()
 }
 
+// Versions in quarantine are no candidates, nor is what needs them; everything else is. A newer version is.
+func TestLabVersionsAreLeftOut(t *testing.T) {
+	h := newHost(t, labtest.New(t), "web-1")
+	h.publish("1.2")
+	names := func(r [][]string) string {
+		var out []string
+		for _, columns := range r {
+			out = append(out, strings.Join(columns[:3], " "))
+		}
+		return strings.Join(out, ", ")
+	}
+	// The host's own pins are on the other side: one for this very version, one that is read first, one for everything.
+	for says, pins := range map[string]string{
+		"no pins":             "rm -f /etc/apt/preferences /etc/apt/preferences.d/own.pref",
+		"a file of its own":   "printf 'Package: lab-web\nPin: version 1.2\nPin-Priority: 1001\n' >/etc/apt/preferences",
+		"and one more beside": "printf 'Package: lab-web lab-web-data\nPin: version 1.2\nPin-Priority: 1001\n\nPackage: *\nPin: release *\nPin-Priority: 990\n' >/etc/apt/preferences.d/own.pref",
+	} {
+		h.exec("sh", "-c", pins)
+		for what, out := range map[string]string{"both": "lab-web\t1.2\nlab-web-data\t1.2\n", "the dependency": "lab-web-data\t1.2\n", "what needs it": "lab-web\t1.2\n"} {
+			p := h.query(playbooks.Pending, env("LEAVE_OUT", out))
+			if got := names(p["left"]); got != "lab-web 1.0 1.2, lab-web-data 1.0 1.2" || len(p["upgrade"])+len(p["new"])+len(p["remove"]) != 0 {
+				t.Errorf("%s, %s left out: %q", says, what, p)
+			}
+		}
+		h.refused(playbooks.Fetch, env("WANT", "lab-web\t1.2\n", "LEDGER", ledger, "LEAVE_OUT", "lab-web-data\t1.2\n"), playbooks.ExitUnavailable)
+	}
+	h.exec("rm", "-f", "/etc/apt/preferences", "/etc/apt/preferences.d/own.pref")
+	if p := h.query(playbooks.Pending, nil); len(p["upgrade"]) != 2 || len(p["left"]) != 0 {
+		t.Errorf("without a word of it: %q", p)
+	}
+	h.publish("1.4")
+	out := env("LEAVE_OUT", "lab-web\t1.2\nlab-web-data\t1.2\n", "WANT", want("1.4"), "LEDGER", ledger)
+	if p := h.query(playbooks.Pending, out); len(p["upgrade"]) != 2 || len(p["left"]) != 0 {
+		t.Errorf("a newer version: %q", p)
+	}
+	fetched := h.query(playbooks.Fetch, out)
+	if got := fmt.Sprint(fetched["change"]); got != "[[lab-web 1.0 1.4] [lab-web-data 1.0 1.4]]" {
+		t.Errorf("fetch: change %s", got)
+	}
+	h.clean()
+}
+
 func TestLabBrokenPostinstIsBackedOut(t *testing.T) {
 	h := newHost(t, labtest.New(t), "web-1")
 	before := h.versions()

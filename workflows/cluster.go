@@ -232,7 +232,22 @@ func (c *cluster) carryOut(ctx workflow.Context, a rollout.Action) {
 		c.claim(ctx, a)
 	case rollout.DoWatch:
 		c.watch(ctx, a)
+	case rollout.StepQuarantine:
+		c.quarantine(ctx, a)
 	}
+}
+
+// quarantine puts the versions of a transaction that failed on record.
+func (c *cluster) quarantine(ctx workflow.Context, a rollout.Action) {
+	in := activities.EvidenceInput{ClaimInput: activities.ClaimInput{Instance: c.Instance, Part: c.Part}, Plan: c.Plan, Evidence: c.Evidence[0]}
+	in.Intent = intend(ctx, &c.Audit, string(a.Do), a.Host, "", "versions of "+c.Name+": "+in.Evidence.Why)
+	var r activities.ClaimResult
+	if err := workflow.ExecuteActivity(options(ctx, c.queue(), "put versions that failed on "+a.Host+" into quarantine", time.Minute), "QuarantineVersions", in).Get(ctx, &r); err != nil {
+		r.ClaimResult = rollout.ClaimResult{Reason: cause(err)}
+	} else {
+		c.Unwritten.adopt(ctx, &c.Audit, in.Intent, r.Audit)
+	}
+	c.Cluster = c.Recorded(a.ID, r.ClaimResult, workflow.Now(ctx))
 }
 
 // claim takes or releases the cluster, through its first member's segment.
@@ -490,7 +505,7 @@ func (c *cluster) mayContinueAsNew(ctx workflow.Context) bool {
 		return false
 	}
 	for _, id := range workflow.DeterministicKeys(c.inFlight) {
-		if strings.HasPrefix(id, "claim.") || strings.HasPrefix(id, "release.") || strings.HasPrefix(id, "notify.") {
+		if strings.HasPrefix(id, "claim.") || strings.HasPrefix(id, "release.") || strings.HasPrefix(id, "notify.") || strings.HasPrefix(id, "quarantine.") {
 			return false
 		}
 	}

@@ -18,11 +18,13 @@ import (
 const (
 	RecordsList    = "list"
 	RecordsBreak   = "break"   // a cluster's claim, whose owner is gone
-	RecordsRelease = "release" // a quarantined member
+	RecordsRelease = "release" // a quarantined member, or quarantined versions
 
 	Return  = "return"  // the member is in order again: check it and put it back into service
 	Rebuilt = "rebuilt" // the same, of a host that was set up anew
 	Retired = "retired" // the host is gone: forget it
+
+	Versions = "versions" // the way out for versions: they may be installed again
 )
 
 // The beginnings of the records' keys.
@@ -30,6 +32,7 @@ const (
 	claimPrefix      = "cluster/"
 	drainPrefix      = "drain/"
 	quarantinePrefix = "quarantine/"
+	versionsPrefix   = "versions/"
 )
 
 // ErrRefused is the type of the error of what is not done, and why.
@@ -41,7 +44,7 @@ type RecordsInput struct {
 	Parts []string `json:"parts"` // one for each Consul; for one record, the part of its cluster
 	// Segments are those that reach the parts' Consuls, where it is not the default one.
 	Segments map[string]string `json:"segments,omitempty"`
-	// Name is the cluster or the host that is meant.
+	// Name is the cluster, the host or the versions that are meant.
 	Name string `json:"name,omitempty"`
 	// Clusters are those that are claimed together with the one that is meant, and Hosts its members: whoever works on one of them
 	// needs the claim.
@@ -74,6 +77,9 @@ func Records(ctx workflow.Context, in RecordsInput) ([]Record, error) {
 	case RecordsBreak:
 		return r.breakClaim(ctx, all)
 	case RecordsRelease:
+		if in.How == Versions {
+			return r.releaseVersions(ctx, all)
+		}
 		return r.release(ctx, all)
 	}
 	return nil, refused("unknown word %q", in.Word)
@@ -199,6 +205,23 @@ func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) 
 	}
 	r.owed.add(ctx, &r.head, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: string(rollout.ModeReturn), Host: r.in.Name, Detail: string(end.Outcome), Result: end.Audit.Digest})
 	r.owed.flush(ctx, SegmentQueue(r.in.Segment))
+	return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key)
+}
+
+// releaseVersions lets versions be installed again. While the instance that put them there works on the cluster, it may do so once more.
+func (r *records) releaseVersions(ctx workflow.Context, all []Record) ([]Record, error) {
+	rec, ok := find(all, versionsPrefix+r.in.Name)
+	if !ok {
+		return nil, refused("no versions are in quarantine as %s: rollpatch quarantine list shows those that are", r.in.Name)
+	}
+	cluster, _, _ := strings.Cut(r.in.Name, "/")
+	a, err := r.ask(ctx, ClusterID(rec.Owner, cluster))
+	if err != nil {
+		return nil, err
+	}
+	if a.Running || a.EndedFromOutside {
+		return nil, refused("%s, which they failed in, still works on cluster %q: wait for its end, or end it with: rollpatch abort %s --reason \"...\"", rec.Owner, cluster, rec.Owner)
+	}
 	return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key)
 }
 

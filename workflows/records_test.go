@@ -154,3 +154,23 @@ func TestAQuarantineEnds(t *testing.T) {
 	_, _, err = newWorld().records(t, in, nil)
 	refusedWith(t, err, "is not in quarantine")
 }
+
+func TestVersionsAreReleasedOnceTheirInstanceHasLeftTheCluster(t *testing.T) {
+	shut := activities.Claim{Key: "versions/web/3f2a9c1b7d20", Owner: "monthly-1", Reason: "page answers 500", Suspects: &activities.Suspects{Cluster: "web", Count: 2, Body: "sha256:versions"}}
+	in := workflows.RecordsInput{Word: workflows.RecordsRelease, Parts: []string{"part"}, Name: "web/3f2a9c1b7d20", How: workflows.Versions, Message: person}
+	w := newWorld()
+	was, dropped, err := w.records(t, in, []activities.Claim{shut, quarantined}, "campaign/monthly-1")
+	if err != nil || !slices.Equal(dropped, []string{"monthly-1 versions/web/3f2a9c1b7d20"}) || len(was) != 1 || was[0].Suspects == nil {
+		t.Errorf("%+v, dropped %v, %v", was, dropped, err)
+	}
+	if len(w.calls) > 0 || len(w.entries) < 2 || w.entries[0].Kind != audit.Message || w.entries[0].Actor != "ann (claimed)" || w.entries[1].Kind != audit.Intent {
+		t.Errorf("touched by %v, on the chain: %+v; want who said it, and the intent", w.calls, w.entries)
+	}
+	_, dropped, err = newWorld().records(t, in, []activities.Claim{shut}, "cluster/monthly-1/web")
+	refusedWith(t, err, "rollpatch abort monthly-1")
+	if len(dropped) > 0 {
+		t.Errorf("dropped %v while their instance works on the cluster", dropped)
+	}
+	_, _, err = newWorld().records(t, in, []activities.Claim{quarantined})
+	refusedWith(t, err, "no versions are in quarantine as web/3f2a9c1b7d20")
+}

@@ -39,7 +39,9 @@ type world struct {
 	release func(call int) rollout.ClaimResult
 	more    []rollout.Ref // clusters beside "web", of the same members
 	ask     func(activities.AskInput) activities.AskResult
-	spent   string // a step whose inconclusive results use its run up
+	spent   string                     // a step whose inconclusive results use its run up
+	shut    []activities.EvidenceInput // versions that were put on record
+	record  func(call int) rollout.ClaimResult
 }
 
 func newWorld(members ...string) *world {
@@ -124,6 +126,21 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 			return r, nil
 		}, activity.RegisterOptions{Name: name})
 	}
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.EvidenceInput) (activities.ClaimResult, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.calls = append(w.calls, "quarantine versions")
+		w.shut = append(w.shut, in)
+		r := activities.ClaimResult{ClaimResult: rollout.ClaimResult{OK: true, Reason: "lab-web 1.2"}}
+		if w.record != nil {
+			r.ClaimResult = w.record(len(w.shut))
+		}
+		w.entries = append(w.entries, in.Intent)
+		e, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: "quarantine"})
+		w.entries = append(w.entries, e)
+		r.Audit = head
+		return r, nil
+	}, activity.RegisterOptions{Name: "QuarantineVersions"})
 	claims("Claim")
 	claims("Release")
 	// A real watch returns when something changes, and after an hour at the latest: here always after the hour.

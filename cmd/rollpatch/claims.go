@@ -41,7 +41,7 @@ const (
 
 // held is a record in Consul as people and programs read it.
 type held struct {
-	Key    string    `json:"key"` // cluster/NAME, drain/HOST or quarantine/HOST
+	Key    string    `json:"key"` // cluster/NAME, drain/HOST, quarantine/HOST or versions/CLUSTER/ID
 	Owner  string    `json:"owner"`
 	State  string    `json:"owner_state"` // running, ended or unknown: to this Temporal server
 	Since  time.Time `json:"since,omitzero"`
@@ -52,6 +52,7 @@ const (
 	clusterKey    = "cluster/"
 	drainKey      = "drain/"
 	quarantineKey = "quarantine/"
+	versionsKey   = "versions/"
 )
 
 func heldOf(r workflows.Record) held {
@@ -83,7 +84,7 @@ func (d *desk) claims(c *cli.Context) error {
 	}
 	out := []held{}
 	for _, r := range all {
-		if !strings.HasPrefix(r.Key, quarantineKey) {
+		if !strings.HasPrefix(r.Key, quarantineKey) && !strings.HasPrefix(r.Key, versionsKey) {
 			out = append(out, heldOf(r))
 		}
 	}
@@ -183,7 +184,11 @@ func (d *desk) changeRecord(c *cli.Context, m rollout.Message, part plan.Part, i
 	if refused := (*refusal)(nil); errors.As(err, &refused) {
 		return nil, failed(err)
 	}
-	again := fmt.Sprintf("rollpatch %s %s%s%s --reason %q --id %s", called(c), in.Name, flagOf(in.How), inventoryOf(c), m.Reason, m.ID)
+	how := flagOf(in.How)
+	if in.How == workflows.Versions {
+		how = "" // their name says it
+	}
+	again := fmt.Sprintf("rollpatch %s %s%s%s --reason %q --id %s", called(c), in.Name, how, inventoryOf(c), m.Reason, m.ID)
 	return recs, unanswered(c, err, "the same again says what came of it, and does nothing twice: "+again)
 }
 

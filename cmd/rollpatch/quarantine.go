@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/activities/store"
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/workflows"
@@ -18,14 +22,15 @@ import (
 var ways = []string{workflows.Return, workflows.Rebuilt, workflows.Retired}
 
 func (d *desk) quarantineCommand() *cli.Command {
-	return group("quarantine", "show hosts that are not touched any more, or end a host's quarantine",
+	return group("quarantine", "show hosts that are not touched any more and versions that are left out, or end a quarantine",
 		&cli.Command{
-			Name: "list", Usage: "list the hosts in quarantine, since when, whether they serve, and why",
+			Name: "list", Usage: "list the hosts and the versions in quarantine, since when, and why",
 			Flags: join(inventoryFlags(), d.storeFlags(), outputFlags(), serverFlags()), Action: d.quarantines,
 		},
 		&cli.Command{
-			Name: "release", Usage: "end a host's quarantine, in one of three ways", ArgsUsage: "HOST",
-			Description: "With --return and --rebuilt the host is checked, as after a patch, and put back into service; where a check does not pass, it stays in quarantine.",
+			Name: "release", Usage: "end a host's quarantine in one of three ways, or that of versions", ArgsUsage: "HOST|VERSIONS",
+			Description: "With --return and --rebuilt the host is checked, as after a patch, and put back into service; where a check does not pass, it stays in quarantine.\n" +
+				"VERSIONS are named as quarantine list names them, CLUSTER/ID: later instances may install them again.",
 			Flags: join(inventoryFlags(), []cli.Flag{
 				&cli.BoolFlag{Name: workflows.Return, Usage: "the host is in order again: check it and put it back into service"},
 				&cli.BoolFlag{Name: workflows.Rebuilt, Usage: "the host was set up anew: check it and put it into service"},
@@ -36,13 +41,81 @@ func (d *desk) quarantineCommand() *cli.Command {
 	)
 }
 
-// shut is a host in quarantine.
+// shut is a host in quarantine, or versions.
 type shut struct {
-	Host   string    `json:"host"`
-	Since  time.Time `json:"since,omitzero"`
-	State  string    `json:"state"` // drained or serving
-	By     string    `json:"by"`    // the instance
+	Name   string    `json:"name"`           // what release takes
+	Host   string    `json:"host"`           // of versions: the one that they failed on
+	Since  time.Time `json:"since,omitzero"` // of versions: when they failed
+	State  string    `json:"state"`          // drained, serving, or left-out
+	By     string    `json:"by"`             // the instance
 	Reason string    `json:"reason,omitempty"`
+
+	Owner   string `json:"owner,omitempty"` // of the cluster, and how to reach them
+	Contact string `json:"contact,omitempty"`
+
+	Scope    string              `json:"scope,omitempty"` // where versions are left out
+	Platform string              `json:"platform,omitempty"`
+	Versions []activities.Change `json:"versions,omitempty"` // absent where this store has no list of them
+	Count    int                 `json:"count,omitempty"`
+	Review   time.Time           `json:"review,omitzero"`
+	Overdue  bool                `json:"overdue,omitempty"` // the review date has passed
+}
+
+// leftOut is the state of versions in quarantine.
+const leftOut = "left-out"
+
+// shutOf reads a record, if it is one of a quarantine.
+func (d *desk) shutOf(c *cli.Context, r workflows.Record) (shut, bool, error) {
+	s := shut{Since: r.Since, By: r.Owner, Reason: r.Reason}
+	if r.Told != nil {
+		s.Owner, s.Contact = r.Told.Owner, r.Told.Contact
+	}
+	if host, ok := strings.CutPrefix(r.Key, quarantineKey); ok {
+		s.Name, s.Host, s.State = host, host, "serving"
+		if r.Drained {
+			s.State = "drained"
+		}
+		return s, true, nil
+	}
+	name, ok := strings.CutPrefix(r.Key, versionsKey)
+	if !ok || r.Suspects == nil {
+		return s, false, nil
+	}
+	v := r.Suspects
+	s.Name, s.Host, s.State, s.Scope, s.Count, s.Review = name, v.Host, leftOut, "cluster "+v.Cluster, v.Count, v.Review
+	s.Platform = strings.TrimSpace(v.OS + " " + v.Release + " " + v.Arch)
+	s.Overdue = !v.Review.IsZero() && v.Review.Before(d.now())
+	path, err := d.storeFolder(c.Path("store"))
+	if err != nil {
+		return s, false, err
+	}
+	folder, err := store.NewFolder(path)
+	if err != nil {
+		return s, false, err
+	}
+	// A worker put it there; its store may be on another machine.
+	if body, err := folder.Get(c.Context, v.Body); err == nil && json.Unmarshal(body, &s.Versions) != nil {
+		s.Versions = nil
+	}
+	return s, true, nil
+}
+
+// what names versions, the first ones where there are many.
+func (s shut) what() string {
+	const most = 4
+	var names []string
+	for i, v := range s.Versions {
+		if i == most {
+			break
+		}
+		names = append(names, v.Name+" "+v.New)
+	}
+	if more := s.Count - len(names); more > 0 && len(names) > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	} else if more > 0 {
+		return many(more, "package")
+	}
+	return strings.Join(names, ", ")
 }
 
 func (d *desk) quarantines(c *cli.Context) error {
@@ -56,33 +129,53 @@ func (d *desk) quarantines(c *cli.Context) error {
 	}
 	out := []shut{}
 	for _, r := range all {
-		host, ok := strings.CutPrefix(r.Key, quarantineKey)
-		if !ok {
+		s, ok, err := d.shutOf(c, r)
+		if err != nil {
+			return err
+		}
+		if ok {
+			out = append(out, s)
+		}
+	}
+	var hosts, versions []row
+	for _, s := range out {
+		if s.State == leftOut {
+			review := stamp(s.Review)
+			if s.Overdue {
+				review += " (overdue)"
+			}
+			versions = append(versions, row{cells: []string{s.Name, s.Scope, stamp(s.Since), review, s.By, s.what(), s.Host + ": " + s.Reason}})
 			continue
 		}
-		s := shut{Host: host, Since: r.Since, State: "serving", By: r.Owner, Reason: r.Reason}
-		if r.Drained {
-			s.State = "drained"
-		}
-		out = append(out, s)
+		hosts = append(hosts, row{cells: []string{s.Host, stamp(s.Since), s.State, s.By, s.Reason}})
 	}
 	if err := p.result(out, func() {
-		var rows []row
-		for _, s := range out {
-			rows = append(rows, row{cells: []string{s.Host, stamp(s.Since), s.State, s.By, s.Reason}})
+		if len(hosts) > 0 || len(versions) == 0 {
+			p.table([]string{"host", "since", "state", "by", "why"}, hosts)
 		}
-		p.table([]string{"host", "since", "state", "by", "why"}, rows)
+		if len(hosts) > 0 && len(versions) > 0 {
+			fmt.Fprintln(p.w)
+		}
+		if len(versions) > 0 {
+			p.table([]string{"versions", "scope", "since", "review", "by", "packages", "failed on"}, versions)
+		}
 	}); err != nil {
 		return err
 	}
-	if len(out) > 0 {
+	if len(hosts) > 0 {
 		d.note(`end one with: rollpatch quarantine release HOST --return|--rebuilt|--retired --reason "..."`)
+	}
+	if len(versions) > 0 {
+		d.note(`let versions be installed again with: rollpatch quarantine release VERSIONS --reason "..."`)
 	}
 	return nil
 }
 
 func (d *desk) release(c *cli.Context) error {
-	p, inv, host, err := d.named(c, "HOST")
+	if strings.Contains(c.Args().First(), "/") {
+		return d.releaseVersions(c)
+	}
+	p, inv, host, err := d.named(c, "HOST or VERSIONS")
 	if err != nil {
 		return err
 	}
@@ -111,6 +204,53 @@ func (d *desk) release(c *cli.Context) error {
 			what = "its records are gone, the host itself was not touched"
 		}
 		return fmt.Sprintf("%s is released from the quarantine of %s since %s: %s", host, r.Owner, dash(stamp(r.Since)), what)
+	})
+}
+
+// releaseVersions lets versions be installed again.
+func (d *desk) releaseVersions(c *cli.Context) error {
+	p, err := d.printer(c)
+	if err != nil {
+		return err
+	}
+	name, err := argument(c, "VERSIONS")
+	if err != nil {
+		return err
+	}
+	cluster, id, _ := strings.Cut(name, "/")
+	if cluster == "" || id == "" || errors.Join(checkName(cluster), checkName(id)) != nil {
+		return usage(fmt.Sprintf("%q names no versions: they are CLUSTER/ID", name), "rollpatch quarantine list shows them")
+	}
+	if err := checkName(c.String("id")); err != nil {
+		return err
+	}
+	for _, w := range ways {
+		if c.Bool(w) {
+			return usage("quarantine release: --"+w+" is a way out for a host, and "+name+" are versions", "rollpatch quarantine release "+name+` --reason "..."`)
+		}
+	}
+	inv, err := d.readInventory(c.Path("inventory"))
+	if err != nil {
+		return err
+	}
+	part, ok := plan.PartOf(inv, cluster)
+	if !ok { // it may have left the inventory
+		all := plan.Reach(inv)
+		if len(all) != 1 {
+			return usage(fmt.Sprintf("%q is no cluster of %s: nothing says which Consul has its records", cluster, c.Path("inventory")), nothingHint)
+		}
+		part = all[0]
+	}
+	m, err := d.messageOf(c, p.json)
+	if err != nil {
+		return err
+	}
+	recs, err := d.changeRecord(c, m, part, workflows.RecordsInput{Word: workflows.RecordsRelease, Name: name, How: workflows.Versions, Segment: part.Segment()})
+	if err != nil {
+		return err
+	}
+	return p.done(recs, m, "release", func(r workflows.Record) string {
+		return fmt.Sprintf("%s is released from quarantine, where %s put it at %s: instances that begin now may install these versions on cluster %s again", name, r.Owner, dash(stamp(r.Since)), cluster)
 	})
 }
 

@@ -316,6 +316,7 @@ var scenes = map[string]func() []frame{
 		return []frame{{At: sceneStart, Workflows: map[string]entry{id: {NoWorker: true, Execution: status.Execution{ID: id, Status: status.Running}}}}}
 	},
 	"records":    func() []frame { return recorded("") },
+	"versions":   versionsShut,
 	"silentkv":   func() []frame { return recorded("no worker") },
 	"slowkv":     func() []frame { return recorded("on its way: Check is tried again: connection refused") },
 	"brokenkv":   func() []frame { return recorded("failed: list: dial tcp 192.0.2.11:22: i/o timeout") },
@@ -433,6 +434,21 @@ func recorded(answer string) []frame {
 		record("quarantine/web-1", "monthly-20261001T010000Z", "the backout failed", "failed", true),
 		record("quarantine/web-2", "monthly-20261001T010000Z", "its checks do not pass", "failed", false),
 	}}}
+}
+
+// versionsShut is a Consul with a host in quarantine, versions whose list this store has, and overdue ones whose list it has not.
+func versionsShut() []frame {
+	f := recorded("")
+	record := func(key, host, why, body string, n int, since time.Time) workflows.Record {
+		return workflows.Record{Status: "failed", Claim: activities.Claim{Key: key, Owner: "monthly-20261001T010000Z", Since: since, Reason: why, Told: &activities.Told{Cluster: "web", Owner: "web team", Contact: "web@rollpatch.invalid"}, Suspects: &activities.Suspects{
+			Cluster: "web", OS: "debian", Release: "12", Arch: "amd64", Host: host, Body: "sha256:" + body, Count: n, Review: since.Add(30 * 24 * time.Hour),
+		}}}
+	}
+	f[0].Records = append(f[0].Records[3:4:4],
+		record("versions/web/3f2a9c1b7d20", "web-1", `check "page" on web-1: status 500, want 200`, "012718f5f323ec31d93b7b55e5dda60fcbfcad31b5367333751bcc978fa4b961", 2, sceneStart),
+		record("versions/web/aa00bb11cc22", "web-2", "the soak failed", "0000000000000000000000000000000000000000000000000000000000000000", 41, sceneStart.Add(-60*24*time.Hour)),
+	)
+	return f
 }
 
 func gated() *stage {

@@ -23,6 +23,7 @@ type Policy struct {
 	OnFailure    OnFailure          `json:"on_failure"`
 	Retries      int                `json:"retries"`
 	Failures     int                `json:"failures"`
+	Review       inventory.Duration `json:"review"`
 	Timeouts     Timeouts           `json:"timeouts"`
 	PowerAfter   inventory.Duration `json:"power_after,omitempty"` // 0: never
 }
@@ -80,6 +81,8 @@ type Override struct {
 	Retries *int `json:"retries,omitempty" yaml:"retries,omitempty" jsonschema:"minimum=0"`
 	// Failures is how many members of a cluster skip-member may leave as they are; one more stops the cluster; default 1.
 	Failures *int `json:"failures,omitempty" yaml:"failures,omitempty" jsonschema:"minimum=1"`
+	// Review is how long versions that failed are in quarantine before somebody should look at them; default 30d.
+	Review *inventory.Duration `json:"review,omitempty" yaml:"review,omitempty"`
 	// Timeouts overrides how long single steps may take.
 	Timeouts TimeoutsOverride `json:"timeouts,omitzero" yaml:"timeouts,omitempty"`
 	// PowerAfter is how long after its reboot the power of a host that went down, and does not come back, is cycled; default never.
@@ -185,7 +188,7 @@ func Default(unattended bool) Policy {
 		Reboot:   RebootAlways,
 		Drain:    Drain{Timeout: of(15 * time.Minute), Connections: 0, Leftover: LeftoverHold},
 		Checks:   Checks{Passes: 3, Interval: of(5 * time.Second), Timeout: of(5 * time.Minute)},
-		WaitMax:  of(30 * time.Minute), HoldMax: of(4 * time.Hour), OnTimeout: TimeoutSafest, OnFailure: FailStopCluster, Failures: 1,
+		WaitMax:  of(30 * time.Minute), HoldMax: of(4 * time.Hour), OnTimeout: TimeoutSafest, OnFailure: FailStopCluster, Failures: 1, Review: of(30 * 24 * time.Hour),
 		Timeouts: Timeouts{Patch: of(time.Hour), Reboot: of(15 * time.Minute), Fetch: of(30 * time.Minute)},
 	}
 }
@@ -212,6 +215,7 @@ func (p Policy) Apply(o Override) Policy {
 	set(&p.Retries, o.Retries)
 	set(&p.PowerAfter, o.PowerAfter)
 	set(&p.Failures, o.Failures)
+	set(&p.Review, o.Review)
 	set(&p.Timeouts.Patch, o.Timeouts.Patch)
 	set(&p.Timeouts.Reboot, o.Timeouts.Reboot)
 	set(&p.Timeouts.Fetch, o.Timeouts.Fetch)

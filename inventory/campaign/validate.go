@@ -74,7 +74,7 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 		key   string
 		given *inventory.Duration
 	}{
-		{"soak", o.Soak}, {"soak_interval", o.SoakInterval}, {"settle", o.Settle}, {"wait_max", o.WaitMax}, {"hold_max", o.HoldMax}, {"power_after", o.PowerAfter},
+		{"soak", o.Soak}, {"soak_interval", o.SoakInterval}, {"settle", o.Settle}, {"wait_max", o.WaitMax}, {"hold_max", o.HoldMax}, {"power_after", o.PowerAfter}, {"review", o.Review},
 		{"drain.timeout", o.Drain.Timeout}, {"checks.interval", o.Checks.Interval}, {"checks.timeout", o.Checks.Timeout},
 		{"timeouts.patch", o.Timeouts.Patch}, {"timeouts.reboot", o.Timeouts.Reboot}, {"timeouts.fetch", o.Timeouts.Fetch},
 	} {

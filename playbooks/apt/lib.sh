@@ -82,8 +82,23 @@ clean() {
 	[ -z "$audit" ]
 }
 
+preferences=
+# leave_out: what ROLLPATCH_LEAVE_OUT lists (name, version) is nothing that apt would install, until the script ends: exactly these versions, and
+# what cannot go without them. The host's own pins count beside it, but for these versions; nothing is written below /etc.
+leave_out() {
+	list LEAVE_OUT "${ROLLPATCH_LEAVE_OUT:-}" name version
+	[ -s "$work/LEAVE_OUT" ] || return 0
+	preferences=$work/preferences
+	# apt reads this file before preferences.d, and of several pins of one version takes the first.
+	awk -F '\t' '{ printf "Package: %s\nPin: version %s\nPin-Priority: -1\n\n", $1, $2 }' "$work/LEAVE_OUT" >"$preferences"
+	own=
+	eval "$(apt-config shell own Dir::Etc::preferences/f)"
+	[ ! -e "$own" ] || cat "$own" >>"$preferences" || die 20 "$own cannot be read"
+}
+
 apt() {
 	apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" -o Dpkg::Use-Pty=0 \
+		${preferences:+-o "Dir::Etc::preferences=$preferences"} \
 		-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
 		-o APT::Get::Always-Include-Phased-Updates=true "$@" </dev/null
 }

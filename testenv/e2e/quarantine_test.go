@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/rollpatch/rollpatch/activities"
 	"github.com/rollpatch/rollpatch/testenv/estate"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -78,15 +80,49 @@ func TestRollingFailedBackoutIsQuarantinedAndTold(t *testing.T) {
 		s.Errorf("why says %+v, want the way out of the quarantine", a)
 	}
 	out, _ := s.cli(0, "quarantine", "list", "-i", s.InventoryFile(), "-o", "json")
-	var shut []struct{ Host, State, Reason string }
+	var shut []shutOut
 	s.must(json.Unmarshal([]byte(out), &shut))
-	if len(shut) != 1 || shut[0].Host != "web-1" || shut[0].State != "drained" || !strings.Contains(shut[0].Reason, "backout failed") {
+	if len(shut) != 2 || shut[1].State != "left-out" || shut[0].Host != "web-1" || shut[0].State != "drained" || !strings.Contains(shut[0].Reason, "backout failed") {
 		s.Errorf("quarantine list prints %s", out)
 	}
 	_, err = s.Lab().Exec(s.ctx, "web-1", "sh", "-ec", "rm -f /etc/apt/sources.list; mv /root/apt/sources.list /etc/apt/; mv /root/apt/* /etc/apt/sources.list.d/; dpkg --configure -a || true; apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq -y --allow-downgrades install lab-web=1.1 lab-web-data=1.1")
 	s.must(err)
 	s.cli(0, "quarantine", "release", "web-1", "--return", "-i", s.InventoryFile(), "--reason", "repaired by hand")
 	s.serving("web-1")
+	s.safe()
+}
+
+// shutOut is one entry of quarantine list.
+type shutOut struct {
+	Name, Host, State, Reason, Scope string
+	Versions                         []activities.Change
+}
+
+// TestRollingVersionsInQuarantine: a version that failed is left out by the next campaign, which says so and is done; the one that mends it
+// is installed, and a person may have the first one back.
+func TestRollingVersionsInQuarantine(t *testing.T) {
+	s := begin(t)
+	s.publish("1.2")
+	s.run(s.campaign(false, "web"), 3)
+	out, _ := s.cli(0, "quarantine", "list", "-i", s.InventoryFile(), "-o", "json")
+	var shut []shutOut
+	s.must(json.Unmarshal([]byte(out), &shut))
+	want := []activities.Change{{Name: "lab-web", Old: "1.0", New: "1.2"}, {Name: "lab-web-data", Old: "1.0", New: "1.2"}}
+	if len(shut) != 1 || shut[0].Host != "web-1" || shut[0].Scope != "cluster web" || !slices.Equal(shut[0].Versions, want) || !strings.Contains(shut[0].Reason, "page") {
+		s.Fatalf("quarantine list prints %s", out)
+	}
+	logs := s.logs(web...)
+	again := s.run(s.campaign(false, "web"), 0)
+	s.untouched(logs)
+	cl := again.Stages[0].Clusters[0]
+	if !strings.Contains(cl.Reason, "left out: lab-web 1.2, lab-web-data 1.2") || !strings.Contains(cl.Members[0].Reason, "rollpatch quarantine release "+shut[0].Name) {
+		s.Errorf("the next campaign says %q, its canary %q; want what was left out and what ends that", cl.Reason, cl.Members[0].Reason)
+	}
+	s.cli(0, "quarantine", "release", shut[0].Name, "-i", s.InventoryFile(), "--reason", "to see it fail again")
+	s.run(s.campaign(false, "web"), 3)
+	s.publish("1.4")
+	s.lossless(s.traffic(func() { s.run(s.campaign(false, "web"), 0) }))
+	s.at("1.4", web...)
 	s.safe()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -227,6 +228,7 @@ func (s *scene) safe(foreign ...string) {
 		if err != nil {
 			return err
 		}
+		keys = slices.DeleteFunc(keys, func(k string) bool { return strings.Contains(k, "/versions/") }) // those stay until a person releases them
 		if len(keys) > 0 {
 			return fmt.Errorf("records are left: %v", keys)
 		}

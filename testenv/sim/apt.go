@@ -451,9 +451,41 @@ func (a *aptRun) section(title string, names []string) {
 	}
 }
 
+// never are the versions that a file of preferences has apt never install: those with a negative priority, each by name and version.
+func (a *aptRun) never() (map[string]bool, error) {
+	file := a.conf["dir::etc::preferences"]
+	if file == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(a.path(file))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, record := range strings.Split(string(raw), "\n\n") {
+		if strings.TrimSpace(record) == "" {
+			continue
+		}
+		version, ok := strings.CutPrefix(field(record, "Pin"), "version ")
+		priority, err := strconv.Atoi(field(record, "Pin-Priority"))
+		name := field(record, "Package")
+		if !ok || err != nil || name == "" {
+			return nil, fmt.Errorf("only pins of one version are simulated, and this is none: %q", record)
+		}
+		if _, known := out[name+" "+version]; !known { // the first one counts
+			out[name+" "+version] = priority < 0
+		}
+	}
+	return out, nil
+}
+
 // transaction is install, remove and the upgrades.
 func (a *aptRun) transaction(verb string, args []string) int {
 	p := a.h.pkgs
+	never, err := a.never()
+	if err != nil {
+		return a.fail("Unable to parse package file %s: %v", a.conf["dir::etc::preferences"], err)
+	}
 	if !a.simulates() {
 		if !a.root {
 			return a.fail("Could not open lock file /var/lib/dpkg/lock-frontend - open (13: Permission denied)\nE: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), are you root?")
@@ -466,18 +498,20 @@ func (a *aptRun) transaction(verb string, args []string) int {
 	}
 	a.say("Reading package lists...\nBuilding dependency tree...\nReading state information...\n")
 	p.mu.Lock()
+	p.never = never
+	done := func() { p.never = nil; p.mu.Unlock() }
 	if p.journal && !a.simulates() {
-		p.mu.Unlock()
+		done()
 		return a.fail("dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem. ")
 	}
 	wishes, status := a.wishes(verb, args)
 	if status != 0 {
-		p.mu.Unlock()
+		done()
 		return status
 	}
 	to, kept, lines := a.solve(verb, wishes)
 	if lines != nil {
-		p.mu.Unlock()
+		done()
 		return a.unmet(lines)
 	}
 	pl := p.plan(to, a.o.has("--reinstall"), wishes)
@@ -516,13 +550,13 @@ func (a *aptRun) transaction(verb string, args []string) int {
 	}
 	switch {
 	case len(pl.remove) > 0 && a.o.has("--no-remove"):
-		p.mu.Unlock()
+		done()
 		return a.fail("Packages need to be removed but remove is disabled.")
 	case len(pl.heldChanged) > 0 && a.o.has("-y", "--yes", "--assume-yes") && !a.o.has("--allow-change-held-packages", "--force-yes"):
-		p.mu.Unlock()
+		done()
 		return a.fail("Held packages were changed and -y was used without --allow-change-held-packages.")
 	case len(pl.downgrade) > 0 && a.o.has("-y", "--yes", "--assume-yes") && !a.o.has("--allow-downgrades", "--force-yes"):
-		p.mu.Unlock()
+		done()
 		return a.fail("Packages were downgraded and -y was used without --allow-downgrades.")
 	}
 	files := map[string]bool{}
@@ -531,7 +565,7 @@ func (a *aptRun) transaction(verb string, args []string) int {
 	}
 	if a.simulates() {
 		a.simulate(order, pl.remove, pending, to, files)
-		p.mu.Unlock()
+		done()
 		return 0
 	}
 	var debs []*deb
@@ -540,7 +574,7 @@ func (a *aptRun) transaction(verb string, args []string) int {
 			debs = append(debs, to[name])
 		}
 	}
-	p.mu.Unlock()
+	done()
 	if a.o.has("--print-uris") {
 		for _, d := range debs {
 			a.out("'http://archive.lab/pool/%s' %s %d SHA256:%x\n", d.file(), d.file(), d.size, 0)
@@ -883,7 +917,7 @@ func aptMark(i *invocation) int {
 func aptConfig(i *invocation) int {
 	known := map[string]string{
 		"dir::cache::archives": i.h.root + "/var/cache/apt/archives/", "dir::cache": i.h.root + "/var/cache/apt/", "dir::state::lists": i.h.root + "/var/lib/apt/lists/",
-		"apt::architecture": "amd64",
+		"apt::architecture": "amd64", "dir::etc::preferences": i.h.root + "/etc/apt/preferences",
 	}
 	args := i.argv[1:]
 	if len(args) < 1 || args[0] != "shell" {

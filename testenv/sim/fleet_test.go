@@ -408,6 +408,47 @@ func TestPlaybookRefusals(t *testing.T) {
 	}
 }
 
+func TestPlaybookLeavesVersionsOut(t *testing.T) {
+	ctx, f := t.Context(), up(t, oneWeb())
+	c := connect(t, f, "web-1")
+	if err := f.Publish(ctx, "1.2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Publish(ctx, "security"); err != nil {
+		t.Fatal(err)
+	}
+	for says, out := range map[string]string{"both": "lab-web\t1.2\nlab-web-data\t1.2", "what the other needs": "lab-web-data\t1.2", "what needs the other": "lab-web\t1.2"} {
+		r := playbook(t, c, "pending", 0, "LEAVE_OUT", out)
+		r.wantRow(t, "left", "lab-web", "1.0", "1.2")
+		r.wantRow(t, "left", "lab-web-data", "1.0", "1.2")
+		rows := 0
+		for _, row := range r.table() {
+			if row[0] == "upgrade" && strings.HasPrefix(row[1], "lab-web") || row[0] == "left" && !strings.HasPrefix(row[1], "lab-web") {
+				t.Errorf("%s left out: %q", says, row)
+			}
+			if row[0] == "upgrade" {
+				rows++
+			}
+		}
+		if rows != 3 {
+			t.Errorf("%s left out: %d upgrades, want the three others\n%s", says, rows, r)
+		}
+	}
+	if r := playbook(t, c, "fetch", 12, "LEDGER", "monthly-1", "WANT", "lab-web\t1.2", "LEAVE_OUT", "lab-web-data\t1.2"); !strings.Contains(r.stderr, "unmet dependencies") && !strings.Contains(r.stderr, "held broken") {
+		t.Errorf("a transaction that needs what is left out: %s", r)
+	}
+	playbook(t, c, "pending", 2, "LEAVE_OUT", "lab-web\t1.2; reboot")
+
+	// The version that mends it comes, and nothing is left of the pins.
+	if err := f.Publish(ctx, "1.4"); err != nil {
+		t.Fatal(err)
+	}
+	r := playbook(t, c, "pending", 0, "LEAVE_OUT", "lab-web\t1.2\nlab-web-data\t1.2")
+	if strings.Contains(r.stdout, "left\t") || !strings.Contains(r.stdout, "upgrade\tlab-web\t1.0\t1.4\t") {
+		t.Errorf("a newer version: %s", r)
+	}
+}
+
 func TestPlaybookSickVersion(t *testing.T) {
 	ctx, f := t.Context(), up(t, oneWeb())
 	c := connect(t, f, "web-1")

@@ -25,6 +25,7 @@ type packages struct {
 	journal   bool   // dpkg was stopped in the middle of something
 	holder    string // who has the lock; "" nobody
 	auto      map[string]bool
+	never     map[string]bool // name and version: what the apt-get that holds mu must not choose
 
 	// What nginx serves.
 	page   string // the version that was rendered last
@@ -156,7 +157,7 @@ func (p *packages) candidate(name string) *deb {
 		best = in.deb
 	}
 	for _, d := range p.lists {
-		if d.name == name && (best == nil || compareVersions(d.version, best.version) > 0) {
+		if d.name == name && !p.never[name+" "+d.version] && (best == nil || compareVersions(d.version, best.version) > 0) {
 			best = d
 		}
 	}

@@ -111,6 +111,13 @@ type Cluster struct {
 	Reason       string         `json:"reason,omitempty"`
 	Approvals    []Approval     `json:"approvals,omitempty"`
 	Outbox       Outbox         `json:"outbox"`
+
+	Bad         string     `json:"bad,omitempty"`         // why what its members got is bad: a soak that failed, or a person's word
+	Evidence    []Evidence `json:"evidence,omitempty"`    // of versions that are not on record yet
+	EvidenceNo  int        `json:"evidence_no,omitempty"` // how often a record was asked for
+	EvidenceAsk time.Time  `json:"evidence_ask,omitzero"`
+	Shut        []string   `json:"shut,omitempty"`     // the transactions whose versions are on record
+	LeftOut     string     `json:"left_out,omitempty"` // what its members did not get, because it is in quarantine
 }
 
 // Approval is a person's word that a soak may end.
@@ -122,8 +129,8 @@ type Approval struct {
 	At      time.Time `json:"at"`
 }
 
-// Next says what the cluster's workflow does now.
-func (c Cluster) Next(now time.Time) Decision {
+// next is Next without the records of versions that failed.
+func (c Cluster) next(now time.Time) Decision {
 	d := Decision{Start: c.Outbox.actions()}
 	if c.Outcome != "" {
 		d.End = len(d.Start) == 0
@@ -145,6 +152,9 @@ func (c Cluster) Next(now time.Time) Decision {
 		if c.NextAsk.After(now) {
 			d.WakeAt = c.NextAsk
 			return d
+		}
+		if c.Phase == PhaseRelease && len(c.Evidence) > 0 {
+			return d // once they are on record
 		}
 		do := DoClaim
 		if c.Phase == PhaseRelease {
@@ -410,6 +420,8 @@ type MemberEnd struct {
 	BootNew  string  `json:"boot_new,omitempty"`
 	OutMilli int64   `json:"out_milli,omitempty"`
 	TakenUp  bool    `json:"taken_up,omitempty"` // its workflow had been ended from outside
+	Suspect  string  `json:"suspect,omitempty"`  // what speaks against the versions it got
+	LeftOut  string  `json:"left_out,omitempty"` // what it did not get, because it is in quarantine
 }
 
 // Ended applies a member's end. Reports may come twice, as a signal and by asking: the second changes nothing.
@@ -446,6 +458,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 	if e.Outcome == Patched && c.Manifest == "" {
 		c.Manifest = e.Manifest
 	}
+	c = c.evident(e, now)
 	switch {
 	case e.Mode == ModeBackout && e.Outcome != BackedOut && e.Outcome != Quarantined:
 		return c.hold("the backout of "+e.Host+" could not begin"+because(e.Reason), now)
@@ -565,6 +578,7 @@ func (c Cluster) Sampled(r WatchResult, now time.Time) Cluster {
 func (c Cluster) failed(why string, now time.Time) Cluster {
 	c.Passes, c.Suspect = 0, ""
 	c.Outbox.tell(TellFail, "", "the soak of "+c.Name+" failed: "+why, "rollpatch why "+c.Name)
+	c = c.suspect("soak failed: "+why, now)
 	return c.backout("soak failed: "+why, now)
 }
 

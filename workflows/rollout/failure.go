@@ -58,7 +58,7 @@ func (c Cluster) leave() Cluster {
 	return c
 }
 
-// left names the members that were left as they are.
+// left names the members that were left as they are, and the versions that were left out.
 func (c Cluster) left() string {
 	var names []string
 	for _, m := range c.Members {
@@ -67,9 +67,9 @@ func (c Cluster) left() string {
 		}
 	}
 	if len(names) == 0 {
-		return ""
+		return c.LeftOut
 	}
-	return "left as they are: " + strings.Join(names, ", ")
+	return strings.TrimSuffix("left as they are: "+strings.Join(names, ", ")+"; "+c.LeftOut, "; ")
 }
 
 func (c Cluster) leftCount() int {

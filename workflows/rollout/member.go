@@ -100,6 +100,8 @@ type Member struct {
 
 	Changes  int    `json:"changes,omitempty"` // packages in the transaction
 	Why      string `json:"why,omitempty"`     // the first cause of a failure, kept for the end
+	Suspect  string `json:"suspect,omitempty"` // what speaks against the versions it got
+	LeftOut  string `json:"left_out,omitempty"`
 	OutAt    int64  `json:"out_at,omitempty"`  // unix milliseconds when the drain began
 	BackAt   int64  `json:"back_at,omitempty"` // and when the undrain was through
 	OutMilli int64  `json:"out_milli,omitempty"`
@@ -129,6 +131,8 @@ type MemberResult struct {
 	Nothing bool `json:"nothing,omitempty"`
 	// Changes counts the packages of the transaction (fetch).
 	Changes int `json:"changes,omitempty"`
+	// LeftOut says what is pending and not brought, because it is in quarantine (fetch).
+	LeftOut string `json:"left_out,omitempty"`
 	// NeedsReboot: at least one signal says so (patch, backout).
 	NeedsReboot bool `json:"needs_reboot,omitempty"`
 	// Interrupted: the script was cut short (patch, backout).
@@ -361,6 +365,7 @@ func (m Member) inspected(r MemberResult, now time.Time) Member {
 }
 
 func (m Member) fetched(r MemberResult) Member {
+	m.LeftOut = r.LeftOut
 	switch {
 	case r.Verdict == Fail:
 		return m.end(Returned, r.Reason)
@@ -487,7 +492,11 @@ func (m Member) patched(r MemberResult) Member {
 		m.Touched = false // after an interruption, what an earlier attempt did stays done
 		return m.giveUp(r.Reason)
 	case r.Verdict == Fail || r.Interrupted:
-		return m.fail(r.Reason)
+		cut := r.Interrupted || m.Attempt > 1
+		if m = m.fail(r.Reason); cut {
+			m.Suspect = "" // a transaction that was cut off says nothing of its versions
+		}
+		return m
 	}
 	m.Applied = true
 	if m.reboots(r.NeedsReboot) {
@@ -520,6 +529,7 @@ func (m Member) fail(why string) Member {
 	if !m.Failed || m.Why == "" {
 		m.Why = why
 	}
+	m.Suspect = first(m.Suspect, why)
 	m.Failed, m.Again, m.Work = true, false, StepBackout
 	if m.Served {
 		m.Drained = false
@@ -599,7 +609,7 @@ func (m Member) undrained(r MemberResult, now time.Time) Member {
 	case m.BackOut:
 		return m.end(BackedOut, m.Why)
 	case m.sound():
-		return m.end(Patched, m.Why)
+		return m.end(Patched, first(m.Why, m.LeftOut))
 	}
 	return m.end(Returned, m.Why)
 }

@@ -95,7 +95,8 @@ func (c Cluster) Backout(m Message, word string, now time.Time) Cluster {
 		return c
 	}
 	c.Outbox.tell(TellBackout, "", "cluster "+c.Name+": "+m.Actor+" (claimed) said "+word+": "+m.Reason, "rollpatch watch "+c.Instance)
-	return c.backout(word+" by "+m.Actor+" (claimed): "+m.Reason, now)
+	why := word + " by " + m.Actor + " (claimed): " + m.Reason
+	return c.suspect(why, now).backout(why, now)
 }
 
 // Hold takes effect at the next border: never between a member's drain and undrain.

@@ -63,7 +63,8 @@ func TestSimulation(t *testing.T) {
 		"undrain met somebody else,peers fell while it was out,peers fell in its drain,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
 		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,"+
 		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,late watch,crash,still waiting for a person,"+
-		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself", ",") {
+		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
+		"versions quarantined,versions left out,quarantine in trouble", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -92,7 +93,7 @@ func simulate(seed int, trace func(string)) (why string, seen map[string]int) {
 
 func newWorld(seed int, trace func(string)) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(uint64(seed), 7)), now: epoch, trace: trace, claims: map[string]string{}, at: map[string]*memberRun{},
+		rng: rand.New(rand.NewPCG(uint64(seed), 7)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
 		traits: []trait{good, good}, told: map[string]int{}, seen: map[string]int{}, kind: simKind(seed % 5),
 	}
 	if w.kind > deaf {
@@ -494,6 +495,8 @@ type clusterRun struct {
 	unforgiven map[string]bool // hosts that ended badly, and nobody has said go on
 	given      map[string]bool // hosts that a person gave up on while they held
 	gone       map[string]bool // hosts that were left as they are
+	judged     bool            // a soak failed, or a person said that what was patched is bad
+	owed       []int           // versions that failed on a member
 	stuck      time.Time       // since when what it asks for is in trouble
 	stuckIn    Phase
 }
@@ -537,6 +540,8 @@ func (c *clusterRun) step() {
 				c.claim(a)
 			case DoWatch:
 				c.watch(a)
+			case StepQuarantine:
+				c.quarantine(a)
 			case DoMember:
 				c.start(a)
 				again = true
@@ -572,7 +577,74 @@ func (c *clusterRun) interrupt() {
 	}
 }
 
+// quarantine puts a version that failed on record.
+func (c *clusterRun) quarantine(a Action) {
+	e := c.c.Evidence[0]
+	from, version := 0, 0
+	if _, err := fmt.Sscanf(e.Changes, "%d>%d", &from, &version); err != nil {
+		c.broken("%s puts %q into quarantine", c.name(), e.Changes)
+	}
+	if !c.blamed(version) {
+		c.broken("%s puts version %d into quarantine, and nothing speaks against it: %s", c.name(), version, e.Why)
+	}
+	c.launch(c.flights, a.ID, c.between(time.Second, 20*time.Second), func() {
+		lost := c.now.Before(c.mute) || c.trouble(0.2)
+		if !lost || c.chance(0.5) { // else it was not even heard
+			if c.shut[c.spec.name] == nil {
+				c.shut[c.spec.name] = map[int]string{}
+			}
+			c.shut[c.spec.name][version] = c.camp.c.Instance
+			c.seen["versions quarantined"]++
+		}
+		r := ClaimResult{OK: !lost}
+		if lost {
+			r.Reason = "unreachable"
+			c.seen["quarantine in trouble"]++
+		}
+		c.logf("%s %s of version %d: %+v", c.name(), a.ID, version, r)
+		before := c.c
+		c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Recorded(a.ID, r, c.now) })
+		switch {
+		case before.Phase != PhaseRelease: // it goes on with what it does
+		case r.OK:
+			c.stuck = time.Time{}
+		default:
+			c.troubled(before, r)
+		}
+		c.step()
+	})
+}
+
+// blamed says that a check, a soak or a person spoke against a version.
+func (c *clusterRun) blamed(version int) bool {
+	if c.judged && c.first != nil && c.first.to == version {
+		return true
+	}
+	for _, r := range c.members {
+		if r.blamed && r.to == version {
+			return true
+		}
+	}
+	return false
+}
+
+// owesRecord says which version must be on record before the claim is given back, or 0.
+func (c *clusterRun) owesRecord() int {
+	if c.judged && c.first != nil && c.shut[c.spec.name][c.first.to] == "" {
+		return c.first.to
+	}
+	for _, v := range c.owed {
+		if c.shut[c.spec.name][v] == "" {
+			return v
+		}
+	}
+	return 0
+}
+
 func (c *clusterRun) claim(a Action) {
+	if v := c.owesRecord(); a.Do == DoRelease && v != 0 {
+		c.broken("%s gives its claim back, and version %d, which failed, is not on record", c.name(), v)
+	}
 	c.interrupt()
 	me := c.camp.c.Instance
 	c.launch(c.flights, a.ID, c.between(time.Second, 20*time.Second), func() {
@@ -775,7 +847,10 @@ func (c *clusterRun) ended(r *memberRun) {
 		c.fails[r.h.name]++
 	}
 	if c.suspect && r.m.Outcome != Patched && !c.aborted {
-		c.suspect, c.failed = false, "a failed soak"
+		c.suspect, c.failed, c.judged = false, "a failed soak", true
+	}
+	if r.blamed && r.cuts[StepPatch] == 0 && r.m.Outcome == BackedOut && c.fails[r.h.name] > c.c.Policy.Retries && (c.c.Policy.OnFailure != FailSkipMember || c.first == nil) {
+		c.owed = append(c.owed, r.to)
 	}
 	if r.m.Outcome == Patched {
 		c.patchedAt = c.now
@@ -884,7 +959,7 @@ func (c *clusterRun) heard(v Verdict) {
 		c.suspect = true
 		c.seen["soak suspect"]++
 	case v == Fail:
-		c.failed = "a failed soak"
+		c.failed, c.judged = "a failed soak", true
 		c.seen["soak failed"]++
 	default:
 		c.seen["soak inconclusive"]++
@@ -970,7 +1045,7 @@ func (c *clusterRun) hear(word string) {
 		if word == "reject" {
 			c.seen["soak rejected"]++
 		}
-		c.failed = word
+		c.failed, c.judged = word, true
 		c.c = before.Backout(m, word, c.now)
 		c.tell(before, "backout")
 	case "hold":
@@ -1009,7 +1084,7 @@ func (c *clusterRun) hear(word string) {
 		switch {
 		case before.BackoutFor != "":
 		case before.MayBackout(m) == nil:
-			c.failed = word
+			c.failed, c.judged = word, true
 		default:
 			c.aborted = c.aborted || before.Phase != PhaseRelease
 		}

@@ -26,7 +26,8 @@ type world struct {
 	idle     time.Time // until then no member's workflow can be started
 	hosts    []*host
 	clusters []*spec
-	claims   map[string]string // cluster -> instance
+	claims   map[string]string         // cluster -> instance
+	shut     map[string]map[int]string // cluster -> version in quarantine -> instance
 	at       map[string]*memberRun
 	latest   int // newest version to be had
 	traits   []trait
@@ -323,6 +324,7 @@ type memberRun struct {
 	checked  bool          // the last check passed, and nothing was changed since
 	changed  bool          // a script that changes the host was begun
 	badBoot  bool          // a reboot failed
+	blamed   bool          // it was told a fail of what it got
 	serves   bool          // it was never drained, or its last undrain met nobody else's maintenance
 	drainID  string        // of the drain that began last
 	below    bool          // it is out, and the servers said that its peers are below their floor
@@ -508,6 +510,9 @@ func (r *memberRun) tell(a Action, res MemberResult) {
 	if res.Interrupted {
 		r.cuts[a.Do]++
 	}
+	if res.Verdict == Fail && r.m.Mode == ModePatch && !res.Nothing && !res.Interrupted && !res.Foreign && (a.Do == StepPatch || a.Do == StepReboot || a.Do == StepCheck || a.Do == StepUndrain) {
+		r.blamed = true
+	}
 	r.watchFloor(a, res)
 	r.m = untouched(r.world, r.m, func(m Member) Member { return m.Apply(a.ID, res, r.now) })
 	if res.OtherKey && !r.m.Held && r.m.Step != StepQuarantine {
@@ -575,9 +580,13 @@ func (r *memberRun) inspect() MemberResult {
 func (r *memberRun) fetch() MemberResult {
 	want := r.manifest
 	if want == 0 {
-		want = r.latest
+		for want = r.latest; want > r.h.version && r.leftOut(want); want-- {
+			r.seen["versions left out"]++
+		}
 	}
 	switch {
+	case want > r.h.version && r.leftOut(want):
+		return MemberResult{Verdict: Pass, Nothing: true, Reason: "nothing to do", LeftOut: "left out"}
 	case !r.up(r.h):
 		return unknown
 	case r.trouble(0.02):
@@ -587,6 +596,16 @@ func (r *memberRun) fetch() MemberResult {
 	}
 	r.to = want
 	return MemberResult{Verdict: Pass, Changes: 1}
+}
+
+// leftOut says that a version is in quarantine for a host, but for what this very instance put there.
+func (r *memberRun) leftOut(version int) bool {
+	for _, c := range r.h.in {
+		if by := r.shut[c.name][version]; by != "" && (by != r.cl.camp.c.Instance || c != r.cl.spec) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *memberRun) gate() MemberResult {
@@ -773,6 +792,9 @@ func (r *memberRun) begin(a Action, key string) *hostRun {
 			r.blind = r.now.Add(r.between(0, 3*time.Hour))
 			r.logf("the servers cannot be read until %s", r.blind)
 		}
+		if r.leftOut(r.to) {
+			r.broken("%s gets version %d, which is in quarantine", r.name(), r.to)
+		}
 		if r.trouble(0.06) {
 			run.result = MemberResult{Verdict: Fail, Nothing: true, Reason: "lock not free"}
 			r.seen["patch refused"]++
@@ -919,7 +941,9 @@ func (r *memberRun) finish() {
 	if r.at[h.name] == r {
 		delete(r.at, h.name)
 	}
-	r.end = MemberEnd{Host: h.name, Mode: r.m.Mode, Try: r.try, Outcome: r.m.Outcome, Reason: r.m.Reason, Changes: fmt.Sprintf("%d>%d", r.from, r.to)}
+	r.end = MemberEnd{
+		Host: h.name, Mode: r.m.Mode, Try: r.try, Outcome: r.m.Outcome, Reason: r.m.Reason, Changes: fmt.Sprintf("%d>%d", r.from, r.to), Suspect: r.m.Suspect, LeftOut: r.m.LeftOut,
+	}
 	if r.m.Outcome == Patched {
 		r.end.Manifest = fmt.Sprint(r.to)
 	}

@@ -22,7 +22,7 @@ _rollpatch() {
 		'freeze:keep the whole estate as it is, or say whether it is kept so'
 		'thaw:end the freeze of the whole estate'
 		'claims:show what instances have locked in Consul, or break a claim whose owner is gone'
-		'quarantine:show hosts that are not touched any more, or end a host'\''s quarantine'
+		'quarantine:show hosts that are not touched any more and versions that are left out, or end a quarantine'
 		'worker:carry instances out until told to stop'
 		'completion:print a shell'\''s completion script'
 	)
@@ -297,8 +297,8 @@ _rollpatch() {
 		;;
 	quarantine)
 		commands=(
-			'list:list the hosts in quarantine, since when, whether they serve, and why'
-			'release:end a host'\''s quarantine, in one of three ways'
+			'list:list the hosts and the versions in quarantine, since when, and why'
+			'release:end a host'\''s quarantine in one of three ways, or that of versions'
 		)
 		if (( CURRENT == 2 )); then
 			_describe command commands
