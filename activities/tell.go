@@ -76,5 +76,9 @@ func (a *Activities) Begin(ctx context.Context, in BeginInput) (BeginResult, err
 		rollout.StepFetch: time.Duration(t.Fetch), rollout.StepDrain: drain, rollout.StepPatch: time.Duration(t.Patch),
 		rollout.StepBackout: time.Duration(t.Patch), rollout.StepReboot: time.Duration(t.Reboot), rollout.StepCheck: c, rollout.StepUndrain: 2 * c,
 	}
+	if p.Scripted() { // the scripts take their time too
+		r.Limits[rollout.StepDrain] += time.Duration(p.Policy.Drain.Timeout)
+		r.Limits[rollout.StepUndrain] += 2 * c
+	}
 	return r, nil
 }

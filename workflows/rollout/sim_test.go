@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,7 +61,7 @@ func TestSimulation(t *testing.T) {
 		"member unchanged,member backed-out,member returned,member skipped,member quarantined,told hold,told fail,told backout,told quarantine,told gate,"+
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
 		"undrain met somebody else,peers fell while it was out,peers fell in its drain,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
-		"quarantined while it serves,left by policy,skipped a failure,soak extended,campaign stopped,backed out while soaking,three waves,shared host,resumed a failure,late watch,crash,still waiting for a person,"+
+		"quarantined while it serves,left by policy,skipped a failure,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,resumed a failure,late watch,crash,still waiting for a person,"+
 		"held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
@@ -137,6 +138,10 @@ func (w *world) build() {
 		case w.chance(0.1):
 			c.minHealthy = size
 			c.accepted = w.kind == cooperative || w.chance(0.7)
+		}
+		if w.kind != cooperative && w.chance(0.03) {
+			c.undrained = true
+			w.seen["not drained and not accepted"]++
 		}
 		w.clusters = append(w.clusters, c)
 	}
@@ -709,6 +714,11 @@ func (c *clusterRun) run(s Slot) {
 
 // mayTouch is P3, asked when a member that is to be patched is drained.
 func (c *clusterRun) mayTouch(r *memberRun) {
+	for _, o := range r.h.in {
+		if o.undrained {
+			c.broken("%s is worked on although %s is not drained, and nobody accepted that", r.name(), o.name)
+		}
+	}
 	for host := range c.unforgiven {
 		if host != r.h.name {
 			c.broken("P3: %s is drained although %s ended badly and nobody said go on", r.name(), host)
@@ -1135,6 +1145,11 @@ func (r *campaignRun) begin(name string) {
 			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
 			if s.accepted {
 				c.c.Accepted = "there is no other"
+			}
+			for _, o := range r.world.clusters {
+				if o.undrained && (o == s || slices.Contains(s.shares, o.name)) {
+					c.c.Undrained = append(c.c.Undrained, o.name)
+				}
 			}
 			for _, h := range s.members {
 				c.c.Members = append(c.c.Members, Slot{Host: h.name})
