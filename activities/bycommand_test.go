@@ -195,7 +195,12 @@ func TestUndrainByCommand(t *testing.T) {
 					t.Error("the next ask would attach to the run that failed")
 				}
 			}},
-		{"nor is a state that stays out", drained(func(w *world) { w.deaf = true }), rollout.Inconclusive, "lb-1 says out, lb-2 says out 1m after the undrain", kept},
+		{"nor is a state that stays out", drained(func(w *world) { w.deaf = true }), rollout.Inconclusive, "lb-1 says out, lb-2 says out 1m after the undrain", func(t *testing.T, w *world, r StepResult) {
+			kept(t, w, r)
+			if !r.Spent {
+				t.Error("the next ask would attach to the run that did nothing")
+			}
+		}},
 		{"nor a host that cannot be asked", drained(func(w *world) { w.mute["lb-2"] = errAway }), rollout.Inconclusive, "away", kept},
 		{"a drain of somebody else stays, and is told", drained(func(w *world) { clear(w.records) }), rollout.Fail, "by somebody else", func(t *testing.T, w *world, r StepResult) {
 			if !r.Foreign || len(w.runs) > 0 {
