@@ -96,6 +96,7 @@ func (a *Activities) save(ctx context.Context, v any) (string, error) {
 // scene is one step's host in its cluster.
 type scene struct {
 	part   plan.Part
+	who    string // the instance
 	host   inventory.Host
 	target Target
 	began  time.Time // the step's attempt, by this worker's clock
@@ -223,6 +224,7 @@ func (a *Activities) step(ctx context.Context, in StepInput, work func(ctx conte
 	if err != nil {
 		return r, err
 	}
+	s.who = in.Instance
 	r.Audit, err = a.audited(ctx, in.Intent, func(ctx context.Context) (string, string, error) {
 		if err := work(ctx, s, &r); err != nil {
 			return "", "", in.wrap(err)
@@ -249,6 +251,17 @@ func (in StepInput) wrap(err error) error {
 func (r *StepResult) pass(reason string)    { r.Verdict, r.Reason = rollout.Pass, reason }
 func (r *StepResult) fail(reason string)    { r.Verdict, r.Reason = rollout.Fail, reason }
 func (r *StepResult) unknown(reason string) { r.Verdict, r.Reason = rollout.Inconclusive, reason }
+
+// join adds what one of several hosts came to: a fail says more than what could not be told, and that more than a pass.
+func (r *StepResult) join(o StepResult) {
+	if o.Verdict != "" && (r.Verdict == "" || o.Verdict == rollout.Fail && r.Verdict != rollout.Fail) {
+		r.Verdict, r.Reason = o.Verdict, o.Reason
+	}
+	r.Foreign, r.AskAgain, r.Spent = r.Foreign || o.Foreign, r.AskAgain || o.AskAgain, r.Spent || o.Spent
+	if r.Tail == "" {
+		r.Tail, r.Kept = o.Tail, o.Kept
+	}
+}
 
 // orUnknown reports trouble as unknown, so that people see what is waited for.
 func (r *StepResult) orUnknown(ctx context.Context, err error) error {

@@ -9,12 +9,18 @@ import (
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // Check asks the member's checks until they passed often enough in a row, or the time for that is over.
 func (a *Activities) Check(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
+		// An undrain may be next, and begin with this member's workflow. Where the numbers cannot be read, that is told then.
+		r.Scripted = s.drains(inventory.DrainCommand)
+		if n, err := a.highest(ctx, s, 0); err == nil {
+			r.Seq = n
+		}
 		return a.checkHost(ctx, s, in.Peers, r)
 	})
 }
@@ -77,7 +83,7 @@ func (a *Activities) probe(ctx context.Context, s scene, h inventory.Host, check
 			err    error
 		)
 		if c.Name == inCatalog.Name {
-			ok, reason, err = a.serves(ctx, s, h)
+			ok, reason, err = a.way(plan.Other{Cluster: s.part.Cluster}, 0).serves(ctx, s, h)
 		} else {
 			ok, reason, err = a.Prober.Probe(ctx, targetOf(h), c)
 		}
@@ -91,27 +97,6 @@ func (a *Activities) probe(ctx context.Context, s scene, h inventory.Host, check
 		}
 	}
 	return r
-}
-
-// serves asks the servers. Maintenance that a person set after the undrain says nothing about the patch: it is unknown.
-func (a *Activities) serves(ctx context.Context, s scene, h inventory.Host) (ok bool, reason string, err error) {
-	cluster := s.part.Cluster
-	list, err := a.Catalog.Instances(ctx, consulOf(s.part, cluster.Consul, h.Name), serviceNames(cluster))
-	if err != nil {
-		return false, "", err
-	}
-	for _, i := range list {
-		if i.Node != h.Name && i.Address != h.Address {
-			continue
-		}
-		if i.NodeMaint != "" {
-			return false, "", &ForeignError{Node: i.Node, Reason: i.NodeMaint}
-		}
-		if len(i.Maintenance) > 0 {
-			return false, "", &ForeignError{Node: i.Node, Service: i.Service, Reason: i.Maintenance[0]}
-		}
-	}
-	return inService(cluster, h.Name, h.Address, list), "the servers do not list it as passing", nil
 }
 
 // probePeers asks the failed checks on members that were not patched.

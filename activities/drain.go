@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
@@ -23,6 +22,9 @@ const peersGap = time.Second
 // early, and the gate decides.
 func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
+		if err := a.foundOut(ctx, s, in, r); err != nil || r.Verdict != "" {
+			return err
+		}
 		reason := Reason(in.Instance, s.host.Name)
 		server, err := a.ServerID(ctx)
 		if err != nil {
@@ -56,32 +58,24 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 			r.AskAgain = true
 			return nil
 		}
-		// A member that cannot be reached for longer is asked about again first.
-		soon, cancel := context.WithTimeout(ctx, rollout.GateCounts)
-		defer cancel()
-		var foreign *ForeignError
-		for _, c := range s.clusters() {
-			switch err := a.Catalog.Enter(soon, s.consulFor(c.Cluster), s.target, serviceNames(c.Cluster), reason); {
-			case errors.As(err, &foreign):
-				r.fail(foreign.Error())
-				r.Foreign = true
-				return nil
-			case err != nil:
-				r.AskAgain = soon.Err() != nil
-				return r.orUnknown(ctx, err)
-			}
+		if err := a.enter(ctx, s, in, r); err != nil || r.Verdict != "" {
+			return err
 		}
+		r.Spent = s.drains(inventory.DrainCommand) // what they did may be undone: the next drain runs its scripts anew
 		deadline := a.Now().Add(time.Duration(s.part.Policy.Drain.Timeout))
 		f := &floor{}
 		for samples := 0; samples < 2; {
 			now, err := a.standing(ctx, s, in.Instance)
 			switch {
-			case now.listed && a.Now().After(deadline):
-				r.fail("the servers still list it as passing after " + s.part.Policy.Drain.Timeout.String())
+			case now.listed != "" && a.Now().After(deadline):
+				r.fail(now.listed + " after " + s.part.Policy.Drain.Timeout.String())
 				return nil
 			case err != nil && a.Now().After(deadline):
 				return r.orUnknown(ctx, err)
-			case err == nil && !now.listed:
+			case now.unsure != "" && a.Now().After(deadline):
+				r.unknown(now.unsure)
+				return nil
+			case err == nil && now.listed == "" && now.unsure == "":
 				samples++
 			default:
 				samples = 0
@@ -107,11 +101,47 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 	})
 }
 
-// dnsTTL is how long consumers may go on using an answer about any of the clusters.
+// foundOut looks before our record is made, where only that record tells our drain from another's: who is out of service already was taken
+// out by somebody else, and stays out (P8).
+func (a *Activities) foundOut(ctx context.Context, s scene, in StepInput, r *StepResult) error {
+	if !s.drains(inventory.DrainCommand) {
+		return nil
+	}
+	now, err := a.standing(ctx, s, in.Instance)
+	switch {
+	case err != nil:
+		return r.orUnknown(ctx, err)
+	case now.foreign != "":
+		r.fail(now.foreign)
+		r.Foreign = true
+	case now.unsure != "" && !now.ours:
+		r.unknown(now.unsure)
+	}
+	return nil
+}
+
+// enter takes the member out in each of its clusters. All of it begins while the gate's word is new: scripts, which take their time, begin
+// together.
+func (a *Activities) enter(ctx context.Context, s scene, in StepInput, r *StepResult) error {
+	until := a.Now().Add(rollout.GateCounts)
+	var scripted []func(*StepResult) error
+	for _, w := range a.ways(s) {
+		if w, ok := w.(byCommand); ok {
+			scripted = append(scripted, func(r *StepResult) error { return w.enter(ctx, s, in, until, r) })
+			continue
+		}
+		if err := w.enter(ctx, s, in, until, r); err != nil || r.Verdict != "" {
+			return err
+		}
+	}
+	return r.together(scripted)
+}
+
+// dnsTTL is how long consumers may go on using an answer about any of the clusters that they find through Consul.
 func dnsTTL(clusters []plan.Other) time.Duration {
 	var ttl time.Duration
 	for _, c := range clusters {
-		if t := c.Cluster.Consul.DNSTTL; t != nil {
+		if t := c.Cluster.Consul.DNSTTL; t != nil && c.Cluster.Drain != inventory.DrainCommand && c.Cluster.Drain != inventory.DrainNone {
 			ttl = max(ttl, time.Duration(*t))
 		}
 	}
@@ -147,9 +177,15 @@ func (a *Activities) floorBroken(ctx context.Context, s scene, f *floor, r *Step
 func (a *Activities) connectionsGone(ctx context.Context, s scene, deadline time.Time, f *floor, r *StepResult) error {
 	var ports []int
 	for _, c := range s.clusters() {
-		for _, svc := range c.Cluster.Services {
-			ports = append(ports, svc.Port)
-		}
+		ports = append(ports, c.Cluster.DrainPorts()...)
+	}
+	if len(ports) == 0 {
+		r.pass("it stays in service (drain: none)")
+		return nil
+	}
+	out := "no longer listed by the servers"
+	if s.drains(inventory.DrainCommand) {
+		out = "out of service, as the state scripts say"
 	}
 	limit := s.part.Policy.Drain.Connections
 	looked := a.Now()
@@ -157,7 +193,7 @@ func (a *Activities) connectionsGone(ctx context.Context, s scene, deadline time
 		n, err := a.Prober.Connections(ctx, s.target, ports)
 		switch {
 		case err == nil && n <= limit:
-			r.pass(fmt.Sprintf("no longer listed by the servers, %d connections left", n))
+			r.pass(fmt.Sprintf("%s, %d connections left", out, n))
 			return nil
 		case a.Now().Before(deadline):
 		case err != nil:
@@ -179,43 +215,6 @@ func (a *Activities) connectionsGone(ctx context.Context, s scene, deadline time
 	}
 }
 
-// standing is how a host and its peers stand, as the servers say.
-type standing struct {
-	listed    bool   // given to those who ask for one of its services
-	undrained bool   // one of its services is not in our maintenance
-	ours      bool   // one of them is
-	foreign   string // which maintenance of somebody else keeps it out of service
-	peers     []rollout.Redundancy
-}
-
-func (a *Activities) standing(ctx context.Context, s scene, instance string) (standing, error) {
-	var st standing
-	for _, c := range s.clusters() {
-		list, err := a.Catalog.Instances(ctx, s.consulFor(c.Cluster), serviceNames(c.Cluster))
-		if err != nil {
-			return standing{listed: st.listed}, err
-		}
-		st.peers = append(st.peers, redundancy(c, s, list))
-		for _, svc := range c.Cluster.Services {
-			one := inventory.Cluster{Services: []inventory.Service{svc}}
-			st.listed = st.listed || inService(one, s.host.Name, s.host.Address, list)
-		}
-		for _, i := range list {
-			if s.is(i) && st.foreign == "" {
-				st.foreign = foreignOn(i, Reason(instance, s.host.Name))
-			}
-			switch {
-			case !s.is(i):
-			case slices.Contains(i.Maintenance, Reason(instance, s.host.Name)):
-				st.ours = true
-			default:
-				st.undrained = true
-			}
-		}
-	}
-	return st, nil
-}
-
 // foreignOn names the maintenance of somebody else on a service, or "".
 func foreignOn(i Instance, ours string) string {
 	if i.NodeMaint != "" {
@@ -229,27 +228,20 @@ func foreignOn(i Instance, ours string) string {
 	return ""
 }
 
-// back says whether the servers list the member in every cluster that it belongs to.
-func (a *Activities) back(ctx context.Context, s scene) (bool, error) {
-	for _, c := range s.clusters() {
-		list, err := a.Catalog.Instances(ctx, s.consulFor(c.Cluster), serviceNames(c.Cluster))
-		if err != nil {
-			return false, err
-		}
-		if !inService(c.Cluster, s.host.Name, s.host.Address, list) {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-// Undrain removes our maintenance and nothing else, waits until the servers list the member again, and checks it under
+// Undrain removes our maintenance and nothing else, waits until the member is given to those who ask for it again, and checks it under
 // traffic.
 func (a *Activities) Undrain(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
 		var foreign *ForeignError
-		for _, c := range s.clusters() {
-			err := a.Catalog.Leave(ctx, s.consulFor(c.Cluster), s.target, serviceNames(c.Cluster), Reason(in.Instance, s.host.Name))
+		recorded, err := a.recorded(ctx, s, in.Instance)
+		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		for _, w := range a.ways(s) {
+			err := w.leave(ctx, s, in, recorded, r)
+			if r.Verdict != "" {
+				return nil
+			}
 			if err != nil && !errors.As(err, &foreign) {
 				return r.orUnknown(ctx, err)
 			}
@@ -264,7 +256,7 @@ func (a *Activities) Undrain(ctx context.Context, in StepInput) (StepResult, err
 		}
 		deadline := a.Now().Add(time.Duration(s.part.Policy.Checks.Timeout))
 		for samples := 0; samples < 2; {
-			back, err := a.back(ctx, s)
+			back, why, err := a.back(ctx, s)
 			if err == nil && back {
 				samples++
 			} else {
@@ -273,7 +265,7 @@ func (a *Activities) Undrain(ctx context.Context, in StepInput) (StepResult, err
 					if err != nil {
 						return r.orUnknown(ctx, err)
 					}
-					r.fail("the servers do not list it as passing " + s.part.Policy.Checks.Timeout.String() + " after the undrain")
+					r.fail(why + " " + s.part.Policy.Checks.Timeout.String() + " after the undrain")
 					return nil
 				}
 			}

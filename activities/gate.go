@@ -51,10 +51,7 @@ func (a *Activities) ours(ctx context.Context, s scene, in StepInput) (lost stri
 
 // redundancy counts the peers that are in service: each service listed the way its consumers ask.
 func redundancy(c plan.Other, s scene, list []Instance) rollout.Redundancy {
-	size := len(c.Cluster.Members)
-	red := rollout.Redundancy{
-		Cluster: c.Cluster.Name, Size: size, MaxOut: c.Cluster.MaxUnavailable.Of(size), MinHealthy: c.Cluster.MinHealthy, Accepted: c.Accepted != "",
-	}
+	red := budgetOf(c)
 	var out []string
 	for _, name := range c.Cluster.Members {
 		if name == s.host.Name {
@@ -68,6 +65,14 @@ func redundancy(c plan.Other, s scene, list []Instance) rollout.Redundancy {
 	}
 	red.PeersOut = strings.Join(out, ", ")
 	return red
+}
+
+// budgetOf is what a cluster may lose; nobody is counted yet.
+func budgetOf(c plan.Other) rollout.Redundancy {
+	size := len(c.Cluster.Members)
+	return rollout.Redundancy{
+		Cluster: c.Cluster.Name, Size: size, MaxOut: c.Cluster.MaxUnavailable.Of(size), MinHealthy: c.Cluster.MinHealthy, Accepted: c.Accepted != "",
+	}
 }
 
 // address of a member; hosts of other clusters are known to Consul by their name.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/rollpatch/rollpatch/inventory"
 )
 
 // Inspect reads the host's facts and packages, its boot id and number, and whether somebody else took it out of service. It
@@ -39,6 +41,14 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 			r.fail(st.foreign)
 			r.Foreign = true
 			return nil
+		}
+		if st.unsure != "" && !st.ours {
+			r.unknown(st.unsure)
+			return nil
+		}
+		r.Scripted = s.drains(inventory.DrainCommand)
+		if r.Seq, err = a.highest(ctx, s, f.Seq); err != nil {
+			return r.orUnknown(ctx, err)
 		}
 		if f.Dirty {
 			r.fail("its package database is not clean: run dpkg --configure -a there, or apt-get --fix-broken install")

@@ -23,6 +23,7 @@ type Run struct {
 	ID       string            // <instance>.<host>.<step>.<attempt>
 	Seq      int64             // the host's next number; lower ones are refused
 	Step     string            // operator word, for messages
+	Lane     string            // whose numbers these are, "<cluster>/<member>", where the run is for a member of a drain by command; empty: the host's own
 	Script   []byte            // POSIX sh
 	Env      map[string]string // the script's arguments; never secrets
 	Deadline time.Duration     // after which the host itself ends the script
@@ -176,9 +177,13 @@ type ForeignError struct {
 	Node    string
 	Service string // empty for node maintenance
 	Reason  string
+	Cluster string // it is out of service there, as the cluster's scripts say, and no record of ours stands
 }
 
 func (e *ForeignError) Error() string {
+	if e.Cluster != "" {
+		return fmt.Sprintf("%s is out of service in cluster %q by somebody else: the state script says out, and there is no record of ours", e.Node, e.Cluster)
+	}
 	if e.Service == "" {
 		return fmt.Sprintf("node %s is in maintenance by somebody else: %q", e.Node, e.Reason)
 	}

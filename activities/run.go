@@ -37,19 +37,10 @@ const unreachableFor = 2 * time.Minute
 // run starts or attaches to the step's run and follows it. When the outcome decides the step, r has a verdict; otherwise the
 // run exited 0 and its output is returned.
 func (a *Activities) run(ctx context.Context, s scene, in StepInput, script []byte, env map[string]string, deadline time.Duration, r *StepResult) (RunOutcome, error) {
-	ctx2, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	quiet := time.AfterFunc(unreachableFor, func() { cancel(errUnreachable) })
-	defer quiet.Stop()
-	out, err := a.once(ctx2, s, in, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Env: env, Deadline: deadline, Prune: a.prune(ctx, in)}, r,
-		func(RunOutcome) { quiet.Reset(unreachableFor) })
+	out, err := a.follow(ctx, s, in, Run{ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Script: script, Env: env, Deadline: deadline, Prune: a.prune(ctx, in)}, r)
 	if err != nil {
-		if errors.Is(context.Cause(ctx2), errUnreachable) && ctx.Err() == nil {
-			err = fmt.Errorf("%w: %w", errUnreachable, err)
-		}
-		return out, r.orUnknown(ctx, err)
+		return out, err
 	}
-	r.Tail, r.Kept = tail(append(append([]byte(nil), out.Stderr...), out.Stdout...)), out.Kept
 	switch {
 	case r.Verdict != "":
 	case out.State == RunInterrupted:
@@ -61,6 +52,24 @@ func (a *Activities) run(ctx context.Context, s scene, in StepInput, script []by
 		r.fail(exitReason(out))
 		r.Nothing = untouched(out.Exit)
 	}
+	return out, nil
+}
+
+// follow starts the run or attaches to it, and follows it to its end as long as something is heard of its host. What could not be done is
+// unknown.
+func (a *Activities) follow(ctx context.Context, s scene, in StepInput, run Run, r *StepResult) (RunOutcome, error) {
+	ctx2, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	quiet := time.AfterFunc(unreachableFor, func() { cancel(errUnreachable) })
+	defer quiet.Stop()
+	out, err := a.once(ctx2, s, in, run, r, func(RunOutcome) { quiet.Reset(unreachableFor) })
+	if err != nil {
+		if errors.Is(context.Cause(ctx2), errUnreachable) && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", errUnreachable, err)
+		}
+		return out, r.orUnknown(ctx, err)
+	}
+	r.Tail, r.Kept = tail(append(append([]byte(nil), out.Stderr...), out.Stdout...)), out.Kept
 	return out, nil
 }
 

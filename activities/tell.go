@@ -78,8 +78,13 @@ func (a *Activities) Begin(ctx context.Context, in BeginInput) (BeginResult, err
 func limits(p plan.Part) map[rollout.Step]time.Duration {
 	t, c := p.Policy.Timeouts, time.Duration(p.Policy.Checks.Timeout)
 	drain := time.Duration(p.Policy.Drain.Timeout) + dnsTTL(append([]plan.Other{{Cluster: p.Cluster}}, p.Others...))
-	return map[rollout.Step]time.Duration{
+	limits := map[rollout.Step]time.Duration{
 		rollout.StepFetch: time.Duration(t.Fetch), rollout.StepDrain: drain, rollout.StepPatch: time.Duration(t.Patch),
 		rollout.StepBackout: time.Duration(t.Patch), rollout.StepReboot: time.Duration(t.Reboot), rollout.StepCheck: c, rollout.StepUndrain: 2 * c,
 	}
+	if p.Scripted() { // the scripts take their time too
+		limits[rollout.StepDrain] += time.Duration(p.Policy.Drain.Timeout)
+		limits[rollout.StepUndrain] += 2 * c
+	}
+	return limits
 }

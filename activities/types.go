@@ -40,10 +40,12 @@ type StepInput struct {
 type StepResult struct {
 	rollout.MemberResult
 	Boot     string `json:"boot,omitempty"`        // boot id seen (inspect, patch, backout, reboot)
-	Seq      int64  `json:"seq,omitempty"`         // the host's number (inspect)
+	Seq      int64  `json:"seq,omitempty"`         // the highest number of its runs, on whatever host (inspect, check)
 	Changes  string `json:"transaction,omitempty"` // digest (fetch)
 	Manifest string `json:"manifest,omitempty"`    // digest (fetch of a canary)
-	// Spent: the run has ended by a cause that clears itself: asking again needs another run.
+	// Scripted: its drain and undrain run scripts, on whatever hosts (inspect, check).
+	Scripted bool `json:"scripted,omitempty"`
+	// Spent: the run has ended by a cause that clears itself, or what it did may be undone since: asking again needs another run.
 	Spent bool       `json:"spent,omitempty"`
 	Tail  string     `json:"tail,omitempty"` // of the output, at most 4 KiB
 	Kept  string     `json:"kept,omitempty"` // where the whole output is

@@ -68,6 +68,7 @@ func (a *Activities) sample(ctx context.Context, p plan.Part, in WatchInput) (ro
 		if err != nil {
 			return "", "", err // nobody looked at is no pass
 		}
+		s.who = in.Instance
 		bad := a.probe(ctx, s, s.host, checks)
 		for again := 1; !bad.good() && again < p.Policy.Checks.Passes; again++ {
 			if err := wait(ctx, time.Duration(p.Policy.Checks.Interval)); err != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,6 +48,7 @@ func TestMain(m *testing.M) {
 
 // world is everything that activities touch. What it is asked stands in log, in order.
 type world struct {
+	sync.Mutex  // scripts of several hosts run at a time
 	log         []string
 	boots       []any // what the host says of its boot id: a string or an error; the last one stays
 	outcome     func(Run) (RunOutcome, error)
@@ -86,12 +88,18 @@ type world struct {
 	accesses    []ConsulAccess
 	ports       []int
 	counts      map[string]int
+	said        map[string]string // "<member> on <host>" to what the state script says there; absent: in
+	deaf        bool              // the scripts of drain and undrain do nothing
+	mute        map[string]error  // host to the error of asking a state script there
+	changing    func(looks int)   // before each look at web-1's state
+	scriptEnd   func(place string, r Run) (RunOutcome, error)
 }
 
 func newWorld() *world {
 	w := &world{
 		says: map[string]string{osRelease: "debian\n"}, cannot: map[string]error{}, records: map[string]Claim{}, bodies: map[string][]byte{},
 		foreign: map[string]*ForeignError{}, undelivered: map[string]error{}, counts: map[string]int{}, given: map[string]map[string]string{}, boots: []any{"boot-a"},
+		said: map[string]string{}, mute: map[string]error{}, changing: func(int) {},
 		catalog: func(int) error { return nil },
 		probe:   func(string, string, int) (bool, string, error) { return true, "", nil },
 		left:    func(int) (int, error) { return 0, nil },
@@ -99,6 +107,7 @@ func newWorld() *world {
 	w.outcome = func(Run) (RunOutcome, error) {
 		return RunOutcome{State: RunExited, BootID: "boot-a", Stdout: []byte(w.stdout)}, nil
 	}
+	w.scriptEnd = func(string, Run) (RunOutcome, error) { return RunOutcome{State: RunExited, BootID: "boot-a"}, nil }
 	w.known = func(context.Context, func(RunOutcome)) (RunOutcome, error) {
 		return RunOutcome{State: RunStale, Reason: "number 7 is below 9"}, nil
 	}
@@ -160,6 +169,17 @@ func (w *world) Script(family, osID, name string) ([]byte, error) {
 }
 
 func (w *world) Run(ctx context.Context, t Target, r Run, seen func(RunOutcome)) (RunOutcome, error) {
+	if r.Lane != "" {
+		w.Lock()
+		defer w.Unlock()
+		w.note("run %s on %s", r.Script, t.Host)
+		w.runs = append(w.runs, r)
+		out, err := w.scriptEnd(t.Host, r)
+		if err == nil && out.State == RunExited && out.Exit == 0 && !w.deaf {
+			w.said[r.Env["ROLLPATCH_HOST"]+" on "+t.Host] = map[string]string{"drain": "out", "undrain": "in"}[string(r.Script)]
+		}
+		return out, err
+	}
 	w.note("run %s", r.Script)
 	w.runs = append(w.runs, r)
 	if w.silent {
@@ -183,6 +203,7 @@ func (w *world) refuses(known RunOutcome) {
 	w.outcome = func(Run) (RunOutcome, error) {
 		return RunOutcome{State: RunStale, Reason: "the host knows this run with another script"}, nil
 	}
+	w.scriptEnd = func(string, Run) (RunOutcome, error) { return RunOutcome{State: RunExited, BootID: "boot-a"}, nil }
 	w.known = func(context.Context, func(RunOutcome)) (RunOutcome, error) { return known, nil }
 }
 
@@ -199,7 +220,23 @@ func (w *world) BootID(ctx context.Context, _ Target) (string, error) {
 	}
 }
 
-func (w *world) Query(_ context.Context, _ Target, script []byte, env map[string]string) ([]byte, error) {
+func (w *world) Query(_ context.Context, t Target, script []byte, env map[string]string) ([]byte, error) {
+	w.Lock()
+	defer w.Unlock()
+	if string(script) == "state" {
+		who := env["ROLLPATCH_HOST"] + " on " + t.Host
+		n := w.note("state of %s", who)
+		if env["ROLLPATCH_HOST"] == "web-1" {
+			w.changing(n)
+		}
+		if err := w.mute[t.Host]; err != nil {
+			return nil, err
+		}
+		if word, ok := w.said[who]; ok {
+			return []byte(word + "\n"), nil
+		}
+		return []byte("in\n"), nil
+	}
 	w.given[string(script)] = env
 	if err := w.cannot[string(script)]; err != nil {
 		return nil, err
@@ -281,6 +318,8 @@ func (w *world) Marked(_ context.Context, c ConsulAccess, prefix string) ([]Inst
 }
 
 func (w *world) Probe(_ context.Context, t Target, c inventory.Check) (bool, string, error) {
+	w.Lock()
+	defer w.Unlock()
 	return w.probe(t.Host, c.Name, w.note("probe %s %s", t.Host, c.Name))
 }
 
@@ -406,6 +445,17 @@ func dbCluster() plan.Other {
 		Name: "db", Members: []string{"web-1", "db-2"}, Services: []inventory.Service{{Name: "sql", Port: 5432}},
 		MaxUnavailable: inventory.Budget{Number: 1}, MinHealthy: 1, Consul: inventory.Consul{Token: &inventory.Secret{File: secretFile}},
 	}}
+}
+
+// byScripts has the cluster of web-1 drained by scripts on two load balancers, or on the members themselves.
+func byScripts(p *plan.Part, on ...string) {
+	c := &p.Cluster
+	c.Services, c.Ports, c.Drain = nil, []int{80}, inventory.DrainCommand
+	script := func(body string) inventory.Script { return inventory.Script{File: body + ".sh", Body: body} }
+	c.DrainCommands = &inventory.DrainCommands{Drain: script("drain"), Undrain: script("undrain"), State: script("state"), On: on}
+	for i, name := range on {
+		p.Asked = append(p.Asked, inventory.Host{Name: name, Address: fmt.Sprintf("10.0.1.%d", i+1), Access: p.Hosts[0].Access})
+	}
 }
 
 func sharedHost(w *world, p *plan.Part) {

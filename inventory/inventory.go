@@ -120,8 +120,14 @@ type Cluster struct {
 	Labels Labels `json:"labels,omitempty" yaml:"labels,omitempty"`
 	// Members are names of hosts, in the order of work.
 	Members []string `json:"members" yaml:"members" jsonschema:"required"`
-	// Services are the Consul services that the members offer.
-	Services []Service `json:"services" yaml:"services" jsonschema:"required"`
+	// Services are the Consul services that the members offer; required with drain: consul.
+	Services []Service `json:"services,omitempty" yaml:"services,omitempty"`
+	// Drain is how members go out of service: consul (the default), command or none.
+	Drain DrainBy `json:"drain,omitempty" yaml:"drain,omitempty"`
+	// DrainCommands are the scripts of drain: command.
+	DrainCommands *DrainCommands `json:"drain_commands,omitempty" yaml:"drain_commands,omitempty"`
+	// Ports are those whose established connections must end before a member counts as drained, with drain: command.
+	Ports []int `json:"ports,omitempty" yaml:"ports,omitempty"`
 	// MaxUnavailable is how many members may be out of service at once, a number or a percent; default 1.
 	MaxUnavailable Budget `json:"max_unavailable,omitzero" yaml:"max_unavailable,omitempty"`
 	// MinHealthy is how many members must stay in service; default max(1, size - max_unavailable).

@@ -150,17 +150,17 @@ func TestResolve(t *testing.T) {
 		},
 		Clusters: []inventory.Cluster{
 			{
-				Name: "one", Members: []string{"a"}, MaxUnavailable: inventory.Budget{Number: 1}, MinHealthy: 1,
+				Name: "one", Members: []string{"a"}, MaxUnavailable: inventory.Budget{Number: 1}, MinHealthy: 1, Drain: inventory.DrainConsul,
 				Services: []inventory.Service{{Name: "one", Port: 1, PassingMeans: "passing"}, {Name: "two", Port: 2, PassingMeans: "not-critical"}},
 				Checks:   []inventory.Check{{Name: "x", HTTP: &inventory.HTTPCheck{URL: "http://x", Status: 200}}},
 				Consul:   inventory.Consul{Via: "ssh", Address: "127.0.0.1:8500", Hosts: []string{"a"}, DNSTTL: &ttl, Token: token},
 			},
 			{
-				Name: "two", Members: []string{"c", "b"}, MaxUnavailable: inventory.Budget{Percent: 50}, MinHealthy: 1,
+				Name: "two", Members: []string{"c", "b"}, MaxUnavailable: inventory.Budget{Percent: 50}, MinHealthy: 1, Drain: inventory.DrainConsul,
 				Consul: inventory.Consul{Via: "ssh", Address: "127.0.0.1:8500", Hosts: []string{"b", "c"}, DNSTTL: &none, Token: token},
 			},
 			{
-				Name: "three", Members: []string{"a", "b", "c"}, MaxUnavailable: inventory.Budget{Number: 1}, MinHealthy: 2,
+				Name: "three", Members: []string{"a", "b", "c"}, MaxUnavailable: inventory.Budget{Number: 1}, MinHealthy: 2, Drain: inventory.DrainConsul,
 				Consul: inventory.Consul{Via: "direct", Address: "127.0.0.1:8500", DNSTTL: &ttl, Token: token},
 			},
 		},

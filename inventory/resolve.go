@@ -52,6 +52,9 @@ func (inv Inventory) Resolve() Inventory {
 			c.MaxUnavailable = Budget{Number: 1}
 		}
 		c.MinHealthy = c.minHealthy()
+		if c.Drain == "" {
+			c.Drain = DrainConsul
+		}
 		c.Services = slices.Clone(c.Services)
 		for i := range c.Services {
 			if c.Services[i].PassingMeans == "" {

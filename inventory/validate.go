@@ -189,6 +189,12 @@ func (inv Inventory) validateClusters(p *Problems) {
 			p.Once(seen, m, path, "%q is already a member", m)
 		}
 		inv.validateServices(p, at, c)
+		inv.validateDrain(p, at, c)
+		if c.DrainCommands != nil {
+			for j, h := range c.DrainCommands.On {
+				host(fmt.Sprintf("%s.drain_commands.on[%d]", at, j), h, c.DrainCommands.On)
+			}
+		}
 		if size := len(c.Members); size > 0 {
 			if c.MaxUnavailable.Number > size {
 				p.Add(at+".max_unavailable", "%d is more than the cluster's size, %d", c.MaxUnavailable.Number, size)
@@ -225,7 +231,7 @@ func (inv Inventory) validateClusters(p *Problems) {
 }
 
 func (inv Inventory) validateServices(p *Problems, at string, c Cluster) {
-	if len(c.Services) == 0 {
+	if len(c.Services) == 0 && (c.Drain == "" || c.Drain == DrainConsul) {
 		p.Add(at+".services", "is missing or empty: list the Consul services that the members offer, such as {name: web, port: 80}")
 	}
 	seen := map[string]string{}

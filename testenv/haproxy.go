@@ -14,10 +14,12 @@ import (
 // it serves: no retry, no second member for a failed request. A member leaves
 // as soon as Consul's DNS leaves it out. It keeps no idle connections either:
 // now and then one stays with a member that has left, until nginx ends it after
-// 65 s, and a drain waits for it.
+// 65 s, and a drain waits for it. Its second door knows nothing of Consul: who is
+// behind it is said to its admin socket alone.
 func haproxyConfig(number int) string {
 	return fmt.Sprintf(`global
 	maxconn 4000
+	stats socket ipv4@%[1]s:%[4]d level admin
 
 defaults
 	mode http
@@ -44,8 +46,29 @@ frontend web
 backend web
 	balance roundrobin
 	server-template web 3 _web._tcp.service.consul resolvers consul resolve-prefer ipv4 init-addr none check
-`, gateway(number), portConsulDNS, portWeb)
+
+frontend fixed
+	bind %[1]s:%[5]d
+	default_backend fixed
+
+backend fixed
+	balance roundrobin
+%[6]s`, gateway(number), portConsulDNS, portWeb, portAdmin, portFixed, fixedServers(number))
 }
+
+func fixedServers(number int) string {
+	var b strings.Builder
+	for _, h := range hostsOf(number) {
+		if h.Cluster == "web" {
+			fmt.Fprintf(&b, "\tserver %s %s:%d check inter 1s\n", h.Name, h.Address, h.Port)
+		}
+	}
+	return b.String()
+}
+
+func fixedURL(number int) string { return fmt.Sprintf("http://%s:%d/", gateway(number), portFixed) }
+
+func adminAddr(number int) string { return fmt.Sprintf("%s:%d", gateway(number), portAdmin) }
 
 func webURL(number int) string { return fmt.Sprintf("http://%s:%d/", gateway(number), portWeb) }
 

@@ -437,3 +437,9 @@ func (l *Lab) ConsulAddr() string { return consulAddr(l.Number) }
 
 // WebURL is the page of the web cluster through the load balancer.
 func (l *Lab) WebURL() string { return webURL(l.Number) }
+
+// FixedURL is the page through the load balancer's second door, whose members leave by its admin socket, BalancerAddr, and by nothing else.
+func (l *Lab) FixedURL() string { return fixedURL(l.Number) }
+
+// BalancerAddr is the load balancer's admin socket, host:port. Its servers are called as the hosts are, in the backend fixed.
+func (l *Lab) BalancerAddr() string { return adminAddr(l.Number) }

@@ -10,6 +10,8 @@ import (
 const (
 	portRepository = 8000
 	portWeb        = 8080
+	portFixed      = 8081 // HAProxy, servers that its admin socket takes out and puts back
+	portAdmin      = 8082 // that socket
 	portConsul     = 8500
 	portConsulDNS  = 8600
 )

@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -311,6 +312,46 @@ func TestSpentRunIsAskedAgainByAnotherOne(t *testing.T) {
 	}
 	if len(reboots) != 2 || reboots[0] == reboots[1] {
 		t.Errorf("reboots of web-1 were the runs %v, want two different ones", reboots)
+	}
+}
+
+// A drain by scripts is a run, with a number above all that any host has seen for the member. One that may have begun is asked again under its
+// own id, but never after the undrain that took it back.
+func TestDrainsByScriptsAreRuns(t *testing.T) {
+	w := newWorld("web-1", "web-2", "web-3")
+	w.scripted = 40
+	w.on["drain web-1"] = func(call int) rollout.MemberResult {
+		if call <= 2 {
+			return rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: "peers fell", AskAgain: true}
+		}
+		return rollout.MemberResult{Verdict: rollout.Pass}
+	}
+	w.on["gate web-1"] = func(call int) rollout.MemberResult {
+		r := rollout.MemberResult{Verdict: rollout.Pass}
+		if call == 3 { // after the second drain
+			r.Peers = []rollout.Redundancy{{Cluster: "web", Size: 3, MaxOut: 1, MinHealthy: 2, PeersIn: 1}}
+		}
+		return r
+	}
+	if _, err := w.campaign(t, nil); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, id := range w.runs {
+		if name, ok := strings.CutPrefix(id, instance+".web-1."); ok && strings.Contains(name, "drain") {
+			got = append(got, name)
+		}
+	}
+	if want := []string{"drain.1-1", "drain.1-1", "undrain.1-1", "drain.1-2", "undrain.1-2"}; !slices.Equal(got, want) {
+		t.Errorf("runs %v, want %v", got, want)
+	}
+	last := int64(40)
+	for _, name := range []string{"drain.1-1", "undrain.1-1", "drain.1-2", "patch.1-1", "undrain.1-2"} {
+		if n := w.numbers[instance+".web-1."+name]; n <= last {
+			t.Errorf("%s has the number %d, not above %d", name, n, last)
+		} else {
+			last = n
+		}
 	}
 }
 

@@ -30,8 +30,9 @@ type MemberState struct {
 	Runs      map[rollout.Step]RunRef        `json:"runs,omitempty"`
 	BootOld   string                         `json:"boot_old,omitempty"`
 	BootNew   string                         `json:"boot_new,omitempty"`
-	Changed   string                         `json:"changed,omitempty"` // the transaction: a digest
-	Got       string                         `json:"got,omitempty"`     // the canary's manifest
+	Changed   string                         `json:"changed,omitempty"`  // the transaction: a digest
+	Got       string                         `json:"got,omitempty"`      // the canary's manifest
+	Scripted  bool                           `json:"scripted,omitempty"` // its drain and undrain run scripts
 	Audit     audit.Head                     `json:"audit"`
 	Unwritten unwritten                      `json:"unwritten"`
 	Told      rollout.Holding                `json:"told,omitzero"` // what its cluster heard last of its hold
@@ -132,7 +133,11 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 		Instance: m.Instance, Part: m.Part, Host: m.Host, Manifest: m.Manifest, Changes: m.Changed, Boot: m.BootNew, Peers: m.Peers, Why: m.Why, Plan: m.Plan,
 		Repair: a.Attempt > 1, Gated: a.Gated, Attach: a.Attach, By: a.By,
 	}
-	if runs(a.Do) {
+	if drain := m.Runs[rollout.StepDrain]; a.Do == rollout.StepUndrain && drain.Seq != 0 {
+		drain.Seq = 0 // what it began is taken back: the next drain is another run
+		m.Runs[rollout.StepDrain] = drain
+	}
+	if m.runs(a.Do) {
 		ref := m.Runs[a.Do]
 		if ref.Seq == 0 {
 			m.Seq++
@@ -169,13 +174,15 @@ func (m *member) tellHolds() {
 }
 
 // runs says that a step starts a script that must run once.
-func runs(s rollout.Step) bool {
-	return s == rollout.StepFetch || s == rollout.StepPatch || s == rollout.StepReboot || s == rollout.StepBackout
+func (m *member) runs(s rollout.Step) bool {
+	return m.Scripted && (s == rollout.StepDrain || s == rollout.StepUndrain) ||
+		s == rollout.StepFetch || s == rollout.StepPatch || s == rollout.StepReboot || s == rollout.StepBackout
 }
 
 // keep remembers what later steps and the report need.
 func (m *member) keep(step rollout.Step, r activities.StepResult) {
-	if ref := m.Runs[step]; runs(step) && (r.Verdict != rollout.Inconclusive || r.Spent) {
+	m.Scripted = m.Scripted || r.Scripted
+	if ref := m.Runs[step]; m.runs(step) && (r.Verdict != rollout.Inconclusive || r.Spent) {
 		ref.Seq = 0
 		m.Runs[step] = ref
 	}

@@ -42,12 +42,15 @@ type world struct {
 	spent   string                     // a step whose inconclusive results use its run up
 	shut    []activities.EvidenceInput // versions that were put on record
 	record  func(call int) rollout.ClaimResult
+	// scripted: drains and undrains run scripts, whose numbers the hosts that run them have seen up to this.
+	scripted int64
+	numbers  map[string]int64 // of runs, by id
 }
 
 func newWorld(members ...string) *world {
 	return &world{
 		members: members, minimum: len(members) - 1, seqs: map[string]int64{}, on: map[string]func(int) rollout.MemberResult{},
-		errs: map[string]func(int) error{}, count: map[string]int{},
+		errs: map[string]func(int) error{}, count: map[string]int{}, numbers: map[string]int64{},
 		policy: rollout.ClusterPolicy{Soak: 24 * time.Hour, SoakPasses: 3, Settle: 10 * time.Minute, RetryEvery: 30 * time.Second, Unattended: true},
 		member: rollout.MemberPolicy{Reboot: rollout.RebootAlways, Unattended: true, WaitMax: 30 * time.Minute, RetryEvery: 30 * time.Second, Leftover: "hold"},
 	}
@@ -64,7 +67,7 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 		if in.Seq <= w.seqs[in.Host] && w.runs[len(w.runs)-1] == "" {
 			return activities.StepResult{}, fmt.Errorf("stale number %d", in.Seq)
 		}
-		w.seqs[in.Host] = in.Seq
+		w.seqs[in.Host], w.numbers[in.Run] = in.Seq, in.Seq
 	}
 	if fail := w.errs[key]; fail != nil {
 		if err := fail(w.count[key]); err != nil {
@@ -74,7 +77,7 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 	r := activities.StepResult{MemberResult: rollout.MemberResult{Verdict: rollout.Pass}}
 	switch name {
 	case "inspect":
-		r.Boot, r.Seq = "boot-1", w.seqs[in.Host]
+		r.Boot, r.Seq, r.Scripted = "boot-1", max(w.seqs[in.Host], w.scripted), w.scripted > 0
 	case "fetch":
 		r.MemberResult.Changes, r.Changes = 2, "sha256:changes"
 		if in.Manifest == "" {

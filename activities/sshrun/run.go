@@ -34,6 +34,7 @@ var (
 
 var (
 	runID  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$`)
+	laneID = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]{0,62}/[A-Za-z0-9][A-Za-z0-9._-]{0,62})?$`)
 	bootID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 )
 
@@ -149,6 +150,9 @@ func named(r activities.Run) error {
 	if !runID.MatchString(r.ID) {
 		return errors.New("not an id: letters, digits, dot, dash and underscore, at most 200")
 	}
+	if !laneID.MatchString(r.Lane) {
+		return errors.New("not a lane: cluster/member")
+	}
 	if r.Seq < 1 {
 		return fmt.Errorf("number %d is below 1", r.Seq)
 	}
@@ -158,6 +162,7 @@ func named(r activities.Run) error {
 func assignRun(b *strings.Builder, r activities.Run, limit int) {
 	assign(b, "id", r.ID)
 	assign(b, "seq", strconv.FormatInt(r.Seq, 10))
+	assign(b, "lane", r.Lane)
 	assign(b, "limit", strconv.Itoa(limit))
 }
 

@@ -1,9 +1,11 @@
 #!/bin/sh
 # Starts a run on this host exactly once, or attaches to it, and follows it to its end.
 #
-# Comes over stdin of `sh -s`, after assignments of mode (start or attach), nonce, id, seq, limit (bytes of output to send) and, to start: digest,
-# unit, deadline (seconds), script, env and wrapper; and to prune as well: prune_days, prune_keep and unfinished (instances). Nothing of it
-# shows in a process list.
+# Comes over stdin of `sh -s`, after assignments of mode (start or attach), nonce, id, seq, lane, limit (bytes of output to send) and, to start:
+# digest, unit, deadline (seconds), script, env and wrapper; and to prune as well: prune_days, prune_keep and unfinished (instances). Nothing of
+# it shows in a process list.
+#
+# A lane has a folder, numbers and a lock of its own: what one host does for several others at a time does not outnumber each other.
 #
 # To attach starts nothing. What has begun is followed, whatever its script; what has not, never will.
 #
@@ -26,7 +28,7 @@ umask 077
 [ -n "${ROLLPATCH_ROOT:-}" ] || PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 root=${ROLLPATCH_ROOT:-}
-base=$root/var/lib/rollpatch
+base=$root/var/lib/rollpatch${lane:+/for/$lane}
 runs=$base/runs
 run=$runs/$id
 why=

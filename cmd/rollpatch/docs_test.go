@@ -324,7 +324,7 @@ func TestDocumentedFiles(t *testing.T) {
 
 // leaves are told of in one row of a table, whatever they hold.
 var leaves = []reflect.Type{
-	reflect.TypeFor[inventory.Secret](), reflect.TypeFor[inventory.Labels](), reflect.TypeFor[inventory.Budget](), reflect.TypeFor[inventory.Duration](),
+	reflect.TypeFor[inventory.Secret](), reflect.TypeFor[inventory.Labels](), reflect.TypeFor[inventory.Budget](), reflect.TypeFor[inventory.Duration](), reflect.TypeFor[inventory.Script](),
 }
 
 // keys lists the keys that a file may have, as the README spells them. What the path of an override points to is told of where it is first.

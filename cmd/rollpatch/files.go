@@ -36,7 +36,7 @@ type files struct {
 	campaign      campaign.Campaign
 }
 
-func readFiles(inventoryPath, campaignPath string) (files, error) {
+func (d *desk) readFiles(inventoryPath, campaignPath string) (files, error) {
 	f := files{inventoryPath: inventoryPath, campaignPath: campaignPath}
 	sources, err := inventorySources(inventoryPath)
 	if err != nil {
@@ -46,7 +46,7 @@ func readFiles(inventoryPath, campaignPath string) (files, error) {
 	if err != nil {
 		return f, usage(err.Error())
 	}
-	inv, invErr := file.ParseInventory(sources...)
+	inv, invErr := d.parseInventory(inventoryPath, sources)
 	c, err := file.ParseCampaign(source)
 	if invErr == nil { // against a broken inventory, half of what a check finds is not so
 		err = file.CheckCampaign(c, inv.Value)
@@ -56,6 +56,17 @@ func readFiles(inventoryPath, campaignPath string) (files, error) {
 		return f, invalid(err)
 	}
 	return f, nil
+}
+
+// parseInventory reads an inventory and the scripts that it names. An error is findings, or why no script can be looked for.
+func (d *desk) parseInventory(path string, sources []file.Source) (file.Document[inventory.Inventory], error) {
+	return wiring.ParseInventory(sources, func() (string, string, error) {
+		home, folder, err := d.paths()
+		if err != nil {
+			return "", "", err
+		}
+		return folder(path), home, nil
+	})
 }
 
 // plan works out what the files ask for. Paths in them are made whole here: a worker runs in another folder, with another home.
@@ -93,7 +104,7 @@ func (d *desk) readInventory(path string) (inventory.Inventory, error) {
 	if err != nil {
 		return inventory.Inventory{}, err
 	}
-	doc, err := file.ParseInventory(sources...)
+	doc, err := d.parseInventory(path, sources)
 	if err != nil {
 		return inventory.Inventory{}, invalid(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
@@ -38,7 +39,7 @@ func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part
 	if err != nil {
 		return p, plan.Plan{}, nil, err
 	}
-	f, err := readFiles(c.Path("inventory"), path)
+	f, err := d.readFiles(c.Path("inventory"), path)
 	if err != nil {
 		return p, plan.Plan{}, nil, err
 	}
@@ -134,6 +135,12 @@ func remarks(c plan.Cluster, refusals []plan.Refusal) string {
 		if r.Cluster == c.Name {
 			out = append(out, "refused")
 		}
+	}
+	switch inventory.DrainBy(c.Drain) {
+	case inventory.DrainCommand:
+		out = append(out, "drained by command")
+	case inventory.DrainNone:
+		out = append(out, "not drained")
 	}
 	if c.Accepted != "" {
 		out = append(out, "impact accepted: "+c.Accepted)

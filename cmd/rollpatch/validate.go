@@ -64,7 +64,7 @@ func (d *desk) validate(c *cli.Context) error {
 		return err
 	}
 	out := validated{Findings: []file.Finding{}, Campaigns: []string{}}
-	inv, invErr := file.ParseInventory(sources...)
+	inv, invErr := d.parseInventory(path, sources)
 	errs := []error{invErr}
 	for _, s := range campaigns {
 		doc, err := file.ParseCampaign(s)

@@ -183,6 +183,12 @@ func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
 			}
 		}
 	}
+	touched := beside(inv, staged)
+	for _, cl := range inv.Clusters {
+		if name := cl.Name; cl.Drain == inventory.DrainNone && touched[name] != "" && c.AcceptImpact[name] == "" {
+			p.Add(touched[name], "cluster %q has drain: none: its members are patched and rebooted while they serve. Accept that by name: accept_impact: {%s: \"<reason>\"}", name, name)
+		}
+	}
 	about := func(path, name string, among []string) {
 		if !unknown(path, name, among) && staged[name] == "" && len(c.Stages) > 0 {
 			p = append(p, inventory.Problem{Path: path, Msg: fmt.Sprintf("cluster %q is in no stage of this campaign", name), Unless: "stages"})
@@ -193,7 +199,29 @@ func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
 		about("clusters"+inventory.Key(name), name, overridden)
 	}
 	for _, name := range accepted {
-		about("accept_impact"+inventory.Key(name), name, accepted)
+		if touched[name] == "" {
+			about("accept_impact"+inventory.Key(name), name, accepted)
+		}
 	}
 	return p
+}
+
+// beside finds the clusters that members of the staged ones belong to, themselves included, each with the place in the file that brings it in.
+func beside(inv inventory.Inventory, staged map[string]string) map[string]string {
+	found, hosts := maps.Clone(staged), map[string]string{}
+	for _, cl := range inv.Clusters {
+		for _, m := range cl.Members {
+			if at := staged[cl.Name]; at != "" && hosts[m] == "" {
+				hosts[m] = at
+			}
+		}
+	}
+	for _, cl := range inv.Clusters {
+		for _, m := range cl.Members {
+			if at := hosts[m]; at != "" && found[cl.Name] == "" {
+				found[cl.Name] = at
+			}
+		}
+	}
+	return found
 }

@@ -51,6 +51,17 @@ func ParseInventory(sources ...Source) (Document[inventory.Inventory], error) {
 	return Document[inventory.Inventory]{Value: inv, ledger: l}, l.err()
 }
 
+// ReadScripts fills in what is in the scripts that an inventory names; read opens a path, ~ is home, and relative paths start at dir, the
+// folder of the inventory file. An error is [Findings]: everything that is wrong with the inventory, what ParseInventory found included, so
+// that one that came with an error may be given too and all is said at once.
+func ReadScripts(d Document[inventory.Inventory], dir, home string, read func(path string) ([]byte, error)) (Document[inventory.Inventory], error) {
+	l := *d.ledger
+	l.found = slices.Clone(l.found)
+	inv, problems := d.Value.WithScripts(dir, home, read)
+	l.problems(problems)
+	return Document[inventory.Inventory]{Value: inv, ledger: &l}, l.err()
+}
+
 func given(c inventory.Consul) bool {
 	return c.Via != "" || c.Address != "" || c.Hosts != nil || c.Token != nil || c.DNSTTL != nil
 }

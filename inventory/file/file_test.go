@@ -317,3 +317,55 @@ func deep(levels int) string {
 	}
 	return b.String()
 }
+
+// Scripts are part of what an inventory says, and what is wrong with them is told with the rest.
+func TestReadScripts(t *testing.T) {
+	const text = `access: {user: patch}
+hosts: [{name: web-1, address: 192.0.2.1}, {name: web-2, address: 192.0.2.2}]
+clusters:
+  - name: web
+    members: [web-1, web-2, web-3]
+    drain: command
+    drain_commands:
+      drain: out.sh
+      undrain: ~/back.sh
+      state: /srv/state.sh
+    ports: [80]
+    checks: [{name: port, tcp: "127.0.0.1:80"}]
+`
+	bodies := map[string]string{"/etc/rollpatch/out.sh": "echo out\n", "/home/ann/back.sh": "echo back\n", "/srv/state.sh": "echo in\n"}
+	read := func(path string) ([]byte, error) {
+		body, ok := bodies[path]
+		if !ok {
+			return nil, errors.New(path + ": no such file or directory")
+		}
+		return []byte(body), nil
+	}
+	sound := strings.Replace(text, ", web-3", "", 1)
+	doc, err := file.ParseInventory(file.Source{Name: "i.yaml", Raw: []byte(sound)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := file.ReadScripts(doc, "/etc/rollpatch", "/home/ann", read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := inventory.DrainCommands{Drain: inventory.Script{File: "out.sh", Body: "echo out\n"}, Undrain: inventory.Script{File: "~/back.sh", Body: "echo back\n"}, State: inventory.Script{File: "/srv/state.sh", Body: "echo in\n"}}
+	if got := *whole.Value.Clusters[0].DrainCommands; !reflect.DeepEqual(got, want) {
+		t.Errorf("commands %+v, want %+v", got, want)
+	}
+	if doc.Value.Clusters[0].DrainCommands.Drain.Body != "" {
+		t.Error("it changed what it was given")
+	}
+
+	bodies = map[string]string{"/home/ann/back.sh": " \n", "/srv/state.sh": "echo \x00"}
+	doc, _ = file.ParseInventory(file.Source{Name: "i.yaml", Raw: []byte(text)})
+	_, err = file.ReadScripts(doc, "/etc/rollpatch", "/home/ann", read)
+	told := `i.yaml:5: clusters[0].members[2]: "web-3" is no host of this inventory
+i.yaml:8: clusters[0].drain_commands.drain: cannot be read: /etc/rollpatch/out.sh: no such file or directory
+i.yaml:9: clusters[0].drain_commands.undrain: "~/back.sh" is empty
+i.yaml:10: clusters[0].drain_commands.state: "/srv/state.sh" is not text in UTF-8`
+	if err == nil || err.Error() != told {
+		t.Errorf("got\n%v\nwant\n%s", err, told)
+	}
+}

@@ -29,6 +29,9 @@ func schema(t *testing.T, title string, of any) []byte {
 			case reflect.TypeFor[inventory.Budget]():
 				return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "integer", Minimum: "1"}, {Type: "string", Pattern: "^[1-9][0-9]*%?$"}}}
 			}
+			if t == reflect.TypeFor[inventory.Script]() {
+				return &jsonschema.Schema{Type: "string"}
+			}
 			if enum, ok := reflect.Zero(t).Interface().(inventory.Enum); ok && t.Kind() == reflect.String {
 				s := &jsonschema.Schema{Type: "string"}
 				for _, v := range enum.Values() {
@@ -115,6 +118,10 @@ func required(t *testing.T, v reflect.Value, path string, validate func() []inve
 			v.Field(i).SetZero()
 			missed := slices.ContainsFunc(validate(), func(p inventory.Problem) bool { return p.Path == here })
 			v.Field(i).Set(kept)
+			// What a cluster needs for its drain hangs on which drain it has, which no schema can tell either.
+			if t := reflect.TypeFor[inventory.Cluster](); v.Type() == t && slices.Contains([]string{"services", "drain_commands", "ports", "checks"}, key) {
+				missed = false
+			}
 			if tagged := strings.Contains(v.Type().Field(i).Tag.Get("jsonschema"), "required"); tagged != missed {
 				t.Errorf("%s: required by the schema: %v, missed by the rules: %v", here, tagged, missed)
 			}

@@ -46,6 +46,7 @@ type Cluster struct {
 	Reboot     string   `json:"reboot"`
 	Shares     []string `json:"shares,omitempty"`   // clusters of this campaign that cannot go at the same time: their claims overlap
 	Accepted   string   `json:"accepted,omitempty"` // why its impact is accepted
+	Drain      string   `json:"drain"`              // how its members go out of service
 	Affects    []string `json:"affects,omitempty"`  // clusters that depend on it
 	House      []string `json:"house,omitempty"`    // the parts of rollpatch's own house that its members are: it goes last
 }
@@ -65,6 +66,7 @@ type Part struct {
 	Via      []inventory.Host  `json:"via,omitempty"` // whose agents are asked
 	Others   []Other           `json:"others,omitempty"`
 	Beside   []string          `json:"beside,omitempty"` // clusters of the same part of rollpatch's own house
+	Asked    []inventory.Host  `json:"asked,omitempty"`  // who else is asked what is in service, where Consul is not, and runs scripts of drains
 	Policy   campaign.Policy   `json:"policy"`
 	Packages campaign.Packages `json:"packages"`
 	Accepted string            `json:"accepted,omitempty"`
@@ -84,6 +86,35 @@ func (p Part) Host(name string) (inventory.Host, bool) {
 		}
 	}
 	return inventory.Host{}, false
+}
+
+// Reached finds a host that is a member, or that is asked about members of the cluster or of another that shares a host with it.
+func (p Part) Reached(name string) (inventory.Host, bool) {
+	if h, ok := p.Host(name); ok {
+		return h, true
+	}
+	for _, h := range p.Asked {
+		if h.Name == name {
+			return h, true
+		}
+	}
+	return inventory.Host{}, false
+}
+
+// Scripted says that drains and undrains of members run scripts.
+func (p Part) Scripted() bool {
+	return p.Cluster.Drain == inventory.DrainCommand || slices.ContainsFunc(p.Others, func(o Other) bool { return o.Cluster.Drain == inventory.DrainCommand })
+}
+
+// undrained lists the clusters whose members would be patched while they serve, although nobody accepted that.
+func (p Part) undrained() []string {
+	var names []string
+	for _, o := range append([]Other{{Cluster: p.Cluster, Accepted: p.Accepted}}, p.Others...) {
+		if o.Cluster.Drain == inventory.DrainNone && o.Accepted == "" {
+			names = append(names, o.Cluster.Name)
+		}
+	}
+	return names
 }
 
 // Claims lists the names of the clusters that are claimed together: this one, every one that shares a host with it, and every one of the same
@@ -114,7 +145,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 			pc := Cluster{
 				Name: name, Part: Digest(part), Members: cl.Members, Waves: rollout.Waves(len(cl.Members)), MinHealthy: cl.MinHealthy,
 				MaxOut: cl.MaxUnavailable.Of(len(cl.Members)), Soak: part.Policy.Soak.String(), Approval: part.Policy.SoakApproval,
-				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted, House: house(inv, cl),
+				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted, Drain: string(cl.Drain), House: house(inv, cl),
 			}
 			for _, d := range inv.Clusters {
 				for _, need := range d.DependsOn {
@@ -218,7 +249,27 @@ func partOf(c campaign.Campaign, inv inventory.Inventory, stage string, cl inven
 			p.Via = append(p.Via, h)
 		}
 	}
+	for _, o := range append([]Other{{Cluster: cl}}, p.Others...) {
+		p.ask(inv, o.Cluster)
+	}
 	return p
+}
+
+// ask adds who is asked what is in service where Consul is not: every member, and the hosts that the scripts run on.
+func (p *Part) ask(inv inventory.Inventory, c inventory.Cluster) {
+	if c.Drain != inventory.DrainCommand && c.Drain != inventory.DrainNone {
+		return
+	}
+	names := slices.Clone(c.Members)
+	if c.DrainCommands != nil {
+		names = append(names, c.DrainCommands.On...)
+	}
+	for _, name := range names {
+		h, known := inv.Host(name)
+		if _, there := p.Reached(name); known && !there {
+			p.Asked = append(p.Asked, h)
+		}
+	}
 }
 
 // Instance names one run of the campaign: <name>-<UTC start>.
@@ -252,7 +303,7 @@ func retryEvery(waitMax time.Duration) time.Duration {
 func (p Part) State(instance string, unattended bool) rollout.Cluster {
 	pol := p.Policy
 	c := rollout.Cluster{
-		Instance: instance, Name: p.Cluster.Name, Stage: p.Stage, MinHealthy: p.Cluster.MinHealthy, Accepted: p.Accepted, Phase: rollout.PhaseClaim,
+		Instance: instance, Name: p.Cluster.Name, Stage: p.Stage, MinHealthy: p.Cluster.MinHealthy, Accepted: p.Accepted, Undrained: p.undrained(), Phase: rollout.PhaseClaim,
 		Policy: rollout.ClusterPolicy{
 			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, WaitMax: time.Duration(pol.WaitMax), SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
 			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries, Failures: pol.Failures,

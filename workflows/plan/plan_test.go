@@ -72,10 +72,10 @@ func TestBuild(t *testing.T) {
 		Stages: []Stage{
 			{"stage-1", []Cluster{{
 				Name: "cache", Part: Digest(parts["cache"]), Members: []string{"cache-1", "cache-2"}, Waves: []int{1, 1}, MinHealthy: 1, MaxOut: 1, Soak: "2h", Approval: true,
-				Reboot: "always", Affects: []string{"web"},
+				Reboot: "always", Affects: []string{"web"}, Drain: "consul",
 			}}},
 			{"stage-2", []Cluster{{
-				Name: "web", Part: Digest(parts["web"]), Members: []string{"web-1", "web-2", "web-3"}, Waves: []int{1, 2}, MinHealthy: 2, MaxOut: 1, Soak: "24h", Approval: true, Reboot: "always",
+				Name: "web", Part: Digest(parts["web"]), Members: []string{"web-1", "web-2", "web-3"}, Waves: []int{1, 2}, MinHealthy: 2, MaxOut: 1, Soak: "24h", Approval: true, Reboot: "always", Drain: "consul",
 			}}},
 		},
 	}
@@ -206,6 +206,9 @@ func sample() (campaign.Campaign, inventory.Inventory) {
 		c := &inv.Clusters[i]
 		c.Owner, c.Contact, c.Labels, c.DependsOn = "ops", "ops@example", inventory.Labels{"env": "prod"}, []string{"web", "db"}
 		c.MaxUnavailable, c.Consul.DNSTTL, c.Consul.Token = inventory.Budget{Number: 1}, &ttl, secret
+		script := func(name string) inventory.Script { return inventory.Script{File: name + ".sh", Body: "echo " + name} }
+		c.Drain, c.Ports = inventory.DrainCommand, []int{81}
+		c.DrainCommands = &inventory.DrainCommands{Drain: script("drain"), Undrain: script("undrain"), State: script("state"), On: []string{"lb-1"}}
 		c.Checks = []inventory.Check{{Name: "page", Unit: "nginx.service", TCP: "127.0.0.1:80", HTTP: &inventory.HTTPCheck{URL: "http://x", Status: 200, Body: "ok"}, Command: []string{"true"}}}
 	}
 	c := of([]string{"web", "db"})
@@ -218,6 +221,39 @@ func sample() (campaign.Campaign, inventory.Inventory) {
 	c.AcceptImpact = map[string]string{"web": "announced", "db": "announced"}
 	c.Notify = []campaign.Notify{{Name: "pager", Command: []string{"page"}, Events: []campaign.Event{campaign.EventHold}, Webhook: &campaign.Webhook{URL: *secret}}}
 	return c, inv
+}
+
+// Where Consul does not say who is in service, the part holds whoever does; and who is not drained is told to the rules.
+func TestDrains(t *testing.T) {
+	inv := estate([]string{"web", "web-1", "web-2"}, []string{"batch", "web-2", "batch-2"}, []string{"lb", "lb-1", "lb-2"})
+	inv.Clusters[0].Drain, inv.Clusters[0].DrainCommands = inventory.DrainCommand, &inventory.DrainCommands{On: []string{"lb-1", "lb-2"}}
+	inv.Clusters[1].Drain = inventory.DrainNone
+	c := of([]string{"web", "lb"})
+	_, parts := Build(c, inv)
+	var asked []string
+	for _, h := range parts["web"].Asked {
+		asked = append(asked, h.Name)
+	}
+	if want := []string{"lb-1", "lb-2", "batch-2"}; !slices.Equal(asked, want) {
+		t.Errorf("asked %v, want %v", asked, want)
+	}
+	if h, ok := parts["web"].Reached("batch-2"); !ok || h.Address != "batch-2.example" {
+		t.Errorf("Reached(batch-2) = %+v, %t", h, ok)
+	}
+	if _, ok := parts["web"].Host("batch-2"); ok {
+		t.Error("who is only asked is no member")
+	}
+	if len(parts["lb"].Asked) > 0 || parts["lb"].Scripted() || !parts["web"].Scripted() {
+		t.Errorf("lb asks %v, scripted %t; web scripted %t", parts["lb"].Asked, parts["lb"].Scripted(), parts["web"].Scripted())
+	}
+	if got := parts["web"].State("monthly-1", false).Undrained; !slices.Equal(got, []string{"batch"}) {
+		t.Errorf("undrained %v, want batch", got)
+	}
+	c.AcceptImpact = map[string]string{"batch": "at night"}
+	_, parts = Build(c, inv)
+	if got := parts["web"].State("monthly-1", false).Undrained; got != nil {
+		t.Errorf("undrained %v although it is accepted", got)
+	}
 }
 
 func TestDigestIsStable(t *testing.T) {

@@ -76,7 +76,8 @@ type Cluster struct {
 	Stage      string        `json:"stage"`
 	Members    []Slot        `json:"members"` // in order of work
 	MinHealthy int           `json:"min_healthy"`
-	Accepted   string        `json:"accepted,omitempty"` // why its impact is accepted by name
+	Accepted   string        `json:"accepted,omitempty"`  // why its impact is accepted by name
+	Undrained  []string      `json:"undrained,omitempty"` // clusters that its members belong to, whose members are not drained, and nobody accepted that by name
 	Policy     ClusterPolicy `json:"policy"`
 
 	Phase    Phase     `json:"phase"`
@@ -308,6 +309,10 @@ func (c Cluster) Claim(id string, r ClaimResult, now time.Time) Cluster {
 	if LosingOneBreaks(len(c.Members), c.MinHealthy) && c.Accepted == "" {
 		return c.finish(ClusterHalted, "losing one of "+strconv.Itoa(len(c.Members))+" members breaks min_healthy "+strconv.Itoa(c.MinHealthy)+
 			": add a member, or accept it by name in the campaign file with accept_impact: {"+c.Name+": <reason>}", now)
+	}
+	if len(c.Undrained) > 0 {
+		return c.finish(ClusterHalted, "members of "+strings.Join(c.Undrained, ", ")+" would be patched while they serve (drain: none): give them another drain, "+
+			"or accept it by name in the campaign file with accept_impact: {"+c.Undrained[0]+": <reason>}", now)
 	}
 	return c.to(PhaseRoll, now)
 }

@@ -88,6 +88,15 @@ func TestCluster(t *testing.T) {
 		}, []clusterRow{
 			{"accepted by name it is patched", "claim=ok web-1=patched release=ok", "ended done", ""},
 		}},
+		{"not drained", func() Cluster {
+			c := newCluster(3, 2, patient)
+			c.Undrained = []string{"batch"}
+			return c
+		}, []clusterRow{
+			{"members that would be patched while they serve are refused, until somebody accepts that by name", "claim=ok",
+				"next release: halted: members of batch would be patched while they serve (drain: none): give them another drain, or accept it by name in the campaign file with accept_impact: {batch: <reason>}", "halted"},
+			{"and nobody was touched", "claim=ok release=ok", "ended halted: members of batch would be patched while they serve (drain: none): give them another drain, or accept it by name in the campaign file with accept_impact: {batch: <reason>}", "halted"},
+		}},
 		{"waves", three(patient), []clusterRow{
 			{"the first member is the canary", toWave1, "next patch web-1 as canary", ""},
 			{"one at a time", toWave1 + "web-1", "patch of web-1 is on its way", ""},

@@ -415,6 +415,9 @@ func (m Member) asked(r MemberResult, now time.Time) Member {
 	if r.Frozen != "" {
 		may, why = false, r.Frozen
 	}
+	if !may {
+		m.LateSince = time.Time{} // it waits for others now, not for a worker that is late
+	}
 	if r.Undrained {
 		m.Proven = false // somebody may have taken the drain away: it is made and proven again before anything is done
 	}

@@ -179,6 +179,7 @@ func TestMember(t *testing.T) {
 			{"a drain that waits goes on waiting for the same, since the same time", toDrain + "drain=leftover (gate=pass drain=leftover)*20 gate=pass drain=fell (gate=pass drain=leftover)*10", "holds before drain: 3 connections left", "hold"},
 			{"peers that fall in the drain before its reboot bring the patched member back", toPatch + "patch=pass gate=few check=pass undrain=pass gate=pass drain=fell gate=few check=pass undrain=pass", "next gate", ""},
 			{"and in the drain before its backout a failing one that passes its checks again", toFailing + "gate=pass drain=fell gate=few check=pass undrain=pass", "next gate", "fail"},
+			{"also when it waited for them for long meanwhile", toFailing + "gate=pass drain=fell gate=few check=fail +40m gate=pass drain=fell", "next gate", "fail"},
 			{"a patch that was not begun while the gate's word was new asks it again", toPatch + "patch=fell", "next gate", ""},
 			{"and again, while that is quick", toPatch + "patch=fell gate=pass patch=fell", "next gate", ""},
 			{"but workers that are always late are given up on: unchanged it goes back", toPatch + "patch=fell gate=pass +40m patch=fell", "next undrain", ""},

@@ -62,7 +62,7 @@ func TestSimulation(t *testing.T) {
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
 		"undrain met somebody else,peers fell while it was out,peers fell in its drain,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
 		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,"+
-		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,late watch,crash,still waiting for a person,"+
+		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
 		"versions quarantined,versions left out,quarantine in trouble", ",") {
 		if seen[what] == 0 {
@@ -140,6 +140,10 @@ func (w *world) build() {
 		case w.chance(0.1):
 			c.minHealthy = size
 			c.accepted = w.kind == cooperative || w.chance(0.7)
+		}
+		if w.kind != cooperative && w.chance(0.03) {
+			c.undrained = true
+			w.seen["not drained and not accepted"]++
 		}
 		w.clusters = append(w.clusters, c)
 	}
@@ -797,6 +801,11 @@ func (c *clusterRun) run(s Slot) {
 
 // mayTouch is P3, asked when a member that is to be patched is drained.
 func (c *clusterRun) mayTouch(r *memberRun) {
+	for _, o := range r.h.in {
+		if o.undrained {
+			c.broken("%s is worked on although %s is not drained, and nobody accepted that", r.name(), o.name)
+		}
+	}
 	for host := range c.unforgiven {
 		if host != r.h.name {
 			c.broken("P3: %s is drained although %s ended badly and nobody said go on", r.name(), host)
@@ -1308,6 +1317,11 @@ func (r *campaignRun) begin(name string) {
 			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
 			if s.accepted {
 				c.c.Accepted = "there is no other"
+			}
+			for _, o := range r.world.clusters {
+				if o.undrained && (o == s || slices.Contains(s.shares, o.name)) {
+					c.c.Undrained = append(c.c.Undrained, o.name)
+				}
 			}
 			for _, h := range s.members {
 				c.c.Members = append(c.c.Members, Slot{Host: h.name})

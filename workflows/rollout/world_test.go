@@ -89,6 +89,7 @@ type spec struct {
 	maxOut     int
 	minHealthy int
 	accepted   bool
+	undrained  bool // its members are not drained, and nobody accepted that: neither they nor who shares a host with them are touched
 	stage      int
 	shares     []string
 	last       bool // of rollpatch's own house

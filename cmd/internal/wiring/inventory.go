@@ -52,6 +52,23 @@ var globLetters = regexp.MustCompile(`[*?\[\\]`)
 // globSafe keeps letters in the folder's own name from being taken for a pattern.
 func globSafe(dir string) string { return globLetters.ReplaceAllString(dir, `\$0`) }
 
+// ParseInventory reads an inventory and the scripts that it names. paths are the folder of its file and the home that ~ stands for; it is asked
+// where there are scripts. An error is findings, or why no script can be looked for.
+func ParseInventory(sources []file.Source, paths func() (dir, home string, err error)) (file.Document[inventory.Inventory], error) {
+	doc, err := file.ParseInventory(sources...)
+	if !doc.Value.HasScripts() {
+		return doc, err
+	}
+	dir, home, err := paths()
+	if err != nil {
+		return doc, err
+	}
+	return file.ReadScripts(doc, dir, home, func(path string) ([]byte, error) {
+		source, err := ReadFile(path)
+		return source.Raw, err
+	})
+}
+
 // inventoryOf reads a worker's inventory anew at each call: hosts come and go while it runs. Paths in it are made whole as they are for
 // whoever types, with the worker's own home.
 func inventoryOf(path, home string) func() (inventory.Inventory, error) {
@@ -63,7 +80,7 @@ func inventoryOf(path, home string) func() (inventory.Inventory, error) {
 		if err != nil {
 			return inventory.Inventory{}, fmt.Errorf("--inventory: %w", err)
 		}
-		doc, err := file.ParseInventory(sources...)
+		doc, err := ParseInventory(sources, func() (string, string, error) { return filepath.Dir(path), home, nil })
 		if err != nil {
 			return inventory.Inventory{}, err // it names file, line and path
 		}
