@@ -402,8 +402,11 @@ func (r *memberRun) isTold(word string) {
 		if r.m.Held {
 			r.seen["said "+word+" to a member"]++
 			r.logf("%s is told to %s", r.name(), word)
-			if word == "retry" {
+			switch word {
+			case "retry":
 				r.heldAt = r.now
+			case "backout":
+				r.blamed = true // a person judged what it got
 			}
 		}
 		r.m = untouched(r.world, r.m, func(m Member) Member { return m.Hear(word, word+" by jane", r.now) })
