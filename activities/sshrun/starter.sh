@@ -109,7 +109,7 @@ prune() {
 		mv "$runs/$old" "$runs/.old-$old" || continue
 		rm -rf "$runs/.old-$old"
 		removed=$((removed + 1))
-		[ "$removed" -lt 500 ] || break
+		[ "$removed" -lt 100 ] || break
 	done
 }
 

@@ -11,6 +11,9 @@ func (m Member) TakeUp(how string, now time.Time) Member {
 	}
 	m.Proven = m.Proven && m.Step == StepBackout // nobody looked after its drain meanwhile
 	m.Outbox.tell(TellHold, m.Host, "the workflow of "+m.Host+" was "+how+" in "+string(m.Step)+"; it is taken up again, and only to bring the host to a safe end", "rollpatch why "+m.Host)
+	if m.Step == StepPower {
+		m = m.turn(StepReboot) // it may have been cycled, and is not again
+	}
 	return m.ApplyAbort(now)
 }
 

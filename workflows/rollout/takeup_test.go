@@ -26,6 +26,7 @@ func TestAMemberThatIsTakenUpEndsSafely(t *testing.T) {
 		{"in its drain it hears of the drain's end first", at(StepDrain, func(m *Member) { m.Drained = true }), StepDrain, ""},
 		{"drained and not patched it goes back into service", at(StepGate, func(m *Member) { m.Drained, m.Proven = true, true }), StepUndrain, ""},
 		{"in its patch it finishes the transaction", at(StepPatch, func(m *Member) { m.Drained, m.Proven, m.Touched = true, true, true }), StepPatch, ""},
+		{"while its power was cycled it asks for the boot id, and cycles nothing again", at(StepPower, func(m *Member) { m.Drained, m.Proven, m.Touched, m.Applied, m.Powered = true, true, true, true, true }), StepReboot, ""},
 		{"in its checks it goes on with them", at(StepCheck, func(m *Member) { m.Drained, m.Proven, m.Touched, m.Applied = true, true, true, true }), StepCheck, ""},
 		{"on its way back it finishes that", at(StepBackout, func(m *Member) { m.Drained, m.Proven, m.Touched, m.Failed = true, true, true, true }), StepBackout, ""},
 		{"what had ended only reports", at(StepUndrain, func(m *Member) { m.Outcome = Patched }), "", Patched},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"go.temporal.io/api/serviceerror"
 	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap/exp/zapslog"
@@ -18,7 +19,8 @@ func SDKLogger(core zapcore.Core, name string) sdklog.Logger {
 }
 
 // calm lowers to debug what tells of an activity that was cancelled: a watch ends so whenever its members change, and every
-// activity does when its worker stops. The SDK calls that an error.
+// activity does when its worker stops. The SDK calls that an error. So it does where an activity ends in the middle of a heartbeat, which
+// short ones do all day.
 type calm struct{ slog.Handler }
 
 func (c calm) Handle(ctx context.Context, r slog.Record) error {
@@ -39,7 +41,8 @@ func cancelled(r slog.Record) bool {
 	found := false
 	r.Attrs(func(a slog.Attr) bool {
 		if err, ok := a.Value.Any().(error); ok {
-			found = temporal.IsCanceledError(err) || errors.Is(err, context.Canceled)
+			var ours *serviceerror.Canceled // the call's own end, as the server's error
+			found = temporal.IsCanceledError(err) || errors.Is(err, context.Canceled) || errors.As(err, &ours)
 		}
 		return !found
 	})

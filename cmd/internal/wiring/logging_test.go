@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"go.temporal.io/api/serviceerror"
 	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap/zapcore"
@@ -22,6 +23,7 @@ func TestACancelledActivityIsNoError(t *testing.T) {
 		{"a failure is an error", errors.New("disk full"), zapcore.ErrorLevel},
 		{"a time-out is an error", context.DeadlineExceeded, zapcore.ErrorLevel},
 		{"a cancelled activity is a normal day", fmt.Errorf("watch: %w", context.Canceled), zapcore.DebugLevel},
+		{"and so is one that ends in the middle of its heartbeat", serviceerror.NewCanceled("context canceled"), zapcore.DebugLevel},
 		{"and so is one that the server cancelled", temporal.NewCanceledError(), zapcore.DebugLevel},
 	} {
 		for _, level := range []zapcore.Level{zapcore.DebugLevel, zapcore.InfoLevel} {
