@@ -60,7 +60,7 @@ func TestSimulation(t *testing.T) {
 	for _, what := range strings.Split("campaign done,campaign halted,campaign aborted,cluster done,cluster halted,cluster aborted,member patched,"+
 		"member unchanged,member backed-out,member returned,member skipped,member quarantined,told hold,told fail,told backout,told quarantine,told gate,"+
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
-		"undrain met somebody else,peers fell while it was out,peers fell in its drain,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
+		"undrain met somebody else,peers fell while it was out,peers fell in its drain,frozen in patch,frozen in backout,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
 		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,"+
 		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,late watch,crash,still waiting for a person,"+
 		"held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself", ",") {
@@ -325,7 +325,7 @@ func (w *world) judge() {
 func (w *world) calmDown() {
 	w.calm = true
 	w.logf("all is calm")
-	w.blind, w.mute, w.idle = w.now, w.now, w.now
+	w.blind, w.mute, w.idle, w.frozen = w.now, w.now, w.now, w.now
 	for _, h := range w.hosts {
 		h.foreign, h.sickUntil, h.cling = false, w.now, w.now
 		if h.downUntil.After(w.now) {
@@ -340,7 +340,7 @@ func (w *world) somethingHappens() {
 	}
 	h := w.hosts[w.rng.IntN(len(w.hosts))]
 	lasts := w.between(time.Minute, 3*time.Hour)
-	switch what := w.rng.IntN(12); {
+	switch what := w.rng.IntN(13); {
 	case what < 3:
 		h.downUntil = w.now.Add(lasts)
 		w.logf("%s goes down for %s", h.name, lasts)
@@ -367,6 +367,9 @@ func (w *world) somethingHappens() {
 	case what < 11:
 		w.idle = w.now.Add(lasts)
 		w.logf("no member can be started for %s", lasts)
+	case what < 12:
+		w.frozen = w.now.Add(lasts)
+		w.logf("somebody freezes the estate for %s", lasts)
 	default:
 		if w.kind == troubled {
 			w.somebodySays()
