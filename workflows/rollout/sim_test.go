@@ -494,7 +494,6 @@ type clusterRun struct {
 	fails      map[string]int  // ends of a host's workflow without a patch
 	longer     time.Duration   // what people added to the soak
 	unforgiven map[string]bool // hosts that ended badly, and nobody has said go on
-	given      map[string]bool // hosts that a person gave up on while they held
 	gone       map[string]bool // hosts that were left as they are
 	stuck      time.Time       // since when what it asks for is in trouble
 	stuckIn    Phase
@@ -769,11 +768,9 @@ func (c *clusterRun) gets(r *memberRun) {
 }
 
 func (c *clusterRun) ended(r *memberRun) {
-	given := c.given[r.h.name]
-	delete(c.given, r.h.name)
 	delete(c.unforgiven, r.h.name)
 	c.last[r.h.name] = r.m.Outcome
-	if r.m.Mode == ModePatch && r.m.Outcome != Patched && r.m.Outcome != Unchanged && !given {
+	if r.m.Mode == ModePatch && r.m.Outcome != Patched && r.m.Outcome != Unchanged && !r.given {
 		c.fails[r.h.name]++
 	}
 	if c.suspect && r.m.Outcome != Patched && !c.aborted {
@@ -792,7 +789,7 @@ func (c *clusterRun) ended(r *memberRun) {
 			c.first, c.firstAt = r, c.now
 		}
 	case r.m.Outcome == Unchanged:
-	case given:
+	case r.given:
 		c.gone[r.h.name] = true
 	case c.undoes(r):
 		c.failed = "a member that failed"
@@ -968,8 +965,7 @@ func (c *clusterRun) hear(word string) {
 		c.c = before.Hold(m)
 	case "skip":
 		c.c = before.Skip(m, c.now)
-		if run, running := before.running(); running {
-			c.giveUp(run.Host)
+		if _, running := before.running(); running {
 			c.tell(before, word)
 			break
 		}
@@ -1034,21 +1030,6 @@ func (c *clusterRun) tell(before Cluster, word string) {
 	for _, r := range c.members {
 		if running && run.Holds != "" && !r.over && r.h.name == run.Host {
 			r.isTold(word)
-		}
-	}
-}
-
-// giveUp keeps a person's word for a member that holds. It may have ended, and its report be on its way.
-func (c *clusterRun) giveUp(host string) {
-	if c.working(host) {
-		c.given[host] = true
-		return
-	}
-	if o := c.last[host]; o != Patched && o != Unchanged {
-		delete(c.unforgiven, host)
-		c.gone[host] = true
-		if c.failed == "a member that failed" {
-			c.failed = ""
 		}
 	}
 }
@@ -1214,7 +1195,7 @@ func (r *campaignRun) begin(name string) {
 			if s.name != name {
 				continue
 			}
-			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, given: map[string]bool{}, gone: map[string]bool{}}
+			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, gone: map[string]bool{}}
 			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
 			if s.accepted {
 				c.c.Accepted = "there is no other"

@@ -327,6 +327,7 @@ type memberRun struct {
 	below    bool          // it is out, and the servers said that its peers are below their floor
 	fell     time.Time     // when a drain told that they fell; zero once that was answered
 	heldIn   Step          // before which its cluster heard that it holds
+	given    bool          // a person skipped it while it held
 	heldAt   time.Time     // since when it holds, or since a person had it tried again
 }
 
@@ -400,8 +401,11 @@ func (r *memberRun) isTold(word string) {
 		if r.m.Held {
 			r.seen["said "+word+" to a member"]++
 			r.logf("%s is told to %s", r.name(), word)
-			if word == "retry" {
+			switch step := r.m.Holding().Step; {
+			case word == "retry":
 				r.heldAt = r.now
+			case word == "skip" && !r.m.Abort && step != StepUndrain && step != StepQuarantine:
+				r.given = true
 			}
 		}
 		r.m = untouched(r.world, r.m, func(m Member) Member { return m.Hear(word, word+" by jane", r.now) })
@@ -866,7 +870,7 @@ func (r *memberRun) finish() {
 	if r.at[h.name] == r {
 		delete(r.at, h.name)
 	}
-	r.end = MemberEnd{Host: h.name, Mode: r.m.Mode, Try: r.try, Outcome: r.m.Outcome, Reason: r.m.Reason, Changes: fmt.Sprintf("%d>%d", r.from, r.to)}
+	r.end = MemberEnd{Host: h.name, Mode: r.m.Mode, Try: r.try, Outcome: r.m.Outcome, Reason: r.m.Reason, Changes: fmt.Sprintf("%d>%d", r.from, r.to), GivenUp: r.m.Skipped()}
 	if r.m.Outcome == Patched {
 		r.end.Manifest = fmt.Sprint(r.to)
 	}
