@@ -205,7 +205,7 @@ func (m *member) finish(ctx workflow.Context) (MemberReport, error) {
 	m.Unwritten.flush(m.outlive, SegmentQueue(m.Segment))
 	r := MemberReport{Audit: m.Audit, MemberEnd: rollout.MemberEnd{
 		Host: m.Host, Mode: m.Mode, Try: m.Try, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
-		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli, TakenUp: m.TakenUp, Suspect: m.Suspect, LeftOut: m.LeftOut,
+		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli, TakenUp: m.TakenUp, Suspect: m.Suspect, LeftOut: m.LeftOut, GivenUp: m.Skipped(),
 	}}
 	own, _ := workflow.NewDisconnectedContext(ctx)
 	// The parent may be gone, or may have continued as new; it also hears the end of its child, or asks for it.

@@ -84,6 +84,9 @@ func (m *member) show(ctx workflow.Context, d rollout.Decision) {
 	if m.Why != "" {
 		fmt.Fprintf(&b, "\nFirst cause: %s\n", m.Why)
 	}
+	if m.Held {
+		fmt.Fprintf(&b, "\nIt goes on by itself when that is over. What a person may say to it is on the page of `%s`.\n", m.Parent)
+	}
 	state := string(m.Step)
 	switch {
 	case m.Outcome != "":

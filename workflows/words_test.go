@@ -108,6 +108,25 @@ func TestAWordReachesAMemberThatHolds(t *testing.T) {
 	}
 }
 
+func TestABackoutReachesAMemberThatHolds(t *testing.T) {
+	w := attended("web-1", "web-2")
+	w.on["check web-1"] = func(int) rollout.MemberResult {
+		if w.count["backout web-1"] > 0 {
+			return rollout.MemberResult{Verdict: rollout.Pass}
+		}
+		return rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: "its unpatched peer fails the same"}
+	}
+	st, err := w.campaign(t, func(env *testsuite.TestWorkflowEnvironment) {
+		say(t, env, 2*time.Hour, web, workflows.UpdateBackout, rollout.Message{}, true)
+	})
+	if !halted(err) || st.Outcome != rollout.CampaignHalted || !strings.Contains(st.Reason, "backout by ann (claimed): because") {
+		t.Fatalf("campaign ended %q: %s, %v; want halted", st.Outcome, st.Reason, err)
+	}
+	if all := strings.Join(w.calls, "\n"); strings.Count(all, "backout web-1") != 1 || strings.Count(all, "drain web-1\n") != 2 || strings.Contains(all, "web-2") {
+		t.Errorf("want web-1 backed out where it was, without another drain, and put back:\n%s", all)
+	}
+}
+
 func TestAHoldThatLastsTooLongEndsByTheSafestExit(t *testing.T) {
 	w := attended("web-1", "web-2")
 	w.member.HoldMax = 4 * time.Hour
@@ -152,7 +171,10 @@ func TestBackoutOfTheWholeCampaign(t *testing.T) {
 // A member that is on its way and not patched yet is given back, not patched to be backed out.
 func TestBackoutOfTheWholeCampaignBeforeItsFirstPatch(t *testing.T) {
 	w := attended("web-1", "web-2")
-	w.on["fetch web-1"] = func(int) rollout.MemberResult {
+	w.on["fetch web-1"] = func(call int) rollout.MemberResult {
+		if call > 40 { // twenty minutes later
+			return rollout.MemberResult{Verdict: rollout.Pass, Changes: 1}
+		}
 		return rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: "lock not free"}
 	}
 	st, err := w.campaign(t, func(env *testsuite.TestWorkflowEnvironment) {

@@ -66,7 +66,6 @@ type Slot struct {
 	Left     bool   `json:"left,omitempty"`     // left as it is, by policy or a person's word
 	HoldsAt  Step   `json:"holds_at,omitempty"` // the step before which its workflow holds, as it told
 	Holds    string `json:"holds,omitempty"`    // and why; empty: it goes on
-	Skip     bool   `json:"skip,omitempty"`     // a person gave up on it while it held
 }
 
 // Cluster is the state of one cluster's workflow.
@@ -389,7 +388,7 @@ func (c Cluster) waiting(what string) string {
 // a second one: what was recorded and never started is found by asking for it.
 func (c Cluster) Started(host string, mode Mode, now time.Time) Cluster {
 	return c.slot(host, func(s *Slot) {
-		s.Running, s.Mode, s.Tries, s.Reason, s.RunID, s.Skip = true, mode, s.Tries+1, "", "", false
+		s.Running, s.Mode, s.Tries, s.Reason, s.RunID = true, mode, s.Tries+1, "", ""
 		s.Canary = s.Canary || mode == ModePatch && c.Manifest == ""
 	})
 }
@@ -427,6 +426,7 @@ type MemberEnd struct {
 	TakenUp  bool    `json:"taken_up,omitempty"` // its workflow had been ended from outside
 	Suspect  string  `json:"suspect,omitempty"`  // what speaks against the versions it got
 	LeftOut  string  `json:"left_out,omitempty"` // what it did not get, because it is in quarantine
+	GivenUp  bool    `json:"given_up,omitempty"` // a person skipped it while it held
 }
 
 // Ended applies a member's end. Reports may come twice, as a signal and by asking: the second changes nothing.
@@ -475,7 +475,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 	case c.Suspect != "" && e.Outcome != Patched:
 		// The peer is as it was, and serves: the fault is the patch's.
 		return c.failed(c.Suspect, now)
-	case e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged && c.givenUp(e.Host):
+	case e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged && e.GivenUp:
 		c = c.leave()
 	case e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged:
 		return c.failedMember(e, now)

@@ -272,11 +272,12 @@ func TestCluster(t *testing.T) {
 			{"takes words, once its cluster knows", toWave1 + "web-1 refused:retry refused:skip web-1~patch retry", "patch of web-1 is on its way", ""},
 			{"and no more once it goes on", toWave1 + "web-1 web-1~patch web-1~ refused:retry refused:skip", "patch of web-1 is on its way", ""},
 			{"for which no other name does", toWave1 + "web-1 web-1~patch refused:retry@web-2 refused:skip@web-2", "patch of web-1 is on its way", ""},
-			{"is given up at a skip, and what becomes of it holds nobody", toWave2 + "web-2 web-2~patch skip web-2=quarantined", "next patch web-3", "gate"},
-			{"and halts its cluster at the end if it is not safe", toWave2 + "web-2 web-2~patch skip web-2=quarantined web-3=patched release=ok", "ended halted: web-2 is quarantined", "gate halted"},
-			{"of a canary makes the next one the canary, on a person's word", toWave1 + "web-1 web-1~drain skip@web-1 web-1=returned", "next patch web-2 as canary", ""},
-			{"is patched all the same if it comes to that", toWave1 + "web-1 web-1~reboot skip web-1=patched", "soak 1", ""},
-			{"and a later try of it is a try like any other", toWave1 + "web-1=returned retry web-1 web-1~drain skip web-1=returned web-2=patched", "soak 1", "hold"},
+			{"is given up at a skip, and what becomes of it holds nobody", toWave2 + "web-2 web-2~patch skip web-2=!quarantined", "next patch web-3", "gate"},
+			{"unless it had gone on by itself before it heard of it", toWave2 + "web-2 web-2~patch skip web-2=backed-out", "held: web-2 is backed-out: broken", "gate hold"},
+			{"and halts its cluster at the end if it is not safe", toWave2 + "web-2 web-2~patch skip web-2=!quarantined web-3=patched release=ok", "ended halted: web-2 is quarantined", "gate halted"},
+			{"of a canary makes the next one the canary, on a person's word", toWave1 + "web-1 web-1~drain skip@web-1 web-1=!returned", "next patch web-2 as canary", ""},
+			{"is patched all the same if it comes to that", toWave1 + "web-1 web-1~reboot skip web-1=!patched", "soak 1", ""},
+			{"and a later try of it is a try like any other", toWave1 + "web-1=returned retry web-1 web-1~drain skip web-1=!returned web-2=patched", "soak 1", "hold"},
 			{"is not skipped in its undrain, which is owed", toWave1 + "web-1 web-1~undrain refused:skip retry", "patch of web-1 is on its way", ""},
 			{"nor on its way back", toSoak + "reject web-1 web-1~backout refused:skip retry", "backout of web-1 is on its way", "backout"},
 			{"a hold of an older try says nothing", toWave1 + "web-1=returned retry web-1 old:web-1~drain refused:skip", "patch of web-1 is on its way", "hold"},
@@ -447,7 +448,7 @@ func playCluster(t *testing.T, c Cluster, word string, now time.Time) (Cluster, 
 	return c.Tick(now), now
 }
 
-// playSlot starts a member if its workflow does not run, and ends it unless the row only starts it.
+// playSlot starts a member if its workflow does not run, and ends it unless the row only starts it: web-1=!returned after it was skipped.
 func playSlot(t *testing.T, c Cluster, host, result string, now time.Time) (Cluster, time.Time) {
 	t.Helper()
 	run, running := c.running()
@@ -465,7 +466,8 @@ func playSlot(t *testing.T, c Cluster, host, result string, now time.Time) (Clus
 			t.Fatalf("the slot says canary %t, the action %t", run.Canary, a.Canary)
 		}
 	}
-	e := MemberEnd{Host: host, Mode: run.Mode, Try: run.Tries, Outcome: Outcome(result), Manifest: "sha256:m"}
+	result, givenUp := strings.CutPrefix(result, "!")
+	e := MemberEnd{GivenUp: givenUp, Host: host, Mode: run.Mode, Try: run.Tries, Outcome: Outcome(result), Manifest: "sha256:m"}
 	switch e.Outcome {
 	case "":
 		return c, now

@@ -93,8 +93,8 @@ func (c Cluster) Skip(m Message, now time.Time) Cluster {
 	if c.MaySkip(m) != nil {
 		return c
 	}
-	if run, running := c.running(); running {
-		return c.slot(run.Host, func(s *Slot) { s.Skip = true })
+	if _, running := c.running(); running {
+		return c // it says so at its end, if it heard that while it held
 	}
 	c.Paused, c.HoldFor, c.StopCampaign = "", "", ""
 	return c.leave().to(PhaseRoll, now).border(now)

@@ -66,6 +66,9 @@ func (m Member) timeout(now time.Time) Member {
 	return left
 }
 
+// Skipped says that a person gave up on it, and not the clock.
+func (m Member) Skipped() bool { return m.GivenUp != "" && !m.Overdue }
+
 // out says that it is out of service, or about to be.
 func (m Member) out() bool { return m.Drained && !m.Served }
 

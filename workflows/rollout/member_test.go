@@ -373,6 +373,7 @@ func TestMember(t *testing.T) {
 			{"a backout that cannot be told stays out", toPatch + "patch=fail backout=unknown*31 +4h backout=unknown", "next quarantine", "fail hold quarantine"},
 			{"one that serves may wait on", toPatch + "patch=pass gate=few check=pass undrain=pass gate=few*31 +9h gate=few", `holds before drain: cluster "web": 2 of 3 members would be out, at most 1 may (out already: web-3)`, "hold"},
 			{"an undrain is owed, whatever the hour", toServe + "undrain=unknown*31 +9h undrain=unknown", "holds before undrain: unreachable", "hold"},
+			{"and it is no end for one that waits for its peers", toDrain + "drain=pass gate=few check=pass undrain=unknown*31 +9h undrain=unknown undrain=pass", "next gate", "hold"},
 			{"so is a record", toPatch + "patch=fail backout=fail quarantine=unknown*31 +9h quarantine=unknown", "holds before quarantine: unreachable", "fail quarantine hold"},
 			{"what holds anew has its whole time", toPatch + "patch=unknown*31 +3h patch=pass gate=pass reboot=unknown*31 +2h reboot=unknown", "holds before reboot: unreachable", "hold hold"},
 		}},

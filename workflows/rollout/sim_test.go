@@ -60,7 +60,7 @@ func TestSimulation(t *testing.T) {
 	for _, what := range strings.Split("campaign done,campaign halted,campaign aborted,cluster done,cluster halted,cluster aborted,member patched,"+
 		"member unchanged,member backed-out,member returned,member skipped,member quarantined,told hold,told fail,told backout,told quarantine,told gate,"+
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
-		"undrain met somebody else,peers fell while it was out,peers fell in its drain,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
+		"undrain met somebody else,peers fell while it was out,peers fell in its drain,frozen in patch,frozen in backout,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
 		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,"+
 		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
@@ -331,7 +331,7 @@ func (w *world) judge() {
 func (w *world) calmDown() {
 	w.calm = true
 	w.logf("all is calm")
-	w.blind, w.mute, w.idle = w.now, w.now, w.now
+	w.blind, w.mute, w.idle, w.frozen = w.now, w.now, w.now, w.now
 	for _, h := range w.hosts {
 		h.foreign, h.sickUntil, h.keyUntil, h.cling = false, w.now, w.now, w.now
 		if h.downUntil.After(w.now) {
@@ -346,7 +346,7 @@ func (w *world) somethingHappens() {
 	}
 	h := w.hosts[w.rng.IntN(len(w.hosts))]
 	lasts := w.between(time.Minute, 3*time.Hour)
-	switch what := w.rng.IntN(12); {
+	switch what := w.rng.IntN(13); {
 	case what < 3:
 		h.downUntil = w.now.Add(lasts)
 		w.logf("%s goes down for %s", h.name, lasts)
@@ -373,6 +373,9 @@ func (w *world) somethingHappens() {
 	case what < 11:
 		w.idle = w.now.Add(lasts)
 		w.logf("no member can be started for %s", lasts)
+	case what < 12:
+		w.frozen = w.now.Add(lasts)
+		w.logf("somebody freezes the estate for %s", lasts)
 	default:
 		if w.kind == troubled {
 			w.somebodySays()
@@ -497,7 +500,6 @@ type clusterRun struct {
 	fails      map[string]int  // ends of a host's workflow without a patch
 	longer     time.Duration   // what people added to the soak
 	unforgiven map[string]bool // hosts that ended badly, and nobody has said go on
-	given      map[string]bool // hosts that a person gave up on while they held
 	gone       map[string]bool // hosts that were left as they are
 	judged     bool            // a soak failed, or a person said that what was patched is bad
 	owed       []int           // versions that failed on a member
@@ -848,11 +850,9 @@ func (c *clusterRun) gets(r *memberRun) {
 }
 
 func (c *clusterRun) ended(r *memberRun) {
-	given := c.given[r.h.name]
-	delete(c.given, r.h.name)
 	delete(c.unforgiven, r.h.name)
 	c.last[r.h.name] = r.m.Outcome
-	if r.m.Mode == ModePatch && r.m.Outcome != Patched && r.m.Outcome != Unchanged && !given {
+	if r.m.Mode == ModePatch && r.m.Outcome != Patched && r.m.Outcome != Unchanged && !r.given {
 		c.fails[r.h.name]++
 	}
 	if c.suspect && r.m.Outcome != Patched && !c.aborted {
@@ -874,7 +874,7 @@ func (c *clusterRun) ended(r *memberRun) {
 			c.first, c.firstAt = r, c.now
 		}
 	case r.m.Outcome == Unchanged:
-	case given:
+	case r.given:
 		c.gone[r.h.name] = true
 	case c.undoes(r):
 		c.failed = "a member that failed"
@@ -1061,8 +1061,7 @@ func (c *clusterRun) hear(word string) {
 		c.c = before.Hold(m)
 	case "skip":
 		c.c = before.Skip(m, c.now)
-		if run, running := before.running(); running {
-			c.giveUp(run.Host)
+		if _, running := before.running(); running {
 			c.tell(before, word)
 			break
 		}
@@ -1127,21 +1126,6 @@ func (c *clusterRun) tell(before Cluster, word string) {
 	for _, r := range c.members {
 		if running && run.Holds != "" && !r.over && r.h.name == run.Host {
 			r.isTold(word)
-		}
-	}
-}
-
-// giveUp keeps a person's word for a member that holds. It may have ended, and its report be on its way.
-func (c *clusterRun) giveUp(host string) {
-	if c.working(host) {
-		c.given[host] = true
-		return
-	}
-	if o := c.last[host]; o != Patched && o != Unchanged {
-		delete(c.unforgiven, host)
-		c.gone[host] = true
-		if c.failed == "a member that failed" {
-			c.failed = ""
 		}
 	}
 }
@@ -1313,7 +1297,7 @@ func (r *campaignRun) begin(name string) {
 			if s.name != name {
 				continue
 			}
-			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, given: map[string]bool{}, gone: map[string]bool{}}
+			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, gone: map[string]bool{}}
 			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
 			if s.accepted {
 				c.c.Accepted = "there is no other"

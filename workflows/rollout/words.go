@@ -161,13 +161,3 @@ func (c Cluster) Holding(h Holding) Cluster {
 		}
 	})
 }
-
-// givenUp says that a person gave up on the member while it held.
-func (c Cluster) givenUp(host string) bool {
-	for _, s := range c.Members {
-		if s.Host == host {
-			return s.Skip
-		}
-	}
-	return false
-}

@@ -24,6 +24,7 @@ type world struct {
 	blind    time.Time
 	mute     time.Time // until then nobody answers to a claim or a release
 	idle     time.Time // until then no member's workflow can be started
+	frozen   time.Time // until then somebody keeps the whole estate as it is
 	hosts    []*host
 	clusters []*spec
 	claims   map[string]string         // cluster -> instance
@@ -333,6 +334,7 @@ type memberRun struct {
 	rebootAt time.Time     // when a reboot's script was begun last
 	powerID  string        // of the power cycle in that reboot
 	heldIn   Step          // before which its cluster heard that it holds
+	given    bool          // a person skipped it while it held
 	heldAt   time.Time     // since when it holds, or since a person had it tried again
 }
 
@@ -388,6 +390,10 @@ func (r *memberRun) holds() {
 		r.heldAt = time.Time{}
 	case r.heldAt.IsZero():
 		r.heldAt = r.now
+		if r.kind == troubled && r.trouble(0.3) { // somebody looks after it
+			word := []string{"retry", "skip", "backout"}[r.rng.IntN(3)]
+			r.after(r.between(time.Minute, time.Hour), func() { r.cl.hear(word) })
+		}
 	case most > 0 && r.h.ours == r.cl.camp.c.Instance && h.Step != StepUndrain && h.Step != StepQuarantine && r.now.Sub(r.heldAt) > most+30*time.Minute:
 		r.broken("%s has been kept out of service since %s, and nobody was there to say so", r.name(), r.heldAt)
 	}
@@ -402,11 +408,13 @@ func (r *memberRun) isTold(word string) {
 		if r.m.Held {
 			r.seen["said "+word+" to a member"]++
 			r.logf("%s is told to %s", r.name(), word)
-			switch word {
-			case "retry":
+			switch step := r.m.Holding().Step; {
+			case word == "retry":
 				r.heldAt = r.now
-			case "backout":
+			case word == "backout":
 				r.blamed = true // a person judged what it got
+			case word == "skip" && !r.m.Abort && step != StepUndrain && step != StepQuarantine:
+				r.given = true
 			}
 		}
 		r.m = untouched(r.world, r.m, func(m Member) Member { return m.Hear(word, word+" by jane", r.now) })
@@ -504,7 +512,7 @@ func (r *memberRun) tell(a Action, res MemberResult) {
 	if res.Verdict != Inconclusive {
 		r.inUse[a.Do] = false
 	}
-	r.last, r.may = a.Do, a.Do == StepGate && res.Verdict == Pass && r.mayBeOutOf(res)
+	r.last, r.may = a.Do, a.Do == StepGate && res.Verdict == Pass && res.Frozen == "" && r.mayBeOutOf(res)
 	if a.Do == StepCheck {
 		r.checked = res.Verdict == Pass
 	}
@@ -623,7 +631,12 @@ func (r *memberRun) gate() MemberResult {
 		r.seen["undrained by hand"]++
 		r.h.ours = ""
 	}
-	return MemberResult{Verdict: Pass, Peers: r.peers(r.h), Undrained: r.h.ours != r.cl.camp.c.Instance, Ours: r.h.ours == r.cl.camp.c.Instance}
+	frozen := ""
+	if r.now.Before(r.frozen) {
+		frozen = "frozen by ann"
+		r.seen["frozen in "+string(r.m.Mode)]++
+	}
+	return MemberResult{Verdict: Pass, Frozen: frozen, Peers: r.peers(r.h), Undrained: r.h.ours != r.cl.camp.c.Instance, Ours: r.h.ours == r.cl.camp.c.Instance}
 }
 
 // asked is the rest of P2: the gate said yes right before.
@@ -663,8 +676,8 @@ func (r *memberRun) drain(id string) MemberResult {
 		return MemberResult{Verdict: Fail, Reason: "still listed"}
 	case r.now.Before(h.cling), r.trouble(0.15):
 		r.seen["connections left"]++
-		if r.trouble(0.1) {
-			h.cling = r.now.Add(r.between(0, 3*time.Hour))
+		if r.trouble(0.4) {
+			h.cling = r.now.Add(r.between(0, 5*time.Hour))
 		}
 		return MemberResult{Verdict: Fail, Leftover: true, Reason: "3 connections left"}
 	}
@@ -947,6 +960,7 @@ func (r *memberRun) finish() {
 	}
 	r.end = MemberEnd{
 		Host: h.name, Mode: r.m.Mode, Try: r.try, Outcome: r.m.Outcome, Reason: r.m.Reason, Changes: fmt.Sprintf("%d>%d", r.from, r.to), Suspect: r.m.Suspect, LeftOut: r.m.LeftOut,
+		GivenUp: r.m.Skipped(),
 	}
 	if r.m.Outcome == Patched {
 		r.end.Manifest = fmt.Sprint(r.to)
