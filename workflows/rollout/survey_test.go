@@ -125,8 +125,8 @@ func TestALookCountsFromItsAnswers(t *testing.T) {
 	if len(todo) > 0 || !due.Equal(restored.Add(Patience)) {
 		t.Fatalf("it does %v, and looks again at %s", todo, due)
 	}
-	if todo, _, _ := s.Mend(gone(), seen, restored.Add(Patience-time.Second), restored.Add(Patience)); len(todo) > 0 {
-		t.Errorf("it does %v on a look that began too soon", todo)
+	if todo, _, due := s.Mend(gone(), seen, restored.Add(Patience-time.Second), restored.Add(2*Patience)); len(todo) > 0 || !due.Equal(restored.Add(Patience)) {
+		t.Errorf("it does %v on a look that began too soon, and looks again at %s, want at once", todo, due)
 	}
 	if todo, _, _ := s.Mend(gone(), seen, restored.Add(Patience), restored.Add(Patience)); len(todo) != 1 {
 		t.Errorf("it does %v in the end, want the drop", todo)
