@@ -150,7 +150,7 @@ func (s *sweeper) owners(ctx workflow.Context, suspects []rollout.Suspect) (owne
 		busy := owner.Runs
 		for _, host := range of.Hosts {
 			if id := MemberID(host); taken(answers[id]) && answers[id].Instance == of.Instance {
-				owner.Hosts[host] = rollout.Home{AtWork: id}
+				owner.Hosts[host] = rollout.Home{AtWork: true}
 			} else {
 				busy = false
 			}
@@ -185,23 +185,20 @@ func (s *sweeper) owners(ctx workflow.Context, suspects []rollout.Suspect) (owne
 		owner := owners[of.Instance]
 		owner.Works = atWork(of.Instance, homes.Reach[i], answers)
 		for _, host := range of.Hosts {
-			home, known := homes.Homes[host]
-			owner.Hosts[host] = homeOf(of.Instance, host, home, known, owner.Works, answers)
+			_, known := homes.Homes[host]
+			owner.Hosts[host] = homeOf(of.Instance, answers[MemberID(host)], known)
 		}
 		owners[of.Instance] = owner
 	}
 	return owners, homes.Homes, false, nil
 }
 
-// homeOf says who works on a host that is drained, and whether it can be put back.
-func homeOf(instance, host string, home activities.Home, known bool, works string, answers map[string]activities.AskResult) rollout.Home {
-	on := answers[MemberID(host)]
-	of := atWork(instance, rollout.Suspect{Clusters: home.Reach, Hosts: []string{host}}, answers)
+// homeOf says who works on a host that is drained, and whether it can be put back. A cluster at work does not count: it may have been put
+// back to a time before the drain, and wait for this very host.
+func homeOf(instance string, on activities.AskResult, known bool) rollout.Home {
 	switch {
-	case of != "":
-		return rollout.Home{AtWork: of}
-	case !known && works != "":
-		return rollout.Home{AtWork: works}
+	case taken(on) && on.Instance == instance:
+		return rollout.Home{AtWork: true}
 	case !known:
 		return rollout.Home{Problem: "it is in no cluster of the inventory, so that nothing says how it is reached"}
 	case taken(on):

@@ -102,7 +102,7 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 		for _, s := range in.Suspects {
 			for _, h := range s.Hosts {
 				if !e.nowhere[h] {
-					out.Homes[h] = activities.Home{Cluster: "web", Part: "part:web", Reach: []string{"web"}, Member: w.member}
+					out.Homes[h] = activities.Home{Cluster: "web", Part: "part:web", Member: w.member}
 				}
 			}
 			s.Clusters, s.Hosts = append(s.Clusters, "web"), append(s.Hosts, w.members...)
@@ -226,8 +226,8 @@ func TestNothingIsMendedThatSomebodyWorksOn(t *testing.T) {
 		note    string
 	}{
 		{"a campaign that runs", []activities.Claim{of("cluster/web")}, map[string]activities.AskResult{"campaign/" + instance: running}, ""},
-		{"a cluster that runs without its campaign", []activities.Claim{of("cluster/web"), of("drain/web-1")}, map[string]activities.AskResult{"cluster/" + instance + "/web": running}, ""},
-		{"a cluster that is about to be taken up", []activities.Claim{of("cluster/web"), of("drain/web-1")}, map[string]activities.AskResult{"cluster/" + instance + "/web": ended}, ""},
+		{"a cluster that runs without its campaign", []activities.Claim{of("cluster/web")}, map[string]activities.AskResult{"cluster/" + instance + "/web": running}, ""},
+		{"a cluster that is about to be taken up", []activities.Claim{of("cluster/web")}, map[string]activities.AskResult{"cluster/" + instance + "/web": ended}, ""},
 		{"a member that runs alone", []activities.Claim{of("cluster/web"), of("drain/web-1")}, map[string]activities.AskResult{"host/web-1": running}, ""},
 		{"a member that is about to be taken up", []activities.Claim{of("cluster/web"), of("drain/web-1")}, map[string]activities.AskResult{"host/web-1": ended}, ""},
 		{"another member of the cluster", []activities.Claim{of("cluster/web")}, map[string]activities.AskResult{"host/web-2": running}, ""},
@@ -247,6 +247,25 @@ func TestNothingIsMendedThatSomebodyWorksOn(t *testing.T) {
 				t.Errorf("it notes %q, want %q", notes, row.note)
 			}
 		})
+	}
+}
+
+// The server was put back to a time before the drain: its campaign and its cluster run, and may wait for this very host.
+func TestAHostThatItsInstanceDoesNotRememberIsPutBack(t *testing.T) {
+	running := activities.AskResult{Running: true, Status: "Running", Instance: instance}
+	w := newWorld("web-1", "web-2")
+	e := &estate{records: []activities.Claim{of("cluster/web"), of("drain/web-1")}, works: map[string]activities.AskResult{
+		"campaign/" + instance: running, "cluster/" + instance + "/web": running, "host/web-2": running,
+	}}
+	w.survey(t, e)
+	if got, want := strings.Join(w.calls, ", "), "inspect web-1, check web-1, undrain web-1, quarantine web-1"; got != want {
+		t.Errorf("it did %q, want %q", got, want)
+	}
+	if len(e.dropped) > 0 {
+		t.Errorf("dropped %v of an instance that runs", e.dropped)
+	}
+	if w.told(rollout.TellHold, "web-1", "which does not remember it") != 1 {
+		t.Errorf("told: %+v", w.notices)
 	}
 }
 

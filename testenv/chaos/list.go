@@ -156,7 +156,7 @@ func Faults() []Fault {
 			ID: "DB", Name: "database of before the campaign", Steps: []Step{inspect, drain, patch, down, check, inSoak, onPeer}, Setup: copyDatabase, Inject: restoreDatabase, End: mended, Ends: []string{"mended"}, Loses: true, Limit: 8 * time.Minute,
 		},
 		{
-			ID: "DB", Name: "database of the fetch", Steps: []Step{patch, check, inSoak, onPeer, settling}, Begin: begunWithCopy, Inject: restoreDatabase, Ends: []string{"done", "halted"},
+			ID: "DB", Name: "database of the fetch", Steps: []Step{patch, check, inSoak, onPeer, settling}, Begin: begunWithCopy, Inject: restoreDatabase, End: endsMended, Ends: []string{"done", "halted"}, Limit: 8 * time.Minute,
 		},
 		{ID: "F32", Name: "command killed", Steps: []Step{inspect, patch, inSoak}, Often: patch, Begin: watched, Inject: func(s *scene) error { return s.cli.Process.Kill() }},
 		{ID: "F33", Name: "hold, resume", Steps: every, Inject: said("hold"), Lasts: 2 * time.Second, Clear: said("resume")},
