@@ -51,8 +51,7 @@ type Homes struct {
 // Home is where a host is worked on outside of any campaign.
 type Home struct {
 	Cluster string                         `json:"cluster"`
-	Part    string                         `json:"part"`  // digest
-	Reach   []string                       `json:"reach"` // the clusters in which it may be worked on
+	Part    string                         `json:"part"` // digest
 	Segment string                         `json:"segment,omitempty"`
 	Member  rollout.MemberPolicy           `json:"member"`
 	Limits  map[rollout.Step]time.Duration `json:"limits"`
@@ -167,7 +166,7 @@ func (a *Activities) Homes(ctx context.Context, in HomesInput) (Homes, error) {
 				return out, err
 			}
 			h, _ := p.Host(host)
-			out.Homes[host] = Home{Cluster: p.Cluster.Name, Part: digest, Reach: p.Claims(), Segment: h.Segment, Member: p.MemberPolicy(true), Limits: limits(p)}
+			out.Homes[host] = Home{Cluster: p.Cluster.Name, Part: digest, Segment: h.Segment, Member: p.MemberPolicy(true), Limits: limits(p)}
 		}
 	}
 	return out, nil

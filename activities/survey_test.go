@@ -105,8 +105,9 @@ func TestHomes(t *testing.T) {
 	w.estate = twoClusters()
 	got, err := do(t, nil, w.activities().Homes, HomesInput{Suspects: []rollout.Suspect{
 		{Instance: "monthly-1", Clusters: []string{"db"}, Hosts: []string{"web-2", "old-1"}}, {Instance: "weekly-1", Clusters: []string{"cache", "gone"}},
+		{Instance: "daily-1", Clusters: []string{"web"}},
 	}})
-	if err != nil || len(got.Reach) != 2 {
+	if err != nil || len(got.Reach) != 3 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	if r := got.Reach[0]; r.Instance != "monthly-1" || !slices.Equal(r.Clusters, []string{"db", "web"}) || !slices.Equal(r.Hosts, []string{"db-1", "old-1", "web-1", "web-2"}) {
@@ -115,8 +116,11 @@ func TestHomes(t *testing.T) {
 	if r := got.Reach[1]; !slices.Equal(r.Clusters, []string{"cache", "gone"}) || !slices.Equal(r.Hosts, []string{"cache-1"}) {
 		t.Errorf("reach %+v: a cluster that left the inventory may still be worked on", r)
 	}
+	if r := got.Reach[2]; !slices.Equal(r.Clusters, []string{"db", "web"}) {
+		t.Errorf("reach %+v: one claim may be of the cluster that shares a host", r)
+	}
 	home, ok := got.Homes["web-2"]
-	if !ok || home.Cluster != "db" || !slices.Equal(home.Reach, []string{"db", "web"}) || !home.Member.Unattended || home.Member.WaitMax != 30*time.Minute || home.Limits[rollout.StepCheck] == 0 {
+	if !ok || home.Cluster != "db" || !home.Member.Unattended || home.Member.WaitMax != 30*time.Minute || home.Limits[rollout.StepCheck] == 0 {
 		t.Errorf("home %+v: want the cluster that its instance has claimed, and the policy of nobody there", home)
 	}
 	if _, ok := w.bodies[home.Part]; !ok {

@@ -12,11 +12,15 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
+// quietFor is how many sweeps go without a survey after one that found everybody at work. A worker's start, as after a server was put
+// back, has one made at once.
+const quietFor = 4
+
 // survey holds what stands in every Consul of the inventory against what this server knows, and mends what an instance left behind that
 // it does not know any more: its database was put back to an older copy, or a history is over (P5).
 func (s *sweeper) survey(ctx workflow.Context) (did []string) {
 	before, began := s.Seen, workflow.Now(ctx)
-	s.Notes, s.more, s.Seen = nil, 0, nil // what was not found in this one has to be found anew
+	s.Notes, s.more, s.Seen, s.Quiet = nil, 0, nil, 0 // what was not found in this one has to be found anew
 	var ways activities.Ways
 	if err := workflow.ExecuteActivity(brief(ctx, "", "read the inventory"), "Ways").Get(ctx, &ways); err != nil {
 		ways.Problem = cause(err)
@@ -31,7 +35,7 @@ func (s *sweeper) survey(ctx workflow.Context) (did []string) {
 		return nil
 	}
 	f := s.look(ctx, ways)
-	owners, homes, err := s.owners(ctx, f.Suspects())
+	owners, homes, sure, err := s.owners(ctx, f.Suspects())
 	if err != nil {
 		s.warn(ctx, "whose the records in Consul are cannot be told: "+cause(err))
 		return nil
@@ -44,6 +48,9 @@ func (s *sweeper) survey(ctx workflow.Context) (did []string) {
 	}
 	m.tellGiven(ctx)
 	m.owed.flush(ctx, SegmentQueue(""))
+	if sure && len(s.Seen) == 0 {
+		s.Quiet = quietFor
+	}
 	return m.did
 }
 
@@ -123,8 +130,8 @@ func (f found) plan(owner string) string {
 }
 
 // owners asks the server whether anybody still works for the suspects. As a rule their campaigns run, and members work on the hosts that
-// are drained: that is all that is asked then.
-func (s *sweeper) owners(ctx workflow.Context, suspects []rollout.Suspect) (map[string]rollout.Owner, map[string]activities.Home, error) {
+// are drained: that is all that is asked then, and sure.
+func (s *sweeper) owners(ctx workflow.Context, suspects []rollout.Suspect) (owners map[string]rollout.Owner, where map[string]activities.Home, sure bool, err error) {
 	var ids []string
 	for _, of := range suspects {
 		ids = append(ids, CampaignID(of.Instance))
@@ -134,33 +141,33 @@ func (s *sweeper) owners(ctx workflow.Context, suspects []rollout.Suspect) (map[
 	}
 	answers, err := askAll(ctx, ids)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
-	owners := map[string]rollout.Owner{}
+	owners = map[string]rollout.Owner{}
 	var doubtful []rollout.Suspect
 	for _, of := range suspects {
 		owner := rollout.Owner{Runs: answers[CampaignID(of.Instance)].Running, Hosts: map[string]rollout.Home{}}
-		sure := owner.Runs
+		busy := owner.Runs
 		for _, host := range of.Hosts {
 			if id := MemberID(host); taken(answers[id]) && answers[id].Instance == of.Instance {
-				owner.Hosts[host] = rollout.Home{AtWork: id}
+				owner.Hosts[host] = rollout.Home{AtWork: true}
 			} else {
-				sure = false
+				busy = false
 			}
 		}
 		if status := answers[CampaignID(of.Instance)].Status; !owner.Runs && status != activities.NotFound {
 			owner.Ended = strings.ToLower(status)
 		}
-		if owners[of.Instance] = owner; !sure {
+		if owners[of.Instance] = owner; !busy {
 			doubtful = append(doubtful, of)
 		}
 	}
 	if len(doubtful) == 0 {
-		return owners, nil, nil
+		return owners, nil, true, nil
 	}
 	var homes activities.Homes
 	if err := workflow.ExecuteActivity(brief(ctx, "", "look up where somebody may still be at work"), "Homes", activities.HomesInput{Suspects: doubtful}).Get(ctx, &homes); err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	ids = nil
 	for _, of := range homes.Reach {
@@ -172,29 +179,26 @@ func (s *sweeper) owners(ctx workflow.Context, suspects []rollout.Suspect) (map[
 		}
 	}
 	if answers, err = askAll(ctx, ids); err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	for i, of := range doubtful {
 		owner := owners[of.Instance]
 		owner.Works = atWork(of.Instance, homes.Reach[i], answers)
 		for _, host := range of.Hosts {
-			home, known := homes.Homes[host]
-			owner.Hosts[host] = homeOf(of.Instance, host, home, known, owner.Works, answers)
+			_, known := homes.Homes[host]
+			owner.Hosts[host] = homeOf(of.Instance, answers[MemberID(host)], known)
 		}
 		owners[of.Instance] = owner
 	}
-	return owners, homes.Homes, nil
+	return owners, homes.Homes, false, nil
 }
 
-// homeOf says who works on a host that is drained, and whether it can be put back.
-func homeOf(instance, host string, home activities.Home, known bool, works string, answers map[string]activities.AskResult) rollout.Home {
-	on := answers[MemberID(host)]
-	of := atWork(instance, rollout.Suspect{Clusters: home.Reach, Hosts: []string{host}}, answers)
+// homeOf says who works on a host that is drained, and whether it can be put back. A cluster at work does not count: it may have been put
+// back to a time before the drain, and wait for this very host.
+func homeOf(instance string, on activities.AskResult, known bool) rollout.Home {
 	switch {
-	case of != "":
-		return rollout.Home{AtWork: of}
-	case !known && works != "":
-		return rollout.Home{AtWork: works}
+	case taken(on) && on.Instance == instance:
+		return rollout.Home{AtWork: true}
 	case !known:
 		return rollout.Home{Problem: "it is in no cluster of the inventory, so that nothing says how it is reached"}
 	case taken(on):

@@ -32,6 +32,9 @@ type estate struct {
 	dropped []string
 	cannot  error // of dropping
 	look    func(e *estate)
+	read    func(n int) string // what is wrong with the inventory, the n-th time
+	reads   int
+	then    func(env *testsuite.TestWorkflowEnvironment)
 }
 
 const server = "server-1"
@@ -58,7 +61,14 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 	}
 	register := func(name string, f any) { env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name}) }
 	register("Orphans", func(context.Context) ([]activities.Orphan, error) { return nil, nil })
-	register("Ways", func(context.Context) (activities.Ways, error) { return e.ways, nil })
+	register("Ways", func(context.Context) (activities.Ways, error) {
+		if e.reads++; e.read != nil {
+			if problem := e.read(e.reads); problem != "" {
+				return activities.Ways{Problem: problem}, nil
+			}
+		}
+		return e.ways, nil
+	})
 	register("Survey", func(_ context.Context, in activities.RecordsInput) (activities.Found, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -92,7 +102,7 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 		for _, s := range in.Suspects {
 			for _, h := range s.Hosts {
 				if !e.nowhere[h] {
-					out.Homes[h] = activities.Home{Cluster: "web", Part: "part:web", Reach: []string{"web"}, Member: w.member}
+					out.Homes[h] = activities.Home{Cluster: "web", Part: "part:web", Member: w.member}
 				}
 			}
 			s.Clusters, s.Hosts = append(s.Clusters, "web"), append(s.Hosts, w.members...)
@@ -138,6 +148,9 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 	}
 	w.register(env)
 	env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil)
+	if e.then != nil {
+		e.then(env)
+	}
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
 	env.ExecuteWorkflow(workflows.SweeperType, workflows.SweeperState{Every: 2 * time.Minute})
 	if !env.IsWorkflowCompleted() {
@@ -213,8 +226,8 @@ func TestNothingIsMendedThatSomebodyWorksOn(t *testing.T) {
 		note    string
 	}{
 		{"a campaign that runs", []activities.Claim{of("cluster/web")}, map[string]activities.AskResult{"campaign/" + instance: running}, ""},
-		{"a cluster that runs without its campaign", []activities.Claim{of("cluster/web"), of("drain/web-1")}, map[string]activities.AskResult{"cluster/" + instance + "/web": running}, ""},
-		{"a cluster that is about to be taken up", []activities.Claim{of("cluster/web"), of("drain/web-1")}, map[string]activities.AskResult{"cluster/" + instance + "/web": ended}, ""},
+		{"a cluster that runs without its campaign", []activities.Claim{of("cluster/web")}, map[string]activities.AskResult{"cluster/" + instance + "/web": running}, ""},
+		{"a cluster that is about to be taken up", []activities.Claim{of("cluster/web")}, map[string]activities.AskResult{"cluster/" + instance + "/web": ended}, ""},
 		{"a member that runs alone", []activities.Claim{of("cluster/web"), of("drain/web-1")}, map[string]activities.AskResult{"host/web-1": running}, ""},
 		{"a member that is about to be taken up", []activities.Claim{of("cluster/web"), of("drain/web-1")}, map[string]activities.AskResult{"host/web-1": ended}, ""},
 		{"another member of the cluster", []activities.Claim{of("cluster/web")}, map[string]activities.AskResult{"host/web-2": running}, ""},
@@ -237,6 +250,25 @@ func TestNothingIsMendedThatSomebodyWorksOn(t *testing.T) {
 	}
 }
 
+// The server was put back to a time before the drain: its campaign and its cluster run, and may wait for this very host.
+func TestAHostThatItsInstanceDoesNotRememberIsPutBack(t *testing.T) {
+	running := activities.AskResult{Running: true, Status: "Running", Instance: instance}
+	w := newWorld("web-1", "web-2")
+	e := &estate{records: []activities.Claim{of("cluster/web"), of("drain/web-1")}, works: map[string]activities.AskResult{
+		"campaign/" + instance: running, "cluster/" + instance + "/web": running, "host/web-2": running,
+	}}
+	w.survey(t, e)
+	if got, want := strings.Join(w.calls, ", "), "inspect web-1, check web-1, undrain web-1, quarantine web-1"; got != want {
+		t.Errorf("it did %q, want %q", got, want)
+	}
+	if len(e.dropped) > 0 {
+		t.Errorf("dropped %v of an instance that runs", e.dropped)
+	}
+	if w.told(rollout.TellHold, "web-1", "which does not remember it") != 1 {
+		t.Errorf("told: %+v", w.notices)
+	}
+}
+
 // As a rule a survey asks one thing about each instance.
 func TestASurveyOfACampaignThatRunsIsShort(t *testing.T) {
 	running := activities.AskResult{Running: true, Status: "Running", Instance: instance}
@@ -245,6 +277,26 @@ func TestASurveyOfACampaignThatRunsIsShort(t *testing.T) {
 	if got, want := len(e.asked), 2*e.surveys; got != want {
 		t.Errorf("%d workflows asked for in %d surveys, want the campaign and the member: %v", got, e.surveys, e.asked)
 	}
+	if e.surveys < 5 || e.surveys > 7 {
+		t.Errorf("%d surveys in an hour of 30 sweeps, want one in five while everybody is at work", e.surveys)
+	}
+}
+
+// A worker starts when a server was put back, too.
+func TestAWorkersStartHasASurveyMadeAtOnce(t *testing.T) {
+	e, before := &estate{}, 0
+	e.then = func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			before = e.surveys
+			env.SignalWorkflow(workflows.SignalSweep, workflows.Sweep{Every: 2 * time.Minute})
+		}, 3*time.Minute)
+		env.RegisterDelayedCallback(func() {
+			if e.surveys != before+1 {
+				t.Errorf("%d surveys before a worker's start and %d after it, want one more", before, e.surveys)
+			}
+		}, 3*time.Minute+time.Second)
+	}
+	newWorld("web-1").survey(t, e)
 }
 
 // A record that goes between two looks was somebody's at work.
@@ -258,6 +310,28 @@ func TestOneLookMendsNothing(t *testing.T) {
 	w.survey(t, e)
 	if len(w.calls)+len(e.dropped) > 0 {
 		t.Errorf("it did %v and dropped %v", w.calls, e.dropped)
+	}
+}
+
+// Between two looks that have nobody to ask in between, anybody may have worked.
+func TestLooksThatDoNotFollowEachOtherMendNothing(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	e := &estate{records: []activities.Claim{of("cluster/web")}, read: func(n int) string {
+		if n > 1 && n < 5 {
+			return "inventory.yaml:4: hosts[0].adress: unknown key"
+		}
+		return ""
+	}, look: func(e *estate) {
+		if e.surveys > 2 {
+			e.records = nil
+		}
+	}}
+	st := w.survey(t, e)
+	if len(e.dropped) > 0 {
+		t.Errorf("dropped %v", e.dropped)
+	}
+	if len(st.Told) != 1 || !strings.Contains(st.Told[0], "inventory.yaml:4") {
+		t.Errorf("logged %q, want the mistake in the inventory once", st.Told)
 	}
 }
 

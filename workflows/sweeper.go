@@ -36,6 +36,7 @@ type SweeperState struct {
 	Seen  []rollout.Seen `json:"seen,omitempty"`  // what surveys found that nobody works on
 	Told  []string       `json:"told,omitempty"`  // the trouble that was logged and told
 	Notes []string       `json:"notes,omitempty"` // what the last survey has to say
+	Quiet int            `json:"quiet,omitempty"` // how many more sweeps go without a survey
 }
 
 // takenUpKept is how many runs the sweeper remembers.
@@ -48,7 +49,7 @@ func Sweeper(ctx workflow.Context, st SweeperState) error {
 	if err := workflow.SetQueryHandler(ctx, QueryState, func() (SweeperState, error) { return s.SweeperState, nil }); err != nil {
 		return err
 	}
-	onSignal(s.carrier, SignalSweep, func(w Sweep) { s.Every = w.Every })
+	onSignal(s.carrier, SignalSweep, func(w Sweep) { s.Every, s.asked = w.Every, true })
 	s.onCancel(ctx, func() {})
 	for ctx.Err() == nil {
 		s.changed = false
@@ -68,8 +69,9 @@ func Sweeper(ctx workflow.Context, st SweeperState) error {
 type sweeper struct {
 	*carrier
 	SweeperState
-	due  time.Time // when something that nobody works on has stood for long enough
-	more int       // notes that are left out
+	due   time.Time // when something that nobody works on has stood for long enough
+	asked bool      // a worker has started
+	more  int       // notes that are left out
 }
 
 func (s *sweeper) sweep(ctx workflow.Context) {
@@ -96,7 +98,10 @@ func (s *sweeper) sweep(ctx workflow.Context) {
 			s.TakenUp = s.TakenUp[1:]
 		}
 	}
-	did = append(did, s.survey(ctx)...)
+	if s.Quiet--; s.asked || s.Quiet < 0 {
+		s.asked = false
+		did = append(did, s.survey(ctx)...)
+	}
 	if len(did) > 0 {
 		s.Last = s.At.UTC().Format(time.RFC3339) + ": " + strings.Join(did, "; ")
 	}

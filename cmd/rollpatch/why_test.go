@@ -115,3 +115,17 @@ func TestWhyInEveryState(t *testing.T) {
 		t.Errorf("the answers are not those of %s; go test -update writes it anew, then read the difference:\n%s", path, got.String())
 	}
 }
+
+func TestWhyOfAHostThatWasLeftDrained(t *testing.T) {
+	const why = "it was left drained by monthly-1, which this server does not know"
+	m := workflows.MemberState{Member: rollout.Forgotten("monthly-1", "web", "web-1", why, rollout.MemberPolicy{Unattended: true})}
+	if got, want := ofReturn(m, sceneStart).Reason, "on its way back ("+why+"): inspect web-1"; got != want {
+		t.Errorf("while it is looked at: %q, want %q", got, want)
+	}
+	for _, v := range []rollout.Verdict{rollout.Fail, rollout.Pass} { // of the inspection, and of putting it on record
+		m.Member = m.Apply(fmt.Sprintf("%s.%d", m.Step, m.Asked), rollout.MemberResult{Verdict: v, Reason: "unclean"}, sceneStart)
+	}
+	if got, want := ofReturn(m, sceneStart).Reason, "not in order: unclean (after: "+why+")"; got != want {
+		t.Errorf("in quarantine: %q, want %q", got, want)
+	}
+}

@@ -182,9 +182,27 @@ func begunWithCopy(s *scene) error {
 
 // mended waits until nothing is drained and nothing is claimed any more: the instance itself is unknown to the server.
 func mended(s *scene) error {
+	err := s.putBack()
+	if err == nil {
+		s.outcome = "mended"
+		note(s.fleet, oracle.Event{Kind: oracle.Ended, Instance: s.instance, Outcome: "forgotten"})
+	}
+	return err
+}
+
+// endsMended waits for the campaign's end, and for what the server forgot of it: that may be put back later.
+func endsMended(s *scene) error {
+	if err := s.ends(defaultLimit); err != nil {
+		return err
+	}
+	return s.putBack()
+}
+
+// putBack waits until nothing is drained and nothing is claimed any more.
+func (s *scene) putBack() error {
 	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Minute)
 	defer cancel()
-	err := s.eventually(ctx, "what a forgotten instance left to be mended", func(context.Context) error {
+	return s.eventually(ctx, "what a forgotten instance left to be mended", func(context.Context) error {
 		left := map[string]string{}
 		for _, e := range s.log() {
 			switch e.Kind {
@@ -203,9 +221,4 @@ func mended(s *scene) error {
 		}
 		return nil
 	})
-	if err == nil {
-		s.outcome = "mended"
-		note(s.fleet, oracle.Event{Kind: oracle.Ended, Instance: s.instance, Outcome: "forgotten"})
-	}
-	return err
 }

@@ -153,10 +153,10 @@ func Faults() []Fault {
 		{ID: "F28", Name: "repository moves on", Whole: true, Steps: []Step{drain, patch, inSoak, onPeer}, Often: inSoak, Version: "1.1", Inject: func(s *scene) error { return s.fleet.Publish(s.ctx, "1.4") }, Ends: []string{"done", "halted"}, Holds: never("1.4")},
 		{ID: "F29", Name: "repository away", Steps: []Step{claim, fetch, gate, patch, inSoak}, Inject: archive(false), Lasts: 4 * time.Second, Clear: archive(true)},
 		{
-			ID: "DB", Name: "database of before the campaign", Steps: []Step{inspect, drain, patch, down, check, inSoak, onPeer}, Setup: copyDatabase, Inject: restoreDatabase, End: mended, Ends: []string{"mended"}, Loses: true, Limit: 6 * time.Minute,
+			ID: "DB", Name: "database of before the campaign", Steps: []Step{inspect, drain, patch, down, check, inSoak, onPeer}, Setup: copyDatabase, Inject: restoreDatabase, End: mended, Ends: []string{"mended"}, Loses: true, Limit: 8 * time.Minute,
 		},
 		{
-			ID: "DB", Name: "database of the fetch", Steps: []Step{patch, check, inSoak, onPeer, settling}, Begin: begunWithCopy, Inject: restoreDatabase, Ends: []string{"done", "halted"},
+			ID: "DB", Name: "database of the fetch", Steps: []Step{patch, check, inSoak, onPeer, settling}, Begin: begunWithCopy, Inject: restoreDatabase, End: endsMended, Ends: []string{"done", "halted"}, Limit: 8 * time.Minute,
 		},
 		{ID: "F32", Name: "command killed", Steps: []Step{inspect, patch, inSoak}, Often: patch, Begin: watched, Inject: func(s *scene) error { return s.cli.Process.Kill() }},
 		{ID: "F33", Name: "hold, resume", Steps: every, Inject: said("hold"), Lasts: 2 * time.Second, Clear: said("resume")},

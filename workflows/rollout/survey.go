@@ -58,7 +58,7 @@ type Owner struct {
 
 // Home says of a host that is drained who works on it, and whether it can be put back.
 type Home struct {
-	AtWork  string `json:"at_work,omitempty"` // the workflow of its owner that works on it, or on a cluster of it
+	AtWork  bool   `json:"at_work,omitempty"` // a member of its owner works on it
 	Busy    string `json:"busy,omitempty"`    // another instance works on it
 	Problem string `json:"problem,omitempty"` // why nobody can reach it
 }
@@ -176,7 +176,7 @@ func (s Survey) Mend(owners map[string]Owner, seen []Seen, began, now time.Time)
 		home, idle := of.Hosts[host], asked && !of.Runs && of.Works == ""
 		if host != "" {
 			_, asked = of.Hosts[host]
-			idle = asked && home.AtWork == ""
+			idle = asked && !home.AtWork
 		}
 		if !idle || !long(r.Key+" "+r.Owner) {
 			continue

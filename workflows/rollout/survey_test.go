@@ -56,8 +56,9 @@ func TestMend(t *testing.T) {
 		{"one cluster at work keeps them all", Survey{Records: stands(here, "cluster/web", "cluster/cache")}, with(gone(), func(o *Owner) { o.Works = "cluster/monthly-1/web" }), ""},
 		{"who was not asked for counts as at work", Survey{Records: stands(here, "cluster/web", "drain/web-1")}, nil, ""},
 		{"a host that was not asked for counts as worked on", Survey{Records: stands(here, "drain/web-1")}, gone(), ""},
-		{"a host that its owner works on is left alone", Survey{Records: stands(here, "drain/web-1")}, at(Home{AtWork: "host/web-1"}), ""},
+		{"a host that its owner works on is left alone", Survey{Records: stands(here, "drain/web-1")}, at(Home{AtWork: true}), ""},
 		{"a host that its campaign does not remember is put back, though it runs", Survey{Records: stands(here, "cluster/web", "drain/web-1")}, with(gone("web-1"), func(o *Owner) { o.Runs = true }), "return drain/web-1"},
+		{"and though its cluster does, which may wait for it", Survey{Records: stands(here, "cluster/web", "drain/web-1")}, with(gone("web-1"), func(o *Owner) { o.Runs, o.Works = true, "cluster/monthly-1/web" }), "return drain/web-1"},
 		{"a host that another instance works on is told", Survey{Records: stands(here, "drain/web-1")}, at(Home{Busy: "weekly-1"}), "tell drain/web-1"},
 		{"a host that nobody can reach is told", Survey{Records: stands(here, "drain/web-1")}, at(Home{Problem: "it is nowhere"}), "tell drain/web-1"},
 		{"what belongs to another server is noted, and never touched", Survey{Records: stands("server-2", "cluster/web", "drain/web-1")}, gone("web-1"), "note cluster/web, note drain/web-1"},
@@ -125,8 +126,8 @@ func TestALookCountsFromItsAnswers(t *testing.T) {
 	if len(todo) > 0 || !due.Equal(restored.Add(Patience)) {
 		t.Fatalf("it does %v, and looks again at %s", todo, due)
 	}
-	if todo, _, _ := s.Mend(gone(), seen, restored.Add(Patience-time.Second), restored.Add(Patience)); len(todo) > 0 {
-		t.Errorf("it does %v on a look that began too soon", todo)
+	if todo, _, due := s.Mend(gone(), seen, restored.Add(Patience-time.Second), restored.Add(2*Patience)); len(todo) > 0 || !due.Equal(restored.Add(Patience)) {
+		t.Errorf("it does %v on a look that began too soon, and looks again at %s, want at once", todo, due)
 	}
 	if todo, _, _ := s.Mend(gone(), seen, restored.Add(Patience), restored.Add(Patience)); len(todo) != 1 {
 		t.Errorf("it does %v in the end, want the drop", todo)
@@ -243,7 +244,7 @@ func forget(seed uint64) string {
 				for _, h := range of.Hosts {
 					home := Home{}
 					if _, busy := returning[h]; busy || l.working {
-						home.AtWork, o.Works = "host/"+h, "host/"+h
+						home.AtWork, o.Works = true, "host/"+h
 					}
 					o.Hosts[h] = home
 				}
