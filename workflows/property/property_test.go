@@ -23,14 +23,17 @@ import (
 
 var (
 	oneSeed = flag.Int("workflows.seed", -1, "replay this one seed and print what happens")
-	seeds   = flag.Int("workflows.seeds", 60, "through how many random worlds the workflows are run")
+	seeds   = flag.Int("workflows.seeds", 40, "through how many random worlds the workflows are run")
 )
 
 // regressions are seeds that once failed, and why. They are run whatever -workflows.seeds says.
 var regressions = []struct {
 	seed int
 	why  string
-}{}
+}{
+	{0, "a host of two clusters of one instance got the same run ids in both"},
+	{8, "the intent of an activity that no worker took was never written, and the next entry named it"},
+}
 
 // TestWorkflowsInRandomWorlds runs whole campaigns, workflows and all, and holds the promises at every action and at the end.
 func TestWorkflowsInRandomWorlds(t *testing.T) {
@@ -90,7 +93,7 @@ func TestWorkflowsInRandomWorlds(t *testing.T) {
 // TestAWorldPlaysTheSameTwice is what replaying a seed rests on.
 func TestAWorldPlaysTheSameTwice(t *testing.T) {
 	t.Parallel()
-	for seed := range 10 {
+	for seed := range 8 {
 		var first, second []string
 		run1(seed, func(line string) { first = append(first, line) })
 		run1(seed, func(line string) { second = append(second, line) })
