@@ -112,6 +112,16 @@ var all = []Mutant{
 		Package: consulPkg, Test: "^TestLeaveRemovesOursAlone$",
 	},
 	{
+		Name: "P8: only the owner releases a record", File: "activities/consul/claims.go",
+		Old: "if index != 0 && now.Owner == owner {", New: "if index != 0 {",
+		Package: consulPkg, Test: "^TestAnothersRecordIsNeitherTakenNorReleased$",
+	},
+	{
+		Name: "P1: another's claim is not taken", File: "activities/consul/claims.go",
+		Old: "case now.Owner == want.Owner:", New: "case now.Owner != \"\":",
+		Package: consulPkg, Test: "^TestAnothersRecordIsNeitherTakenNorReleased$",
+	},
+	{
 		Name: "P8: a host that somebody else drained is not begun", File: "workflows/rollout/member.go",
 		Old: "case r.Foreign:\n\t\treturn m.end(Skipped, r.Reason)\n", New: "",
 		Package: rolloutPkg, Test: simulation, Flags: someWorlds,

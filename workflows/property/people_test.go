@@ -294,7 +294,7 @@ func (w *world) say(id, word, extra string, taken func()) {
 	}
 }
 
-// tell has a cluster hear a word.
+// hear has a cluster hear a word, if it is there.
 func (c *clusterBook) hear(word string) {
 	var st workflows.ClusterState
 	if !c.state(c.id(), &st) || st.Phase == "" {

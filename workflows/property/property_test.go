@@ -39,7 +39,7 @@ var regressions = []struct {
 func TestWorkflowsInRandomWorlds(t *testing.T) {
 	t.Parallel()
 	if *oneSeed >= 0 {
-		if why, _ := run1(*oneSeed, func(line string) { t.Log(line) }); why != "" {
+		if why, _ := simulate(*oneSeed, func(line string) { t.Log(line) }); why != "" {
 			t.Errorf("seed %d: %s", *oneSeed, why)
 		}
 		return
@@ -51,7 +51,7 @@ func TestWorkflowsInRandomWorlds(t *testing.T) {
 		seen         = map[string]int{}
 	)
 	try := func(seed int) {
-		why, did := run1(seed, nil)
+		why, did := simulate(seed, nil)
 		lock.Lock()
 		defer lock.Unlock()
 		if why != "" {
@@ -95,8 +95,8 @@ func TestAWorldPlaysTheSameTwice(t *testing.T) {
 	t.Parallel()
 	for seed := range 8 {
 		var first, second []string
-		run1(seed, func(line string) { first = append(first, line) })
-		run1(seed, func(line string) { second = append(second, line) })
+		simulate(seed, func(line string) { first = append(first, line) })
+		simulate(seed, func(line string) { second = append(second, line) })
 		for i := range first {
 			if i >= len(second) || first[i] != second[i] {
 				t.Fatalf("seed %d: line %d is %q at first, then %q", seed, i, first[i], second[min(i, len(second)-1)])
@@ -110,12 +110,12 @@ func TestAWorldPlaysTheSameTwice(t *testing.T) {
 
 func lastLines(seed, n int) string {
 	var lines []string
-	run1(seed, func(line string) { lines = append(lines, line) })
+	simulate(seed, func(line string) { lines = append(lines, line) })
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// run1 plays one seed and says which promise it broke, or "".
-func run1(seed int, trace func(string)) (why string, seen map[string]int) {
+// simulate plays one seed and says which promise it broke, or "".
+func simulate(seed int, trace func(string)) (why string, seen map[string]int) {
 	w := newWorld(seed, trace)
 	defer func() {
 		if p := recover(); p != nil {
