@@ -24,6 +24,15 @@ test: ## lint and every test, end to end on a lab too (LAB=real|sim, ONLY="unit 
 chaos: build ## break things under campaigns, judge by what the hosts recorded (CHAOS="F16,F21/soak")
 	@go run ./cmd/lab chaos
 
+.PHONY: mutants
+mutants: ## take one guard out at a time: a test must fail for each (MUTANTS='"P1: ..." "P2: ..."')
+	@go run ./testenv/mutants/cmd $(MUTANTS)
+
+.PHONY: histories
+histories: build ## record anew what the replay tests replay (STORIES="hold backout")
+	@ROLLPATCHD_BIN=$(CURDIR)/build/rollpatchd go run ./testenv/histories/cmd $(STORIES)
+	go test ./workflows -run '^TestHistories' -update
+
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck, workflowcheck, shellcheck, govulncheck, go.mod
 	@go run ./testenv/testrun/cmd lint

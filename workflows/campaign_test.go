@@ -228,7 +228,7 @@ func TestRunsOfOneHostHaveGrowingNumbersAndDistinctIDs(t *testing.T) {
 		}
 		seen[id] = true
 	}
-	if !seen[instance+".web-1.patch.1-3"] {
+	if !seen[instance+".web-1.patch.web-1-3"] {
 		t.Errorf("no third attempt of the patch in %v", w.runs)
 	}
 }

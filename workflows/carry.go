@@ -176,6 +176,12 @@ func (u *unwritten) add(ctx workflow.Context, head *audit.Head, e audit.Entry) {
 	u.Entries = append(u.Entries, e)
 }
 
+// owe keeps the intent of an activity that told nothing: whether it was ever taken, and so wrote it, nobody knows. Written twice it
+// breaks no chain.
+func (u *unwritten) owe(intent audit.Entry) {
+	u.Entries = append(u.Entries, intent)
+}
+
 // flush writes them.
 func (u *unwritten) flush(ctx workflow.Context, queue string) {
 	for len(u.Entries) > 0 {

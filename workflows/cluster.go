@@ -261,6 +261,7 @@ func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
 	var r activities.ClaimResult
 	if err := workflow.ExecuteActivity(options(ctx, c.queue(), string(a.Do)+" "+c.Name, time.Minute), name, in).Get(ctx, &r); err != nil {
 		r.ClaimResult = rollout.ClaimResult{Reason: cause(err)}
+		c.Unwritten.owe(in.Intent)
 	} else {
 		c.Unwritten.adopt(ctx, &c.Audit, in.Intent, r.Audit)
 	}
@@ -285,6 +286,9 @@ func (c *cluster) watch(ctx workflow.Context, a rollout.Action) {
 	opts := options(ctx, c.queue(), "watch "+strings.Join(patched, ", "), 2*time.Hour)
 	opts = workflow.WithWaitForCancellation(opts, false) // it only reads: nobody need wait until it has heard of its end
 	err := workflow.ExecuteActivity(opts, "Watch", in).Get(ctx, &r)
+	if err != nil {
+		c.Unwritten.owe(in.Intent)
+	}
 	switch {
 	case temporal.IsCanceledError(err):
 		return

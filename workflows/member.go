@@ -67,7 +67,7 @@ type memberWord struct {
 func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
 	m := &member{carrier: newCarrier(ctx), MemberState: st}
 	if m.Audit.Chain == "" {
-		m.Audit.Chain = MemberID(m.Host) + "/" + m.Instance + "/" + itoa(m.Try)
+		m.Audit.Chain = MemberID(m.Host) + "/" + m.Instance + "/" + m.tryID()
 	}
 	if m.Runs == nil {
 		m.Runs = map[rollout.Step]RunRef{}
@@ -144,7 +144,7 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 			ref.No, ref.Seq = ref.No+1, m.Seq
 			m.Runs[a.Do] = ref
 		}
-		in.Run, in.Seq = m.Instance+"."+m.Host+"."+string(a.Do)+"."+strconv.Itoa(m.Try)+"-"+strconv.Itoa(ref.No), ref.Seq
+		in.Run, in.Seq = m.Instance+"."+m.Host+"."+string(a.Do)+"."+m.tryID()+"-"+strconv.Itoa(ref.No), ref.Seq
 	}
 	in.Intent = intend(ctx, &m.Audit, string(a.Do), m.Host, in.Run, string(m.Mode))
 	var r activities.StepResult
@@ -154,6 +154,7 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 	}
 	if err := workflow.ExecuteActivity(opts, stepActivity[a.Do], in).Get(ctx, &r); err != nil {
 		r = activities.StepResult{MemberResult: rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: cause(err)}}
+		m.Unwritten.owe(in.Intent)
 		m.Unwritten.add(ctx, &m.Audit, audit.Entry{Kind: audit.Outcome, Actor: "rollpatch", Action: string(a.Do), Host: m.Host, Run: in.Run, Result: "unknown: " + cause(err)})
 	} else {
 		m.Unwritten.adopt(ctx, &m.Audit, in.Intent, r.Audit)
@@ -172,6 +173,9 @@ func (m *member) tellHolds() {
 	m.Told = now
 	m.send(m.Parent, signalHolds, now)
 }
+
+// tryID tells this workflow from every other for its host in its instance: each cluster that a host belongs to counts its own tries.
+func (m *member) tryID() string { return m.Cluster + "-" + itoa(m.Try) }
 
 // runs says that a step starts a script that must run once.
 func (m *member) runs(s rollout.Step) bool {

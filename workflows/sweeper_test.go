@@ -78,7 +78,7 @@ func TestAMemberEndedFromOutsideIsTakenUpOnce(t *testing.T) {
 	}
 	st := w.sweep(t, []activities.Orphan{orphan(workflows.MemberType, id)}, map[string]any{id: last}, nil)
 
-	if got, want := strings.Join(w.runs, " "), instance+".web-1.patch.1-1"; !strings.HasPrefix(got, want) {
+	if got, want := strings.Join(w.runs, " "), instance+".web-1.patch.web-1-1"; !strings.HasPrefix(got, want) {
 		t.Errorf("runs %q: the first must be the one that was in flight, %q", got, want)
 	}
 	if n := w.count["patch web-1"]; n != 1 {

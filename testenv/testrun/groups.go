@@ -81,6 +81,23 @@ var groups = []group{
 		timeout:  5 * time.Minute,
 	},
 	{
+		name: "properties", about: "the workflows themselves in 2,000 random worlds",
+		packages: []string{"./workflows/property"},
+		match:    "^TestWorkflowsInRandomWorlds$",
+		flags:    []string{"-workflows.seeds=2000"},
+		timeout:  10 * time.Minute,
+	},
+	{
+		name: "replay", about: "histories that real servers recorded, replayed by the workflows of today",
+		packages: []string{"./workflows"},
+		match:    "^TestHistories",
+		timeout:  2 * time.Minute,
+	},
+	{
+		name: "mutants", about: "one guard of the product taken out at a time: a test must fail for each",
+		checks: []check{{"make mutants", tool("make", "mutants")}},
+	},
+	{
 		name: "rollpatchd", about: "the built rollpatchd as a process: start, kill, restart, refusals",
 		packages: []string{"./cmd/rollpatchd/..."},
 		binaries: true,

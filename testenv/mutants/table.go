@@ -1,0 +1,184 @@
+package mutants
+
+// Who notices.
+const (
+	rolloutPkg    = "./workflows/rollout"
+	workflowsPkg  = "./workflows"
+	propertyPkg   = "./workflows/property"
+	activitiesPkg = "./activities"
+	consulPkg     = "./activities/consul"
+	sshrunPkg     = "./activities/sshrun"
+
+	simulation = "^TestSimulation$"
+	worlds     = "^TestWorkflowsInRandomWorlds$"
+)
+
+var (
+	someWorlds = []string{"-rollout.seeds=450"}
+	fewWorlds  = []string{"-workflows.seeds=60"}
+)
+
+// all are the guards, those of the rules first.
+var all = []Mutant{
+	{
+		Name: "P1: members that are out already count", File: "workflows/rollout/redundancy.go",
+		Old: "if out > most {", New: "if out > most+1 {",
+		Package: rolloutPkg, Test: "^TestMayBeOut$",
+	},
+	{
+		Name: "P2: the gate's no, while it is out, turns it round", File: "workflows/rollout/member.go",
+		Old: "may, why := MayBeOut(r.Peers)\n", New: "may, why := MayBeOut(r.Peers)\n\tmay = may || m.Drained\n",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P2: asked again before the reboot", File: "workflows/rollout/member.go",
+		Old:     "m.Work = StepReboot\n\t\treturn m.to(StepGate)\n\t}\n\treturn m.to(StepCheck)\n}\n\nfunc (m Member) reboots",
+		New:     "m.Work, m.Rebooted, m.GateUntil = StepReboot, true, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)\n\t\treturn m.to(StepReboot)\n\t}\n\treturn m.to(StepCheck)\n}\n\nfunc (m Member) reboots",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P2: asked again before the patch", File: "workflows/rollout/member.go",
+		Old: "return m.giveUp(\"aborted\")\n\t\t}\n\t\treturn m.to(StepGate)\n\tcase !m.Touched", New: "return m.giveUp(\"aborted\")\n\t\t}\n\t\treturn m.begin(m.Work, now)\n\tcase !m.Touched",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P3: a timer's end is no pass", File: "workflows/rollout/cluster.go",
+		Old: "now.Before(c.SoakEnds) || c.Verdict != Pass || c.Passes < c.Policy.SoakPasses", New: "now.Before(c.SoakEnds)",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P3: no other becomes canary by policy", File: "workflows/rollout/failure.go",
+		Old: "case c.Policy.OnFailure == FailSkipMember && c.Manifest != \"\":", New: "case c.Policy.OnFailure == FailSkipMember:",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P4: a peer gets the canary's manifest", File: "workflows/cluster.go",
+		Old: "Peers: peers, Manifest: c.Manifest,", New: "Peers: peers,",
+		Package: propertyPkg, Test: worlds, Flags: fewWorlds,
+	},
+	{
+		Name: "P4: what did not soak is refused", File: "activities/fetch.go",
+		Old: "if !soaked {", New: "if false && !soaked {",
+		Package: activitiesPkg, Test: "^TestRefuse$",
+	},
+	{
+		Name: "P5: an undrain is owed from before the drain on", File: "workflows/rollout/member.go",
+		Old: "m.OutAt, m.Drained, m.Served = now.UnixMilli(), true, false", New: "m.OutAt, m.Served = now.UnixMilli(), false",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P5: a quarantine is told", File: "workflows/rollout/member.go",
+		Old: "m.Outbox.tell(TellQuarantine,", New: "new(Outbox).tell(TellQuarantine,",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P5: who takes a member up begins nothing new", File: "workflows/rollout/takeup.go",
+		Old: "return m.ApplyAbort(now)", New: "return m",
+		Package: rolloutPkg, Test: "^TestAMemberThatIsTakenUpEndsSafely$",
+	},
+	{
+		Name: "P5: who takes a cluster up begins nothing new", File: "workflows/rollout/takeup.go",
+		Old: "return c.Abort(Message{", New: "return c.Resume(Message{",
+		Package: rolloutPkg, Test: "^TestAClusterThatIsTakenUp",
+	},
+	{
+		Name: "P5: an abort never ends a patch half way", File: "workflows/rollout/member.go",
+		Old: "case m.Mode == ModePatch && !m.Touched && m.Step != StepDrain", New: "case m.Mode == ModePatch && m.Step != StepDrain",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P6: the number of a run that is not told yet is kept", File: "workflows/member.go",
+		Old: "if ref.Seq == 0 {", New: "if true {",
+		Package: propertyPkg, Test: worlds, Flags: fewWorlds,
+	},
+	{
+		Name: "P6: the fence: a host refuses lower numbers", File: "activities/sshrun/starter.sh",
+		Old: "elif [ \"$seq\" -le \"$host_seq\" ]; then", New: "elif false; then",
+		Package: sshrunPkg, Test: "^TestRunRefusesWhatIsStale$",
+	},
+	{
+		Name: "P6: a unit that starts late does nothing", File: "activities/sshrun/wrapper.sh",
+		Old: "if [ \"$seq\" -ne \"$host_seq\" ]; then", New: "if false; then",
+		Package: sshrunPkg, Test: "^TestUnitThatStartsLateDoesNothing$",
+	},
+	{
+		Name: "P7: a frozen estate is a no", File: "workflows/rollout/member.go",
+		Old: "if r.Frozen != \"\" {\n\t\tmay, why = false, r.Frozen\n\t}", New: "",
+		Package: rolloutPkg, Test: "^TestMember$",
+	},
+	{
+		Name: "P8: somebody else's maintenance is left alone", File: "activities/consul/catalog.go",
+		Old: "if now.notes[id] != reason || !may(id) {", New: "if !may(id) {",
+		Package: consulPkg, Test: "^TestLeaveRemovesOursAlone$",
+	},
+	{
+		Name: "P8: only the owner releases a record", File: "activities/consul/claims.go",
+		Old: "if index != 0 && now.Owner == owner {", New: "if index != 0 {",
+		Package: consulPkg, Test: "^TestAnothersRecordIsNeitherTakenNorReleased$",
+	},
+	{
+		Name: "P1: another's claim is not taken", File: "activities/consul/claims.go",
+		Old: "case now.Owner == want.Owner:", New: "case now.Owner != \"\":",
+		Package: consulPkg, Test: "^TestAnothersRecordIsNeitherTakenNorReleased$",
+	},
+	{
+		Name: "P8: a host that somebody else drained is not begun", File: "workflows/rollout/member.go",
+		Old: "case r.Foreign:\n\t\treturn m.end(Skipped, r.Reason)\n", New: "",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P9: the intent is on the chain before the act", File: "activities/activities.go",
+		Old: "if err := a.Audit.Append(ctx, intent); err != nil {", New: "if err := ctx.Err(); err != nil {",
+		Package: activitiesPkg, Test: "^TestAudited$",
+	},
+	{
+		Name: "P10: unknown is not failure", File: "workflows/rollout/member.go",
+		Old: "if r.Verdict != Pass && r.Verdict != Fail {", New: "if r.Verdict == \"\" {",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P10: an inconclusive sample begins the count of passes anew", File: "workflows/rollout/cluster.go",
+		Old: "c.Passes, c.Verdict = 0, Inconclusive\n", New: "c.Verdict = Pass\n",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P10: what an unpatched peer fails too says nothing", File: "activities/check.go",
+		Old: "if !isShared {", New: "if true || !isShared {",
+		Package: activitiesPkg, Test: "^TestJudge$",
+	},
+	{
+		Name: "P11: no way back, no patch", File: "activities/fetch.go",
+		Old: "if c.Old != \"\" && !back[c.Name+\" \"+c.Old] {", New: "if false {",
+		Package: activitiesPkg, Test: "^TestRefuse$",
+	},
+	{
+		Name: "the record comes before the maintenance", File: "activities/drain.go",
+		Old: "held, err := a.Claims.Take(ctx, s.consul(), []Claim{record})", New: "held, err := a.Claims.List(ctx, s.consul(), record.Key)",
+		Package: activitiesPkg, Test: "^TestDrain$",
+	},
+	{
+		Name: "a drain is proven by the servers' catalog", File: "activities/drain.go",
+		Old: "case err == nil && !now.listed:", New: "case err == nil:",
+		Package: activitiesPkg, Test: "^TestDrain$",
+	},
+	{
+		Name: "a reboot is proven by another boot id", File: "activities/reboot.go",
+		Old: "if err == nil && now != in.Boot {", New: "if err == nil {",
+		Package: activitiesPkg, Test: "^TestReboot$",
+	},
+	{
+		Name: "another host key is a hard stop", File: "activities/reboot.go",
+		Old: "key.HostKeyChanged() {", New: "!key.HostKeyChanged() {",
+		Package: activitiesPkg, Test: "^TestReboot$",
+	},
+	{
+		Name: "a request is done once", File: "workflows/carry.go",
+		Old: "if s.has(word, id) {", New: "if false {",
+		Package: propertyPkg, Test: worlds, Flags: fewWorlds,
+	},
+	{
+		Name: "P2: a solo member needs an accepted impact", File: "workflows/rollout/cluster.go",
+		Old: "if LosingOneBreaks(len(c.Members), c.MinHealthy) && c.Accepted == \"\" {", New: "if false {",
+		Package: rolloutPkg, Test: "^TestCluster$",
+	},
+}
