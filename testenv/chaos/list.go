@@ -178,6 +178,7 @@ func Faults() []Fault {
 				return err
 			},
 		},
+		{ID: seedsID, Name: "rollpatchd killed at random, random faults", Steps: worlds(1000)},
 		{ID: "F35", Name: "everything at once", Steps: seeds(12), Inject: swizzle, Loses: true, Ends: []string{"done", "halted"}, Limit: 4 * time.Minute},
 	}
 }
