@@ -46,7 +46,8 @@ func Run(ctx context.Context, o Options, out io.Writer) (failed int, err error) 
 	var jobs []job
 	for _, f := range faults {
 		for _, step := range f.Steps {
-			jobs = append(jobs, job{Fault: f, step: step})
+			// A campaign over real hosts takes its time: only what is about the peers goes on to them.
+			jobs = append(jobs, job{Fault: f, step: step, short: f.hosts() == estate.Real && !f.Whole})
 		}
 	}
 	began := time.Now()
@@ -192,21 +193,25 @@ func (l *lane) run(ctx context.Context, j job) Row {
 	}
 	row.Took = round(time.Since(began))
 	row.Passed = len(row.Problems) == 0
-	row.Log = l.keep(j)
+	row.Log = l.keep(j, row.Passed)
 	if !row.Passed {
 		l.close() // what is left of it would be in the way of the next one
 	}
 	return row
 }
 
-// keep writes down what happened.
-func (l *lane) keep(j job) string {
+// keep writes down what happened, and what the runs on a real canary said where it did not pass.
+func (l *lane) keep(j job, passed bool) string {
 	if l.scene == nil {
 		return ""
 	}
 	var b strings.Builder
 	for _, e := range l.scene.log() {
 		fmt.Fprintln(&b, e)
+	}
+	if l.scene.lab != nil && !passed {
+		said, err := l.scene.lab.Exec(context.WithoutCancel(l.scene.ctx), canary, "sh", "-c", "cd /var/lib/rollpatch/runs && tail -n 40 */stderr")
+		fmt.Fprintf(&b, "\nruns on %s: %v\n%s", canary, err, said)
 	}
 	name := strings.Map(func(r rune) rune {
 		if r == ' ' || r == '/' || r == '\'' {

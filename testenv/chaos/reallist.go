@@ -20,9 +20,9 @@ func RealFaults() []Fault {
 	}
 	interrupted := sight("interrupted", func(e oracle.Event) bool { return e.Kind == oracle.Interrupted && e.Host == canary })
 	list := []Fault{
-		{ID: "F0", Name: "nothing goes wrong", Steps: []Step{before}, Holds: onceEach(1, clusters()[0].Members...)},
+		{ID: "F0", Name: "nothing goes wrong", Whole: true, Steps: []Step{before}, Holds: onceEach(1, clusters()[0].Members...)},
 		{
-			ID: "F1", Name: "rollpatchd killed", Steps: []Step{sawPatch}, Within: recovery,
+			ID: "F1", Name: "rollpatchd killed", Whole: true, Steps: []Step{sawPatch}, Within: recovery,
 			Inject: func(s *scene) error { return s.Daemon.Kill() }, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) }, Holds: onceEach(1, canary, peer),
 		},
 		{ID: "F9", Name: "agent restarts again and again", Steps: []Step{sawDrain}, Inject: agentRestarts(5), Holds: all(keptOut, onceEach(1, canary))},
@@ -44,7 +44,7 @@ func RealFaults() []Fault {
 		{ID: "F19", Name: "host returns with another key", Steps: []Step{sawPatch}, Ends: halted, Inject: newKey, Holds: all(untouched(peer), quarantined, notEntered)},
 		{ID: "F21", Name: "flapping health", Steps: []Step{sawCheck}, Ends: []string{"done", "halted"}, Inject: flap(flapping, 1500*time.Millisecond), Lasts: 9 * time.Second, Clear: calm(nginx(canary, "start"))},
 		{
-			ID: "F24", Name: "two campaigns at once", Steps: []Step{sawPatch}, Holds: onceEach(1, canary, peer), Inject: func(s *scene) error {
+			ID: "F24", Name: "two campaigns at once", Whole: true, Steps: []Step{sawPatch}, Holds: onceEach(1, canary, peer), Inject: func(s *scene) error {
 				instance, err := s.start(s.file)
 				s.more = append(s.more, instance)
 				return err
@@ -53,14 +53,14 @@ func RealFaults() []Fault {
 		{ID: "F25", Name: "jane's maintenance before", Steps: []Step{before}, Setup: maintain("web", true), Inject: nothing, Ends: halted, Holds: untouched(canary, peer)},
 		{ID: "F25", Name: "jane's maintenance while it is out", Steps: []Step{sawPatch}, Inject: maintain("", true), Until: toldOf("hold"), Clear: maintain("", false), Holds: onceEach(1, canary)},
 		{
-			ID: "F26", Name: "jane patches a peer by hand", Steps: []Step{inSoak}, Loses: true, Ends: []string{"done", "halted"},
+			ID: "F26", Name: "jane patches a peer by hand", Whole: true, Steps: []Step{inSoak}, Loses: true, Ends: []string{"done", "halted"},
 			Inject: inHost(peer, "/usr/bin/apt-get -qq update; DEBIAN_FRONTEND=noninteractive /usr/bin/apt-get -qq -y install lab-web lab-web-data"),
 		},
-		{ID: "F26", Name: "jane reboots the canary", Steps: []Step{inSoak}, Loses: true, Ends: []string{"done", "halted"}, Inject: inHost(canary, "/usr/bin/systemctl reboot")},
+		{ID: "F26", Name: "jane reboots the canary", Whole: true, Steps: []Step{inSoak}, Loses: true, Ends: []string{"done", "halted"}, Inject: inHost(canary, "/usr/bin/systemctl reboot")},
 		{ID: "F27", Name: "another member falls ill", Steps: []Step{sawDrain}, Loses: true, Return: 2 * returned, Ends: []string{"done", "halted"}, Inject: nginx("web-3", "kill -s KILL"), Lasts: 8 * time.Second, Clear: nginx("web-3", "start")},
 		{ID: "F27", Name: "another member loses its power", Steps: []Step{sawPatch}, Loses: true, Return: 2 * returned, Ends: []string{"done", "halted"}, Inject: powerCut("web-3"), Lasts: 8 * time.Second, Clear: powerOn("web-3")},
 		{
-			ID: "F28", Name: "repository moves on", Steps: []Step{inSoak}, Version: "1.1", Ends: []string{"done", "halted"}, Holds: never("1.4"),
+			ID: "F28", Name: "repository moves on", Whole: true, Steps: []Step{inSoak}, Version: "1.1", Ends: []string{"done", "halted"}, Holds: never("1.4"),
 			Inject: func(s *scene) error { return s.Publish(s.ctx, "1.4") },
 		},
 		{
@@ -68,18 +68,18 @@ func RealFaults() []Fault {
 			Inject: nothing, Lasts: 8 * time.Second, Clear: inHost(canary, "mv /etc/apt/sources.list.d/lab.list.good /etc/apt/sources.list.d/lab.list"), Holds: onceEach(1, canary),
 		},
 		{ID: "F33", Name: "abort", Steps: []Step{sawPatch}, Ends: []string{"aborted"}, Inject: said("abort"), Holds: all(untouched(peer), onceEach(1, canary))},
-		{ID: "F33", Name: "campaign terminated", Steps: []Step{sawReboot}, Ends: []string{"terminated"}, Inject: terminate(func(s *scene) string { return campaignID(s.instance) })},
+		{ID: "F33", Name: "campaign terminated", Whole: true, Steps: []Step{sawReboot}, Ends: []string{"terminated"}, Inject: terminate(func(s *scene) string { return campaignID(s.instance) })},
 		{ID: "F33", Name: "cluster terminated", Steps: []Step{sawReboot}, Ends: halted, Inject: terminate(func(s *scene) string { return clusterID(s.instance, "web") })},
 		{ID: "F33", Name: "member terminated", Steps: []Step{sawPatch}, Ends: halted, Inject: terminate(func(*scene) string { return memberID(canary) }), Holds: untouched(peer)},
 		{ID: "F34", Name: "the way back is gone", Steps: []Step{sawPatched}, Version: "1.2", Inject: noOldPackages, Ends: halted, Holds: all(untouched(peer), quarantined)},
 		{
 			ID: "F1", Name: "worker alone killed", Steps: []Step{sawReboot}, Workers: true, Within: recovery,
-			Inject: func(s *scene) error { return s.worker.Kill() }, Clear: func(s *scene) error { return s.worker.Start(s.ctx) }, Holds: onceEach(1, canary, peer),
+			Inject: func(s *scene) error { return s.worker.Kill() }, Clear: func(s *scene) error { return s.worker.Start(s.ctx) }, Holds: onceEach(1, canary),
 		},
-		{ID: "F2", Name: "worker frozen, wakes late", Steps: []Step{sawPatched}, Workers: true, Inject: freeze, Until: attended, Clear: wake, Holds: onceEach(1, canary, peer)},
+		{ID: "F2", Name: "worker frozen, wakes late", Steps: []Step{sawPatched}, Workers: true, Inject: freeze, Until: attended, Clear: wake, Holds: onceEach(1, canary)},
 		{
 			ID: "F3", Name: "server alone killed", Steps: []Step{sawPatch}, Workers: true, Lasts: 5 * time.Second,
-			Inject: func(s *scene) error { return s.Daemon.Kill() }, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) }, Holds: onceEach(1, canary, peer),
+			Inject: func(s *scene) error { return s.Daemon.Kill() }, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) }, Holds: onceEach(1, canary),
 		},
 	}
 	for i := range list {
