@@ -236,7 +236,7 @@ type Lives struct {
 func live(ctx context.Context, dir, bin, network string, seeds []uint64) (*Lives, error) {
 	lives := make([]*life, len(seeds))
 	o := estate.Options{
-		Kind: estate.Sim, Dir: dir, Bin: bin, Args: []string{"--workflow-cache", "0"}, Env: []string{"ROLLPATCH_SWEEP=" + sweep},
+		Kind: estate.Sim, Dir: dir, Bin: bin, Args: []string{"--forget-workflows"}, Env: []string{"ROLLPATCH_SWEEP=" + sweep},
 		Fleet: sim.Options{Times: times, Net: network},
 	}
 	for i, seed := range seeds {

@@ -38,7 +38,7 @@ type Options struct {
 	Playbooks string        // folder that overrides or adds families; may be empty
 	Segments  []string      // the networks this worker reaches
 	Sweep     time.Duration // how often workflows that were ended from outside are looked for
-	Cache     int           // workflows kept in memory between their tasks; below 0: the SDK's own figure
+	Forget    bool          // every workflow between its tasks: each task replays it from its history
 	Log       *zap.Logger
 }
 
@@ -49,14 +49,13 @@ func Flags() []cli.Flag {
 		&cli.PathFlag{Name: "audit", Usage: "`FILE` of the audit chain, JSON lines", EnvVars: []string{"ROLLPATCH_AUDIT"}, Value: StateDir(os.Getenv, "audit.jsonl"), DefaultText: "$XDG_STATE_HOME/rollpatch/audit.jsonl"},
 		&cli.PathFlag{Name: "playbooks", Usage: "`DIR` with playbooks that override or add to the built-in ones", EnvVars: []string{"ROLLPATCH_PLAYBOOKS"}},
 		&cli.DurationFlag{Name: "sweep", Usage: "how often to look for members and clusters whose workflows were ended from outside, and take them up", EnvVars: []string{"ROLLPATCH_SWEEP"}, Value: 2 * time.Minute},
-		&cli.IntFlag{Name: "workflow-cache", Usage: "`NUMBER` of workflows kept in memory between their tasks; 0 replays each from its history every time, below 0 is the SDK's own figure", Hidden: true, Value: -1},
 		&cli.StringSliceFlag{Name: "segment", Usage: "`NETWORK` whose hosts this worker reaches; may be given several times", Value: cli.NewStringSlice("default")},
 	}
 }
 
 // FromFlags reads what Flags declared.
 func FromFlags(c *cli.Context) Options {
-	return Options{Store: c.Path("store"), Audit: c.Path("audit"), Playbooks: c.Path("playbooks"), Segments: c.StringSlice("segment"), Sweep: c.Duration("sweep"), Cache: c.Int("workflow-cache")}
+	return Options{Store: c.Path("store"), Audit: c.Path("audit"), Playbooks: c.Path("playbooks"), Segments: c.StringSlice("segment"), Sweep: c.Duration("sweep")}
 }
 
 // StateDir is a name in rollpatch's state folder, by the XDG rules; "" where neither variable is set.
@@ -129,8 +128,8 @@ func Start(ctx context.Context, c client.Client, o Options) (stop func(), err er
 	}
 	// A heartbeat also brings the news that an activity is no longer wanted: held back for long, an abort would wait for it.
 	options := worker.Options{WorkerStopTimeout: stopTimeout, MaxConcurrentActivityExecutionSize: 200, MaxHeartbeatThrottleInterval: heartbeatEvery}
-	if o.Cache >= 0 {
-		worker.SetStickyWorkflowCacheSize(o.Cache) // of the whole process, before its first worker
+	if o.Forget {
+		worker.SetStickyWorkflowCacheSize(0) // of the whole process, before its first worker
 	}
 	flows := worker.New(c, workflows.Queue, options)
 	workflows.Register(flows)
