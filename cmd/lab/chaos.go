@@ -20,7 +20,7 @@ func chaosCommand(stdout io.Writer, usage cli.OnUsageErrorFunc) *cli.Command {
 			"Writes into " + chaosDir + ", or the folder of --dir, and a report beside it: " + chaosDir + ".json.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "bin", Value: "build", Usage: "`folder` of the built rollpatch and rollpatchd"},
-			&cli.IntFlag{Name: "lanes", Value: 4, Usage: "`number` of simulated fleets at the same time"},
+			&cli.IntFlag{Name: "lanes", Value: 5, Usage: "`number` of simulated fleets at the same time"},
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 0 {

@@ -46,8 +46,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (failed int, err error) 
 	var jobs []job
 	for _, f := range faults {
 		for _, step := range f.Steps {
-			// A campaign over real hosts takes its time: only what is about the peers goes on to them.
-			jobs = append(jobs, job{Fault: f, step: step, short: f.hosts() == estate.Real && !f.Whole})
+			jobs = append(jobs, job{Fault: f, step: step, short: f.short(step)})
 		}
 	}
 	began := time.Now()

@@ -264,3 +264,25 @@ func TestReport(t *testing.T) {
 		t.Errorf("read back %+v, %v", back, err)
 	}
 }
+
+// TestShort: most campaigns end with their canary, but each fault that can end well is seen to the end of one at least.
+func TestShort(t *testing.T) {
+	whole := map[string]bool{}
+	rows := map[bool]int{}
+	for _, f := range append(RealFaults(), Faults()...) {
+		for _, s := range f.Steps {
+			short := f.short(s)
+			rows[short]++
+			if short && (slices.Contains([]string{inSoak.Name, onPeer.Name, settling.Name}, s.Name) || !f.mayEnd("done")) {
+				t.Errorf("%s %s in %s ends before it can show anything", f.ID, f.Name, s.Name)
+			}
+			whole[f.ID] = whole[f.ID] || !short
+		}
+	}
+	for id, is := range whole {
+		if !is && !slices.Contains([]string{"F9", "F11", "F12", "F13", "F15"}, id) {
+			t.Errorf("no campaign goes to its end under %s", id)
+		}
+	}
+	t.Logf("%d rows end with the canary, %d go on", rows[true], rows[false])
+}

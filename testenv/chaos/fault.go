@@ -19,7 +19,7 @@ type Fault struct {
 	Hosts string // estate.Real or "", which is simulated ones
 	Often Step   // the one of them in which every run of the tests has it; none: it is in the whole list only
 
-	Whole   bool   // its campaign goes to its end also where others are cut short: what it is about comes after the canary
+	Whole   bool   // its campaign goes to its end also where others are cut short, since what it is about comes after the canary
 	Version string // of lab-web that is offered, default 1.4: one that needs a reboot
 	Workers bool   // a worker of its own, beside a rollpatchd without one
 	Setup   func(*scene) error
@@ -45,6 +45,16 @@ func (f Fault) hosts() string {
 		return f.Hosts
 	}
 	return estate.Sim
+}
+
+// short says that a campaign ends once its canary soaks: what its peers would show of the fault is shown by another step of it, or by
+// the same fault on other hosts. Without that the whole list would take twice its time.
+func (f Fault) short(step Step) bool {
+	switch {
+	case f.Whole, f.End != nil, f.Begin != nil, !f.mayEnd("done"), step.Name == f.Often.Name:
+		return false
+	}
+	return !slices.ContainsFunc([]Step{inSoak, onPeer, settling}, func(late Step) bool { return late.Name == step.Name })
 }
 
 // defaultLimit is for a run: twice the longest wait of the product's own, a worker's heartbeat, and the campaign itself.

@@ -89,12 +89,11 @@ func maintain(service string, on bool) func(*scene) error {
 	}
 }
 
-// holdLock has a program hold dpkg's lock in the way in which dpkg does, until freeLock.
-func holdLock(s *scene) error {
-	_, err := s.exec(canary, "systemd-run", "--quiet", "--unit=janes-upgrade", "perl", "-e",
-		`use Fcntl; open(F, ">", "/var/lib/dpkg/lock-frontend") or die; fcntl(F, F_SETLKW, pack("s s x4 q q i x4", F_WRLCK, 0, 0, 0, 0)) or die "$!"; sleep 600;`)
-	return err
-}
+// holdLock has a program hold dpkg's lock in the way in which dpkg does, and returns once it has it.
+var holdLock = inHost(canary, `systemd-run --quiet --unit=janes-upgrade perl -e '
+	use Fcntl; open(F, ">", "/var/lib/dpkg/lock-frontend") or die; my $all = pack("s s x4 q q i x4", F_WRLCK, 0, 0, 0, 0);
+	fcntl(F, F_SETLKW, $all) or die; open(H, ">", "/run/janes-lock") or die; close(H); sleep 600;'
+	timeout 10 sh -c 'until test -e /run/janes-lock; do sleep 0.1; done'`)
 
 // agentRestarts restarts the canary's Consul agent again and again.
 func agentRestarts(times int) func(*scene) error {

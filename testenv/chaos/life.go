@@ -74,7 +74,11 @@ func (d deed) String() string {
 func newLife(seed uint64) *life {
 	r := rand.New(rand.NewPCG(seed, 1))
 	name := fmt.Sprintf("s%d", seed)
-	l := &life{seed: seed, cluster: sim.Cluster{Name: name, Members: sim.Members(name, 2+r.IntN(2)), Kind: sim.Page}}
+	members := 2
+	if r.IntN(4) == 0 {
+		members = 3 // with a peer to spare
+	}
+	l := &life{seed: seed, cluster: sim.Cluster{Name: name, Members: sim.Members(name, members), Kind: sim.Page}}
 	end := time.Duration(0)
 	for range 1 + r.IntN(3) {
 		d := l.deed(r)
@@ -236,7 +240,7 @@ type Lives struct {
 func live(ctx context.Context, dir, bin, network string, seeds []uint64) (*Lives, error) {
 	lives := make([]*life, len(seeds))
 	o := estate.Options{
-		Kind: estate.Sim, Dir: dir, Bin: bin, Args: []string{"--forget-workflows"}, Env: []string{"ROLLPATCH_SWEEP=" + sweep},
+		Kind: estate.Sim, Dir: dir, Bin: bin, Args: append(slices.Clone(noUI), "--forget-workflows"), Env: []string{"ROLLPATCH_SWEEP=" + sweep},
 		Fleet: sim.Options{Times: times, Net: network},
 	}
 	for i, seed := range seeds {

@@ -111,9 +111,12 @@ type scene struct {
 	stop     []func()
 }
 
+// noUI has rollpatchd do without what nobody looks at here. Its port would have to be free each time it comes back.
+var noUI = []string{"--ui", ""}
+
 // open brings an estate up.
 func open(ctx context.Context, kind, dir, bin, network string) (*scene, error) {
-	o := estate.Options{Kind: kind, Dir: dir, Bin: bin, Fleet: sim.Options{Clusters: clusters(), Times: times, Net: network}, Env: []string{"ROLLPATCH_SWEEP=" + sweep}}
+	o := estate.Options{Kind: kind, Dir: dir, Bin: bin, Fleet: sim.Options{Clusters: clusters(), Times: times, Net: network}, Args: noUI, Env: []string{"ROLLPATCH_SWEEP=" + sweep}}
 	e, err := estate.Up(ctx, o)
 	if err != nil {
 		return nil, err
@@ -137,9 +140,9 @@ func (s *scene) apart(ctx context.Context, apart bool) error {
 		return nil
 	}
 	err := s.Daemon.Stop()
-	s.Daemon.Args = nil
+	s.Daemon.Args, s.Daemon.Address = noUI, "" // nobody is connected, and its port may be somebody else's by now
 	if apart {
-		s.Daemon.Args = []string{"--worker=false"}
+		s.Daemon.Args = append(slices.Clone(noUI), "--worker=false")
 	} else {
 		err = errors.Join(err, s.worker.Kill())
 		s.worker = nil
