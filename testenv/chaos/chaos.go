@@ -28,8 +28,13 @@ type Options struct {
 	Kind   string // estate.Real, estate.Sim, or "" for both where real hosts can be had
 }
 
-// rate of the traffic under every run, in requests per second.
-const rate = 200
+// rate of the traffic under every run, in requests per second: less where several fleets and their traffic share the machine.
+func rate(hosts string) int {
+	if hosts == estate.Real {
+		return 200
+	}
+	return 50
+}
 
 // Run runs the faults and reports; failed is how many rows did not pass.
 func Run(ctx context.Context, o Options, out io.Writer) (failed int, err error) {
@@ -237,7 +242,7 @@ func (s *scene) play(j job, row *Row) {
 		return
 	}
 	s.step = j.step.Name
-	traffic := load.Start(s.ctx, s.WebURL(), rate)
+	traffic := load.Start(s.ctx, s.WebURL(), rate(j.hosts()))
 	cleared := s.act(j, problem)
 	ends := j.mayEnd
 	if j.short && s.soaks(j) {
