@@ -30,7 +30,11 @@ func RealFaults() []Fault {
 		{ID: "F11", Name: "link of the host down", Steps: []Step{sawPatch}, Inject: link(false), Lasts: 10 * time.Second, Clear: link(true), Holds: onceEach(1, canary)},
 		{ID: "F12", Name: "every twentieth packet of ssh is lost", Steps: []Step{before}, Setup: lossy(true), Inject: nothing, Holds: onceEach(1, canary)},
 		{ID: "F15", Name: "package lock held", Steps: []Step{sawDrain}, Inject: holdLock, Lasts: 8 * time.Second, Clear: inHost(canary, "systemctl stop janes-upgrade.service"), Holds: onceEach(1, canary)},
-		{ID: "F16", Name: "power cut in mid-transaction", Steps: []Step{sawUnpack, sawConfigure}, Inject: powerCut(canary), Lasts: time.Second, Clear: powerOn(canary), Holds: whole},
+		{
+			// What cannot be finished is taken back.
+			ID: "F16", Name: "power cut in mid-transaction", Steps: []Step{sawPrerm, sawUnpack, sawConfigure}, Ends: []string{"done", "halted"},
+			Inject: powerCut(canary), Lasts: time.Second, Clear: powerOn(canary), Holds: whole,
+		},
 		{ID: "F16", Name: "power cut in the way back", Steps: []Step{sawBackout}, Version: "1.2", Ends: halted, Inject: powerCut(canary), Lasts: time.Second, Clear: powerOn(canary), Holds: whole},
 		{ID: "F17", Name: "maintainer script fails", Steps: []Step{before}, Version: "1.3", Ends: halted, Holds: all(untouched(peer), whole)},
 		{

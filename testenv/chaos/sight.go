@@ -14,8 +14,9 @@ import (
 var (
 	sawDrain     = sight("drain", did(oracle.Drained, canary, ""))
 	sawPatch     = sight("patch", did(oracle.Begin, canary, "patch"))
+	sawPrerm     = inPackages("prerm", " status half-configured lab-web:all 1.0\n") // the first of two packages, of which none is unpacked
 	sawUnpack    = inPackages("unpack", " status half-installed lab-web:all ")
-	sawConfigure = inPackages("configure", " status half-configured lab-web:all ")
+	sawConfigure = inPackages("configure", " status half-configured lab-web:all 1.4\n")
 	sawPatched   = sight("patched", did(oracle.End, canary, "patch"))
 	sawReboot    = sight("reboot", did(oracle.RebootAsked, canary, "reboot"))
 	sawBooted    = sight("booted", did(oracle.RebootAsked, canary, "reboot"), did(oracle.Booted, canary, ""))
