@@ -88,6 +88,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			&cli.StringFlag{Name: "log-level", Usage: "lowest `LEVEL` logged: debug, info, warn, error", Value: "info"},
 			&cli.StringFlag{Name: "server-log-level", Usage: "lowest `LEVEL` logged by the Temporal server inside", Value: "error"},
 			&cli.IntFlag{Name: "suggest-continue-as-new", Usage: "`EVENTS` of history after which workflows begin a new run; 0 is the server's own figure", Hidden: true},
+			&cli.BoolFlag{Name: "forget-workflows", Usage: "have the worker replay each workflow from its history at every task", Hidden: true},
 			&cli.StringFlag{Name: "log-format", Usage: "`FORMAT` of the log on stderr: console or json", Value: "console"},
 		}, wiring.Flags()...),
 		Action: func(c *cli.Context) error {
@@ -120,6 +121,7 @@ func parseOptions(c *cli.Context) (options, error) {
 		work:      wiring.FromFlags(c),
 		suggest:   c.Int("suggest-continue-as-new"),
 	}
+	opts.work.Forget = c.Bool("forget-workflows")
 	var problems []error
 	note := func(flag string, err error) {
 		if err != nil {

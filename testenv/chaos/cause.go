@@ -26,6 +26,9 @@ func freeze(s *scene) error {
 
 // attended waits until somebody works on the canary again. Its worker cannot, so it is the other one.
 func attended(s *scene) error {
+	if s.watch != nil {
+		return s.seeMore("the other worker at work on "+canary, func(l trace) bool { return l.host == canary && l.what == "login" })
+	}
 	return s.awaitMore("the other worker at work on "+canary, on(canary, acts))
 }
 
@@ -73,7 +76,7 @@ func said(word string) func(*scene) error { return func(s *scene) error { return
 
 // byHand records what a person does past the command line.
 func byHand(s *scene, word string) {
-	note(s.fleet, oracle.Event{Kind: oracle.Said, Instance: s.instance, Cluster: "web", By: oracle.Person, Text: word})
+	s.note(oracle.Event{Kind: oracle.Said, Instance: s.instance, Cluster: s.cluster, By: oracle.Person, Text: word})
 }
 
 func terminate(id func(*scene) string) func(*scene) error {
@@ -101,7 +104,7 @@ func watched(s *scene) error {
 		if _, rest, ok := strings.Cut(r.Stdout, `"`+s.name+"-20"); ok {
 			end, _, _ := strings.Cut(rest, `"`)
 			s.instance = s.name + "-20" + end
-			note(s.fleet, oracle.Event{Kind: oracle.Started, Instance: s.instance})
+			s.note(oracle.Event{Kind: oracle.Started, Instance: s.instance})
 			return nil
 		}
 		return errors.New("not listed yet")
@@ -125,11 +128,13 @@ func noWayBack(s *scene) error {
 // toldOf waits until a person has been told of such an event.
 func toldOf(event string) func(*scene) error {
 	return func(s *scene) error {
-		return s.awaitMore("a person to be told of "+event, func(c sim.Call) bool {
-			for _, e := range events([]sim.Call{c}) {
-				return e.Kind == oracle.Told && strings.HasPrefix(e.Text, event+":")
+		return s.eventually(s.ctx, "a person to be told of "+event, func(context.Context) error {
+			for _, e := range s.log() {
+				if e.Kind == oracle.Told && e.Time.After(s.hitAt) && strings.HasPrefix(e.Text, event+":") {
+					return nil
+				}
 			}
-			return false
+			return errors.New("nobody was")
 		})
 	}
 }

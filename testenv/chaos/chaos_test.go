@@ -3,6 +3,7 @@ package chaos
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,7 +27,7 @@ func TestFault(t *testing.T) {
 	opts := Options{Dir: t.TempDir(), Bin: bin}
 	lanes := make(chan *lane, atOnce)
 	for n := range atOnce {
-		l := &lane{opts: opts, no: n}
+		l := &lane{opts: opts, kind: estate.Sim, no: n}
 		t.Cleanup(l.close)
 		lanes <- l
 	}
@@ -51,18 +52,67 @@ func TestFault(t *testing.T) {
 	}
 }
 
+var (
+	lives = flag.Int("chaos.seeds", 50, "how many random worlds TestFaultWorkerKilledAtRandom lives through")
+	first = flag.Uint64("chaos.seed", 1, "the first of their seeds")
+)
+
+// regressions are seeds that once failed, with those that lived beside them: the first, and how many.
+var regressions = []struct {
+	first uint64
+	lives int
+}{}
+
+// TestFaultWorkerKilledAtRandom lets many campaigns go on at once over one rollpatchd that keeps no workflow in memory and is killed at
+// random, each with faults of its own at random, and has each judged.
+func TestFaultWorkerKilledAtRandom(t *testing.T) {
+	bin, err := estate.Binaries(t.Context(), "../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(t *testing.T, first uint64, n int) {
+		l, err := live(t.Context(), t.TempDir(), bin, "127.90", seedsFrom(first, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, row := range l.Rows {
+			if row.Passed {
+				continue
+			}
+			t.Errorf(`%s
+%s
+alone: go test ./testenv/chaos -run TestFaultWorkerKilledAtRandom -chaos.seeds=1 -chaos.seed=%s
+with those beside it: go test ./testenv/chaos -run TestFaultWorkerKilledAtRandom -chaos.seeds=%d -chaos.seed=%d
+%s`, row.Name, strings.Join(row.Problems, "\n"), row.Step, n, first, l.story(i))
+		}
+		t.Logf("%d campaigns, rollpatchd killed %d times; they ended %v", n, l.Kills, l.ends())
+	}
+	run(t, *first, *lives)
+	if *first == 1 {
+		for _, r := range regressions {
+			run(t, r.first, r.lives)
+		}
+	}
+}
+
 // TestListMarksTheFaultsOfEveryRun keeps the rows that the list of faults marks, and each in one of its own steps.
 func TestListMarksTheFaultsOfEveryRun(t *testing.T) {
 	marked := map[string]bool{}
-	names := map[string]bool{}
-	for _, f := range Faults() {
-		if name := f.ID + " " + f.Name; names[name] {
+	names, onReal := map[string]bool{}, map[string]bool{}
+	for _, f := range append(RealFaults(), Faults()...) {
+		if name := f.ID + " " + f.Name + " on " + f.hosts() + " hosts"; names[name] {
 			t.Errorf("%s is in the list twice", name)
 		} else {
 			names[name] = true
 		}
 		if len(f.Steps) == 0 || f.Clear != nil && f.Lasts == 0 && f.Until == nil && f.Within == 0 {
 			t.Errorf("%s %s: it has no step, or is over before it began", f.ID, f.Name)
+		}
+		if f.hosts() == estate.Real {
+			if len(f.Steps) > 3 || f.Often.Name != "" {
+				t.Errorf("%s %s: on real hosts each fault is where it hurts most, and not in every run", f.ID, f.Name)
+			}
+			onReal[f.ID] = true
 		}
 		if f.Often.Name == "" {
 			continue
@@ -78,12 +128,17 @@ func TestListMarksTheFaultsOfEveryRun(t *testing.T) {
 			t.Errorf("%s is not in every run", id)
 		}
 	}
+	for _, id := range []string{"F1", "F2", "F3", "F9", "F10", "F11", "F12", "F15", "F16", "F17", "F18", "F19", "F21", "F24", "F25", "F26", "F27", "F28", "F29", "F33", "F34"} {
+		if !onReal[id] {
+			t.Errorf("%s is not tried on real hosts", id)
+		}
+	}
 }
 
 func TestChoose(t *testing.T) {
 	steps := func(words string) (all []string) {
 		t.Helper()
-		faults, err := choose(words)
+		faults, _, err := choose(words, estate.Sim)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +156,7 @@ func TestChoose(t *testing.T) {
 		t.Errorf("the whole list has %d rows only", len(all))
 	}
 	for _, words := range []string{"F99", "F18/soak"} {
-		if _, err := choose(words); err == nil || !strings.Contains(err.Error(), words) {
+		if _, _, err := choose(words, estate.Sim); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("choose(%q) = %v, want an error that names it", words, err)
 		}
 	}
@@ -172,24 +227,29 @@ func TestEvents(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	half := 0.5
-	r := Report{Passed: 1, Failed: 1, Rows: []Row{
-		{Fault: "F16", Name: "power cut", Step: "patch", Passed: true, Ended: "done", Recovered: &half},
-		{Fault: "F18", Name: "host never returns", Step: "down", Problems: []string{"P5: left drained"}, Lost: 3, Log: "F18.log"},
-	}}
+	r := Report{Passed: 1, Failed: 1}
+	for _, row := range []Row{
+		{Fault: "F16", Name: "power cut", Step: "patch", Hosts: estate.Real, Judged: true, Passed: true, Ended: "done", Recovered: &half},
+		{Fault: "F18", Name: "host never returns", Step: "down", Hosts: estate.Sim, Problems: []string{"P5: left drained"}, Lost: 3, Log: "F18.log"},
+		{Fault: "F2", Name: "zombie", Step: "gate", Hosts: estate.Sim, Judged: true, Violations: []oracle.Violation{{Promise: "P6"}, {Promise: "P1"}}},
+		{Fault: seedsID, Name: "seed 7", Step: "7", Hosts: estate.Sim, Judged: true, Passed: true},
+	} {
+		r.count(row)
+	}
 	var out bytes.Buffer
 	s := newScreen(&out)
 	s.progress(r.Rows[1])
 	s.table(r)
 	for _, want := range []string{
-		"FAIL F18 host never returns in down: -, 0.0 s\n       P5: left drained\n       its log is F18.log\n",
-		"fault  what                step   outcome  campaign  recovered s  lost\n", "F16    power cut           patch  ok       done      0.5          0\n", "F18    host never returns  down   FAIL     -         -            3\n",
+		"FAIL F18 host never returns in down (sim): -, 0.0 s\n       P5: left drained\n       its log is F18.log\n",
+		"fault  what                hosts  step   outcome  campaign  recovered s  lost\n", "F16    power cut           real   patch  ok       done      0.5          0\n", "F18    host never returns  sim    down   FAIL     -         -            3\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}
 	}
-	if !strings.HasSuffix(out.String(), "\n1 passed, 1 failed\n") {
-		t.Errorf("the last line is not the count:\n%s", out.String())
+	if want := "\n1 runs under a fault on real hosts\n2 runs under a fault on simulated hosts\nP6 violated 1 times\n1 passed, 1 failed\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("it does not end with %q:\n%s", want, out.String())
 	}
 	path := filepath.Join(t.TempDir(), "chaos.json")
 	if err := r.write(path); err != nil {
@@ -200,7 +260,29 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back Report
-	if err := json.Unmarshal(raw, &back); err != nil || len(back.Rows) != 2 || back.Failed != 1 || back.Rows[0].Fault != "F16" {
+	if err := json.Unmarshal(raw, &back); err != nil || len(back.Rows) != 4 || back.Failed != 1 || back.Rows[0].Fault != "F16" || back.Runs[estate.Sim] != 2 || back.Twice != 1 {
 		t.Errorf("read back %+v, %v", back, err)
 	}
+}
+
+// TestShort: most campaigns end with their canary, but each fault that can end well is seen to the end of one at least.
+func TestShort(t *testing.T) {
+	whole := map[string]bool{}
+	rows := map[bool]int{}
+	for _, f := range append(RealFaults(), Faults()...) {
+		for _, s := range f.Steps {
+			short := f.short(s)
+			rows[short]++
+			if short && (slices.Contains([]string{inSoak.Name, onPeer.Name, settling.Name}, s.Name) || !f.mayEnd("done")) {
+				t.Errorf("%s %s in %s ends before it can show anything", f.ID, f.Name, s.Name)
+			}
+			whole[f.ID] = whole[f.ID] || !short
+		}
+	}
+	for id, is := range whole {
+		if !is && !slices.Contains([]string{"F9", "F11", "F12", "F13", "F15"}, id) {
+			t.Errorf("no campaign goes to its end under %s", id)
+		}
+	}
+	t.Logf("%d rows end with the canary, %d go on", rows[true], rows[false])
 }

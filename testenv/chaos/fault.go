@@ -6,7 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rollpatch/rollpatch/testenv"
 	"github.com/rollpatch/rollpatch/testenv/chaos/oracle"
+	"github.com/rollpatch/rollpatch/testenv/estate"
 )
 
 // Fault is one kind of thing that goes wrong, and what must hold although it does.
@@ -14,9 +16,10 @@ type Fault struct {
 	ID    string // of the list of faults
 	Name  string
 	Steps []Step // where it can hit
+	Hosts string // estate.Real or "", which is simulated ones
 	Often Step   // the one of them in which every run of the tests has it; none: it is in the whole list only
 
-	Whole   bool   // its campaign goes to its end also where others are cut short: what it is about comes after the canary
+	Whole   bool   // its campaign goes to its end also where others are cut short, since what it is about comes after the canary
 	Version string // of lab-web that is offered, default 1.4: one that needs a reboot
 	Workers bool   // a worker of its own, beside a rollpatchd without one
 	Setup   func(*scene) error
@@ -37,12 +40,32 @@ type Fault struct {
 	Holds  func(*scene, []oracle.Event) []string
 }
 
+func (f Fault) hosts() string {
+	if f.Hosts != "" {
+		return f.Hosts
+	}
+	return estate.Sim
+}
+
+// short says that a campaign ends once its canary soaks: what its peers would show of the fault is shown by another step of it, or by
+// the same fault on other hosts. Without that the whole list would take twice its time.
+func (f Fault) short(step Step) bool {
+	switch {
+	case f.Whole, f.End != nil, f.Begin != nil, !f.mayEnd("done"), step.Name == f.Often.Name:
+		return false
+	}
+	return !slices.ContainsFunc([]Step{inSoak, onPeer, settling}, func(late Step) bool { return late.Name == step.Name })
+}
+
 // defaultLimit is for a run: twice the longest wait of the product's own, a worker's heartbeat, and the campaign itself.
 const defaultLimit = 2 * time.Minute
 
 func (f Fault) limit() time.Duration {
-	if f.Limit > 0 {
+	switch {
+	case f.Limit > 0:
 		return f.Limit
+	case f.hosts() == estate.Real:
+		return 2 * defaultLimit
 	}
 	return defaultLimit
 }
@@ -61,11 +84,20 @@ func (f Fault) mayEnd(outcome string) bool {
 	return slices.Contains(f.Ends, outcome)
 }
 
-// choose are the faults of the list that the words name, all without any.
-func choose(words string) (chosen []Fault, err error) {
-	all := Faults()
+// choose are the faults of both lists that the words name, all without any: on these hosts, or on all that can be had. lacking is why
+// there are no real ones.
+func choose(words, kind string) (chosen []Fault, lacking string, err error) {
+	var all []Fault
+	if kind != estate.Real {
+		all = Faults()
+	}
+	if kind != estate.Sim {
+		if lacking = testenv.Missing(); lacking == "" || kind == estate.Real {
+			all = append(RealFaults(), all...)
+		}
+	}
 	if strings.TrimSpace(words) == "" {
-		return all, nil
+		return all, lacking, nil
 	}
 	for _, w := range strings.FieldsFunc(words, func(r rune) bool { return r == ',' || r == ' ' }) {
 		id, step, _ := strings.Cut(w, "/")
@@ -82,14 +114,14 @@ func choose(words string) (chosen []Fault, err error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("CHAOS=%s: no fault %q (F16 is one, F16/patch one of its steps); known: %s", words, w, strings.Join(ids(), ", "))
+			return nil, lacking, fmt.Errorf("CHAOS=%s: no fault %q (F16 is one, F16/patch one of its steps); known: %s", words, w, strings.Join(ids(all), ", "))
 		}
 	}
-	return chosen, nil
+	return chosen, lacking, nil
 }
 
-func ids() (all []string) {
-	for _, f := range Faults() {
+func ids(list []Fault) (all []string) {
+	for _, f := range list {
 		if !slices.Contains(all, f.ID) {
 			all = append(all, f.ID)
 		}

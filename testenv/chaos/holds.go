@@ -62,15 +62,27 @@ func keptOut(_ *scene, log []oracle.Event) []string {
 // notEntered: nothing was sent to the canary since it came back as somebody else.
 func notEntered(s *scene, _ []oracle.Event) []string {
 	rebooting, back := false, false
-	for _, c := range s.fleet.Calls()[s.from:] {
-		if c.Host != canary {
-			continue
+	see := func(reboots, boots, enters bool) bool {
+		rebooting = rebooting || reboots
+		back = back || rebooting && boots
+		return back && enters
+	}
+	entered := false
+	if s.watch != nil {
+		for _, l := range s.watch.lines() {
+			if l.host == canary {
+				entered = entered || see(l.what == "acts" && strings.HasPrefix(l.more, "systemctl reboot"), l.what == ofLab+"boot", l.what == "login")
+			}
 		}
-		rebooting = rebooting || c.Event == "reboot asked"
-		back = back || rebooting && c.Event == "boot"
-		if back && c.Event == "ssh" {
-			return []string{canary + " was entered although its key was another one"}
+	} else {
+		for _, c := range s.fleet.Calls()[s.from:] {
+			if c.Host == canary {
+				entered = entered || see(c.Event == "reboot asked", c.Event == "boot", c.Event == "ssh")
+			}
 		}
+	}
+	if entered {
+		return []string{canary + " was entered although its key was another one"}
 	}
 	return nil
 }
@@ -89,10 +101,12 @@ func never(version string) holds {
 
 // whole: no host is left with a package half there.
 func whole(s *scene, _ []oracle.Event) (problems []string) {
-	for _, host := range s.fleet.Hosts() {
-		out, err := s.fleet.Exec(s.ctx, host, "dpkg", "--audit")
-		if err != nil || out != "" {
-			problems = append(problems, fmt.Sprintf("%s: dpkg --audit: %v %s", host, err, strings.TrimSpace(out)))
+	for _, c := range clusters() {
+		for _, host := range c.Members {
+			out, err := s.exec(host, "dpkg", "--audit")
+			if err != nil || out != "" {
+				problems = append(problems, fmt.Sprintf("%s: dpkg --audit: %v %s", host, err, strings.TrimSpace(out)))
+			}
 		}
 	}
 	return problems

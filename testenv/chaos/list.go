@@ -32,7 +32,7 @@ func Faults() []Fault {
 		return func(s *scene) error { return s.fleet.Break(host, is) }
 	}
 	return []Fault{
-		{ID: "F0", Name: "nothing goes wrong", Steps: []Step{before}},
+		{ID: "F0", Name: "nothing goes wrong", Whole: true, Steps: []Step{before}},
 		{
 			ID: "F1", Name: "rollpatchd killed", Steps: every, Often: patch, Within: recovery,
 			Inject: func(s *scene) error { return s.Daemon.Kill() }, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) },
@@ -178,6 +178,7 @@ func Faults() []Fault {
 				return err
 			},
 		},
-		{ID: "F35", Name: "everything at once", Steps: seeds(12), Inject: swizzle, Loses: true, Ends: []string{"done", "halted"}, Limit: 4 * time.Minute},
+		{ID: seedsID, Name: "rollpatchd killed at random, random faults", Whole: true, Steps: worlds(1000)},
+		{ID: "F35", Name: "everything at once", Whole: true, Steps: seeds(12), Inject: swizzle, Loses: true, Ends: []string{"done", "halted"}, Limit: 4 * time.Minute},
 	}
 }

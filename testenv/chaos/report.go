@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rollpatch/rollpatch/testenv/chaos/oracle"
+	"github.com/rollpatch/rollpatch/testenv/estate"
 )
 
 // Report is what a whole run found.
@@ -18,7 +19,27 @@ type Report struct {
 	Passed  int     `json:"passed"`
 	Failed  int     `json:"failed"`
 	Seconds float64 `json:"seconds"`
-	Rows    []Row   `json:"rows"`
+	// Runs are how many runs under a fault the oracle judged, by the hosts they were on, and Twice how often it saw a script or a reboot
+	// run more often than a run may (P6).
+	Runs  map[string]int `json:"faulted_runs"`
+	Twice int            `json:"p6_violations"`
+	Rows  []Row          `json:"rows"`
+}
+
+// count adds a row. One whose fault never hit, since nothing was wrong or the step never came, is no run under a fault.
+func (r *Report) count(row Row) {
+	r.Rows = append(r.Rows, row)
+	if row.Judged {
+		if r.Runs == nil {
+			r.Runs = map[string]int{}
+		}
+		r.Runs[row.Hosts]++
+	}
+	for _, v := range row.Violations {
+		if v.Promise == "P6" {
+			r.Twice++
+		}
+	}
 }
 
 // Row is one fault in one step.
@@ -28,6 +49,7 @@ type Row struct {
 	Step  string `json:"step"`
 	Hosts string `json:"hosts,omitempty"` // real or sim
 
+	Judged     bool               `json:"judged"` // a fault hit, and the oracle read what came of it
 	Passed     bool               `json:"passed"`
 	Ended      string             `json:"ended"`                       // the campaign's outcome
 	Recovered  *float64           `json:"recovered_seconds,omitempty"` // from the fault's end until work went on
@@ -71,11 +93,17 @@ func (r Row) recovered() string {
 	return fmt.Sprintf("%.1f", *r.Recovered)
 }
 
+func (s *screen) say(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintln(s.out, text)
+}
+
 // progress shows a row when it is through.
 func (s *screen) progress(r Row) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fmt.Fprintf(s.out, "%-4s %s %s in %s: %s, %.1f s\n", r.verdict(), r.Fault, r.Name, r.Step, dash(r.Ended), r.Took)
+	fmt.Fprintf(s.out, "%-4s %s %s in %s (%s): %s, %.1f s\n", r.verdict(), r.Fault, r.Name, r.Step, r.Hosts, dash(r.Ended), r.Took)
 	for _, p := range r.Problems {
 		fmt.Fprintf(s.out, "       %s\n", p)
 	}
@@ -90,12 +118,24 @@ func (s *screen) table(r Report) {
 	defer s.mu.Unlock()
 	fmt.Fprintln(s.out)
 	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "fault\twhat\tstep\toutcome\tcampaign\trecovered s\tlost")
+	fmt.Fprintln(t, "fault\twhat\thosts\tstep\toutcome\tcampaign\trecovered s\tlost")
+	seeds := 0
 	for _, row := range r.Rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", row.Fault, row.Name, row.Step, row.verdict(), dash(row.Ended), row.recovered(), row.Lost)
+		if row.Fault == seedsID && row.Passed {
+			seeds++ // too many to show
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", row.Fault, row.Name, row.Hosts, row.Step, row.verdict(), dash(row.Ended), row.recovered(), row.Lost)
+	}
+	if seeds > 0 {
+		fmt.Fprintf(t, "%s\t%d random worlds\tsim\t-\tok\t-\t-\t-\n", seedsID, seeds)
 	}
 	_ = t.Flush() // a screen that is gone stops nothing
-	fmt.Fprintf(s.out, "\n%d passed, %d failed\n", r.Passed, r.Failed)
+	fmt.Fprintln(s.out)
+	for _, hosts := range sorted(r.Runs) {
+		fmt.Fprintf(s.out, "%d runs under a fault on %s hosts\n", r.Runs[hosts], map[string]string{estate.Real: "real", estate.Sim: "simulated"}[hosts])
+	}
+	fmt.Fprintf(s.out, "P6 violated %d times\n%d passed, %d failed\n", r.Twice, r.Passed, r.Failed)
 }
 
 func dash(s string) string {

@@ -8,9 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +16,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
+	"github.com/rollpatch/rollpatch/testenv"
 	"github.com/rollpatch/rollpatch/testenv/chaos/oracle"
 	"github.com/rollpatch/rollpatch/testenv/estate"
 	"github.com/rollpatch/rollpatch/testenv/sim"
@@ -40,7 +39,7 @@ const (
 // times let each step last for long enough to be hit.
 var times = sim.Times{Stop: 300 * time.Millisecond, Boot: time.Second, Work: 80 * time.Millisecond}
 
-// soak is that of policy: longer than the passes take that it must end with.
+// soak is that of both policies: longer than the passes take that it must end with.
 const soak = 4 * time.Second
 
 // policy is a patch night in seconds.
@@ -55,6 +54,20 @@ policy:
   checks: {passes: 2, interval: 1s, timeout: 6s}
   wait_max: 15s
   timeouts: {patch: 1m, reboot: 10s, fetch: 1m}
+`
+
+// realPolicy is the same on real hosts, whose package manager, reboots and Consul take their own time.
+const realPolicy = `
+policy:
+  soak: 4s
+  soak_interval: 1s
+  soak_passes: 2
+  settle: 1s
+  reboot: if-needed
+  drain: {timeout: 20s}
+  checks: {passes: 2, interval: 1s, timeout: 12s}
+  wait_max: 20s
+  timeouts: {patch: 1m, reboot: 20s, fetch: 1m}
 `
 
 // sweep is how often workflows that were ended from outside are looked for.
@@ -76,15 +89,19 @@ func facts() oracle.Facts {
 type scene struct {
 	*estate.Estate
 	ctx    context.Context
-	fleet  *sim.Fleet
+	fleet  *sim.Fleet     // simulated hosts, which keep the record themselves,
+	lab    *testenv.Lab   // or real ones,
+	watch  *watch         // whose record this is
 	worker *estate.Worker // where rollpatchd has none inside
 	others []*estate.Worker
 	told   *receiver
 
 	name     string // of the campaign
+	cluster  string // that people speak of
 	step     string // in which the fault hits
-	from     int    // the record's length at the beginning
+	from     int    // the fleet's record's length at the beginning
 	hit      int    // and when the fault hit
+	hitAt    time.Time
 	file     string
 	instance string
 	more     []string // other instances
@@ -94,31 +111,54 @@ type scene struct {
 	stop     []func()
 }
 
-// open brings an estate up. A worker of its own can be killed, or frozen, while the server goes on.
-func open(ctx context.Context, dir, bin, network string, workers bool) (*scene, error) {
-	o := estate.Options{Kind: estate.Sim, Dir: dir, Bin: bin, Fleet: sim.Options{Clusters: clusters(), Times: times, Net: network}, Env: []string{"ROLLPATCH_SWEEP=" + sweep}}
-	if workers {
-		o.Args = []string{"--worker=false"}
-	}
+// noUI has rollpatchd do without what nobody looks at here. Its port would have to be free each time it comes back.
+var noUI = []string{"--ui", ""}
+
+// open brings an estate up.
+func open(ctx context.Context, kind, dir, bin, network string) (*scene, error) {
+	o := estate.Options{Kind: kind, Dir: dir, Bin: bin, Fleet: sim.Options{Clusters: clusters(), Times: times, Net: network}, Args: noUI, Env: []string{"ROLLPATCH_SWEEP=" + sweep}}
 	e, err := estate.Up(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &scene{Estate: e, fleet: e.Fleet()}
-	if s.told, err = receive(s.fleet); err != nil {
-		return nil, errors.Join(err, e.Down())
+	s := &scene{Estate: e, fleet: e.Fleet(), lab: e.Lab()}
+	if s.lab != nil {
+		s.watch, err = newWatch(s.lab)
 	}
-	if workers {
-		s.worker = e.Worker("worker")
-		if err := s.worker.Start(ctx); err != nil {
-			return nil, errors.Join(err, s.close())
-		}
+	if err == nil {
+		s.told, err = receive(s.note)
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.Down())
 	}
 	return s, nil
 }
 
+// apart starts rollpatchd anew with its worker inside, or beside it: one of its own can be killed, or frozen, while the server goes on.
+func (s *scene) apart(ctx context.Context, apart bool) error {
+	if apart == (s.worker != nil) {
+		return nil
+	}
+	err := s.Daemon.Stop()
+	s.Daemon.Args, s.Daemon.Address = noUI, "" // nobody is connected, and its port may be somebody else's by now
+	if apart {
+		s.Daemon.Args = append(slices.Clone(noUI), "--worker=false")
+	} else {
+		err = errors.Join(err, s.worker.Kill())
+		s.worker = nil
+	}
+	if err = errors.Join(err, s.Daemon.Start(ctx)); err == nil && apart {
+		s.worker = s.Worker("worker")
+		err = s.worker.Start(ctx)
+	}
+	return err
+}
+
 func (s *scene) close() error {
 	s.leave()
+	if s.watch != nil {
+		s.watch.end()
+	}
 	s.told.close()
 	var all error
 	if s.worker != nil {
@@ -129,12 +169,19 @@ func (s *scene) close() error {
 
 // enter begins a run on the estate; leave ends what only that run had.
 func (s *scene) enter(ctx context.Context, name string) (err error) {
-	s.ctx, s.name, s.instance, s.more, s.outcome, s.cli = ctx, name, "", nil, "", nil
+	s.ctx, s.name, s.cluster, s.instance, s.more, s.outcome, s.cli, s.hitAt = ctx, name, clusters()[0].Name, "", nil, "", nil, time.Time{}
 	if err := s.Reset(ctx); err != nil {
 		return err
 	}
+	if s.watch != nil {
+		err = s.watch.begin(ctx)
+	} else {
+		s.from = s.fleet.Recorded()
+	}
+	if err != nil {
+		return err
+	}
 	s.temporal, err = s.Daemon.Client(ctx)
-	s.from = s.fleet.Recorded()
 	return err
 }
 
@@ -154,7 +201,29 @@ func (s *scene) leave() {
 }
 
 // log is the record of this run.
-func (s *scene) log() []oracle.Event { return events(s.fleet.Calls()[s.from:]) }
+func (s *scene) log() []oracle.Event {
+	if s.watch != nil {
+		return s.watch.log()
+	}
+	return events(s.fleet.Calls()[s.from:])
+}
+
+// note adds to the record what happened beside the hosts.
+func (s *scene) note(e oracle.Event) {
+	if s.watch != nil {
+		s.watch.note(e)
+		return
+	}
+	note(s.fleet, e)
+}
+
+// exec runs a program as root in a host.
+func (s *scene) exec(host string, argv ...string) (string, error) {
+	if s.lab != nil {
+		return s.lab.Exec(s.ctx, host, argv...)
+	}
+	return s.fleet.Exec(s.ctx, host, argv...)
+}
 
 // begin starts the campaign: by a command that only starts it.
 func (s *scene) begin() error {
@@ -168,7 +237,11 @@ func (s *scene) begin() error {
 
 // write writes the campaign's file.
 func (s *scene) write() (err error) {
-	text := fmt.Sprintf("name: %s\nreason: a fault on the way\nunattended: true\npackages: {include: [lab-web, lab-web-data, tzdata]}\nstages:\n  - {name: production, clusters: [web, cache]}\nnotify: [{name: pager, webhook: {url: {file: %q}}}]\n%s", s.name, s.told.file(s), policy)
+	over, nights := "web, cache", policy
+	if s.lab != nil {
+		over, nights = "web", realPolicy
+	}
+	text := fmt.Sprintf("name: %s\nreason: a fault on the way\nunattended: true\npackages: {include: [lab-web, lab-web-data, tzdata]}\nstages:\n  - {name: production, clusters: [%s]}\nnotify: [{name: pager, webhook: {url: {file: %q}}}]\n%s", s.name, over, s.told.file(s), nights)
 	s.file, err = s.Write(s.name+".yaml", text)
 	return err
 }
@@ -183,13 +256,13 @@ func (s *scene) start(file string) (string, error) {
 		return "", fmt.Errorf("rollpatch run --detach exited %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	instance := strings.TrimSpace(r.Stdout)
-	note(s.fleet, oracle.Event{Kind: oracle.Started, Instance: instance})
+	s.note(oracle.Event{Kind: oracle.Started, Instance: instance})
 	return instance, nil
 }
 
 // say sends a person's message.
 func (s *scene) say(word string, args ...string) error {
-	note(s.fleet, oracle.Event{Kind: oracle.Said, Instance: s.instance, Cluster: "web", By: oracle.Person, Text: word})
+	s.note(oracle.Event{Kind: oracle.Said, Instance: s.instance, Cluster: s.cluster, By: oracle.Person, Text: word})
 	r, err := s.Rollpatch(s.ctx, nil, append([]string{word, s.instance, "--reason", "the fault wants it"}, args...)...)
 	if err == nil && r.Code != 0 {
 		err = fmt.Errorf("rollpatch %s exited %d: %s", word, r.Code, strings.TrimSpace(r.Stderr))
@@ -283,10 +356,10 @@ func (s *scene) ends(limit time.Duration) error {
 	for _, instance := range append([]string{s.instance}, s.more...) {
 		st, err := s.endOf(ctx, instance)
 		if err != nil {
-			note(s.fleet, oracle.Event{Kind: oracle.Waits, Instance: instance, Text: s.why(instance)})
+			s.note(oracle.Event{Kind: oracle.Waits, Instance: instance, Text: s.why(instance)})
 			return fmt.Errorf("%s has not ended within %s: %w", instance, limit, err)
 		}
-		note(s.fleet, oracle.Event{Kind: oracle.Ended, Instance: instance, Outcome: st.Outcome, Text: st.Reason})
+		s.note(oracle.Event{Kind: oracle.Ended, Instance: instance, Outcome: st.Outcome, Text: st.Reason})
 		if instance == s.instance {
 			s.outcome = st.Outcome
 		}
@@ -364,16 +437,11 @@ func (s *scene) finish() {
 		return errors.New("not yet")
 	})
 	_ = s.eventually(ctx, "agents to have looked", func(context.Context) error {
-		status, err := s.fleet.Status(ctx)
-		if err != nil {
-			return err
+		critical, err := s.critical(ctx)
+		if err == nil && len(critical) > 0 {
+			err = fmt.Errorf("critical: %v", critical)
 		}
-		for _, h := range status.Hosts {
-			if h.BootID != "" && h.Consul == "critical" {
-				return fmt.Errorf("%s is critical", h.Name)
-			}
-		}
-		return nil
+		return err
 	})
 	for _, c := range clusters() {
 		service := c.Service
@@ -381,15 +449,44 @@ func (s *scene) finish() {
 			service = c.Name
 		}
 		for _, host := range c.Members {
-			all, err := s.fleet.Maintenance(host)
+			all, err := s.maintenance(host)
 			if err != nil {
 				continue
 			}
 			for _, service := range []string{"", service} {
-				note(s.fleet, oracle.Event{Kind: oracle.Found, Host: host, Service: service, Text: all[service]})
+				s.note(oracle.Event{Kind: oracle.Found, Host: host, Service: service, Text: all[service]})
 			}
 		}
 	}
+}
+
+// critical are the hosts that run and whose services Consul's servers hold for ill.
+func (s *scene) critical(ctx context.Context) (hosts []string, err error) {
+	add := func(name, boot, consul string) {
+		if boot != "" && consul == "critical" {
+			hosts = append(hosts, name)
+		}
+	}
+	if s.lab != nil {
+		st, err := s.lab.Status(ctx)
+		for _, h := range st.Hosts {
+			add(h.Name, h.BootID, h.Consul)
+		}
+		return hosts, err
+	}
+	st, err := s.fleet.Status(ctx)
+	for _, h := range st.Hosts {
+		add(h.Name, h.BootID, h.Consul)
+	}
+	return hosts, err
+}
+
+// maintenance is what the services of a host are in, by service.
+func (s *scene) maintenance(host string) (map[string]string, error) {
+	if s.watch != nil {
+		return s.watch.maintenance(s.ctx, host)
+	}
+	return s.fleet.Maintenance(host)
 }
 
 // receiver is who is told.
@@ -398,7 +495,7 @@ type receiver struct {
 	srv *http.Server
 }
 
-func receive(f *sim.Fleet) (*receiver, error) {
+func receive(tell func(oracle.Event)) (*receiver, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -410,7 +507,7 @@ func receive(f *sim.Fleet) (*receiver, error) {
 			http.Error(w, "this is no notice", http.StatusBadRequest)
 			return
 		}
-		note(f, oracle.Event{Kind: oracle.Told, Instance: n.Instance, Host: n.Host, Cluster: n.Cluster, Text: n.Event + ": " + n.Text})
+		tell(oracle.Event{Kind: oracle.Told, Instance: n.Instance, Host: n.Host, Cluster: n.Cluster, Text: n.Event + ": " + n.Text})
 	})}}
 	go func() { _ = r.srv.Serve(ln) }() // ends with close, and says so
 	return r, nil
@@ -418,9 +515,9 @@ func receive(f *sim.Fleet) (*receiver, error) {
 
 // file holds the receiver's address, which is a secret to rollpatch.
 func (r *receiver) file(s *scene) string {
-	path := filepath.Join(s.fleet.Dir(), "webhook")
-	if err := os.WriteFile(path, []byte("http://"+r.ln.Addr().String()+"/\n"), 0o600); err != nil {
-		panic(err) // the fleet writes into the same folder
+	path, err := s.Write("webhook", "http://"+r.ln.Addr().String()+"/\n")
+	if err != nil {
+		panic(err) // the estate writes into the same folder
 	}
 	return path
 }

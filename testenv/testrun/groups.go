@@ -112,7 +112,7 @@ var groups = []group{
 		lane:     "hosts",
 	},
 	{
-		name: "faults", about: "the faults of every run, each in one step, on a simulated fleet that they share",
+		name: "faults", about: "the faults of every run, each in one step, and random worlds, on simulated fleets",
 		packages: []string{"./testenv/chaos"},
 		match:    "^TestFault",
 		binaries: true,

@@ -40,6 +40,7 @@ type Options struct {
 	Segments  []string      // the networks this worker reaches
 	Sweep     time.Duration // how often workflows that were ended from outside are looked for
 	Inventory string        // file that says where what lost instances left behind is looked for; "" is nowhere
+	Forget    bool          // every workflow between its tasks: each task replays it from its history
 	Log       *zap.Logger
 }
 
@@ -146,6 +147,9 @@ func Start(ctx context.Context, c client.Client, o Options) (stop func(), err er
 	}
 	// A heartbeat also brings the news that an activity is no longer wanted: held back for long, an abort would wait for it.
 	options := worker.Options{WorkerStopTimeout: stopTimeout, MaxConcurrentActivityExecutionSize: 200, MaxHeartbeatThrottleInterval: heartbeatEvery}
+	if o.Forget {
+		worker.SetStickyWorkflowCacheSize(0) // of the whole process, before its first worker
+	}
 	flows := worker.New(c, workflows.Queue, options)
 	workflows.Register(flows)
 	workers := []worker.Worker{flows}
