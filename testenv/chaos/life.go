@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,8 @@ const (
 	lifeLimit = 4 * time.Minute
 	// youth is how far into a life something can be done to it: about as long as it lasts when nothing is.
 	youth = 25 * time.Second
+	// haunted is for how long rollpatchd is killed again and again. Each time costs what it was at a worker's heartbeat timeout.
+	haunted = youth + 15*time.Second
 	// lifeGrace is that of the other runs, on a machine that carries many campaigns at once.
 	lifeGrace = 5 * time.Second
 )
@@ -115,13 +118,29 @@ func (l *life) deed(r *rand.Rand) deed {
 			do:   func(s *scene) error { return s.fleet.Maintain(host, "", true, "jane looks at the disk") },
 			undo: func(s *scene) error { return s.fleet.Maintain(host, "", false, "") },
 		},
-		{name: "hold", do: said("hold"), undo: said("resume")},
+		{name: "hold", do: said("hold"), undo: resumed},
 		{name: "abort", do: said("abort")},
 		ended("campaign", func(s *scene) string { return campaignID(s.instance) }),
 		ended("cluster", func(s *scene) string { return clusterID(s.instance, l.cluster.Name) }),
 		ended(host, func(*scene) string { return memberID(host) }),
 	}
 	return all[r.IntN(len(all))]
+}
+
+// resumed ends a hold. A person whose word was lost with rollpatchd says it again, for as long as there is somebody to hear it.
+func resumed(s *scene) error {
+	for {
+		err := s.say("resume")
+		if err == nil {
+			return nil
+		}
+		if status, askErr := s.closed(s.ctx, campaignID(s.instance)); askErr == nil && status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			return err
+		}
+		if err := s.lasts(time.Second); err != nil {
+			return err
+		}
+	}
 }
 
 func (l *life) String() string {
@@ -234,6 +253,7 @@ type Lives struct {
 	Kills int   // of rollpatchd
 	lives []*life
 	log   []oracle.Event
+	said  string // the log of rollpatchd
 }
 
 // live runs seeds at the same time over one fleet and one rollpatchd, and judges each.
@@ -266,7 +286,7 @@ func live(ctx context.Context, dir, bin, network string, seeds []uint64) (*Lives
 	limited, cancel := context.WithTimeout(ctx, lifeLimit)
 	defer cancel()
 	done := make(chan struct{})
-	result := &Lives{Rows: make([]Row, len(lives)), lives: lives}
+	result := &Lives{Rows: make([]Row, len(lives)), lives: lives, said: e.Daemon.LogFile()}
 	var killer, living sync.WaitGroup
 	var killErr error
 	killer.Go(func() { result.Kills, killErr = all.haunt(ctx, seeds[0], done) })
@@ -337,6 +357,16 @@ func (l *Lives) story(row int) string {
 	for _, e := range l.lives[row].events(l.log) {
 		fmt.Fprintln(&b, e)
 	}
+	// What rollpatchd itself said of it comes last, where it said anything.
+	raw, err := os.ReadFile(l.said)
+	if err != nil {
+		fmt.Fprintln(&b, err)
+	}
+	for line := range strings.Lines(string(raw)) {
+		if strings.Contains(line, l.lives[row].cluster.Name+"-") {
+			b.WriteString(line)
+		}
+	}
 	return b.String()
 }
 
@@ -364,7 +394,7 @@ func (s *scene) haunt(ctx context.Context, seed uint64, done <-chan struct{}) (k
 		}
 		return false
 	}
-	for pause(5*time.Second, 25*time.Second) {
+	for began := time.Now(); pause(5*time.Second, 20*time.Second) && time.Since(began) < haunted; {
 		if r.IntN(4) == 0 {
 			s.fleet.Leader(false)
 			pause(time.Second, 4*time.Second)

@@ -113,7 +113,7 @@ var all = []Mutant{
 	},
 	{
 		Name: "P8: only the owner releases a record", File: "activities/consul/claims.go",
-		Old: "if index != 0 && now.Owner == owner {", New: "if index != 0 {",
+		Old: "if index != 0 && now.Owner == owner {", New: "if index != 0 && now.Owner != \"\" {",
 		Package: consulPkg, Test: "^TestAnothersRecordIsNeitherTakenNorReleased$",
 	},
 	{
