@@ -117,29 +117,27 @@ func (s Survey) at(r Record, quarantined map[string]bool) (cluster, host string)
 
 // Suspects are the instances of this server with records that somebody must work on, by name.
 func (s Survey) Suspects() []Suspect {
-	quarantined, by := s.quarantined(), map[string]*Suspect{}
+	quarantined := s.quarantined()
+	var all []Suspect
 	for _, r := range s.Records {
 		cluster, host := s.at(r, quarantined)
 		if r.Server != s.Server || s.Server == "" || cluster+host == "" {
 			continue
 		}
-		of := by[r.Owner]
-		if of == nil {
-			of = &Suspect{Instance: r.Owner}
-			by[r.Owner] = of
+		i := slices.IndexFunc(all, func(o Suspect) bool { return o.Instance == r.Owner })
+		if i < 0 {
+			i, all = len(all), append(all, Suspect{Instance: r.Owner})
 		}
 		if cluster != "" {
-			of.Clusters = append(of.Clusters, cluster)
+			all[i].Clusters = append(all[i].Clusters, cluster)
 		} else {
-			of.Hosts = append(of.Hosts, host)
+			all[i].Hosts = append(all[i].Hosts, host)
 		}
 	}
-	var all []Suspect
-	for _, of := range by {
-		slices.Sort(of.Clusters)
-		slices.Sort(of.Hosts)
-		of.Clusters, of.Hosts = slices.Compact(of.Clusters), slices.Compact(of.Hosts)
-		all = append(all, *of)
+	for i := range all {
+		slices.Sort(all[i].Clusters)
+		slices.Sort(all[i].Hosts)
+		all[i].Clusters, all[i].Hosts = slices.Compact(all[i].Clusters), slices.Compact(all[i].Hosts)
 	}
 	slices.SortFunc(all, func(a, b Suspect) int { return cmp.Compare(a.Instance, b.Instance) })
 	return all
