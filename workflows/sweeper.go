@@ -158,8 +158,10 @@ func (s *sweeper) takeUpCluster(ctx workflow.Context, o activities.Orphan, state
 	if err := json.Unmarshal(state, &st); err != nil {
 		return fmt.Errorf("its last state cannot be read: %w", err)
 	}
-	if st.Phase == "" {
-		return nil // it had not begun: nothing is claimed
+	if st.Phase == "" { // it had not begun: nothing is claimed, and only its report is owed
+		never := rollout.Report{Name: st.Name, Phase: rollout.PhaseEnded, Outcome: rollout.ClusterHalted, Reason: "its workflow was " + o.Status + " before it began: nothing was touched"}
+		s.send(st.Parent, signalReport, ClusterReport{Report: never})
+		return nil
 	}
 	st.Unwritten = again(ctx, &st.Audit, st.Unwritten, o, "")
 	for _, m := range st.Cluster.Members {
@@ -208,6 +210,9 @@ func (s *sweeper) findStart(ctx workflow.Context, o activities.Orphan, st *Clust
 // to it.
 func again(ctx workflow.Context, head *audit.Head, owed unwritten, o activities.Orphan, host string) unwritten {
 	before := *head
+	if before.Chain == "" {
+		return owed // it had done nothing yet: its chain begins with this run
+	}
 	*head = audit.Head{Chain: before.Chain + "+"}
 	owed.add(ctx, head, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: "take up", Host: host, Detail: before.Chain + " was " + o.Status, Result: before.Digest})
 	return owed

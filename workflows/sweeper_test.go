@@ -193,3 +193,39 @@ func TestAMemberThatNobodyTakesUpIsLost(t *testing.T) {
 		t.Errorf("web-1 is %q, its cluster in %s; want it lost, and told", got, st.Phase)
 	}
 }
+
+// What its State says is then what it was given.
+func TestAMemberThatNeverBeganEndsWithoutATouch(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	id := workflows.MemberID("web-1")
+	given := workflows.MemberState{
+		Member: rollout.NewMember(instance, "web", "web-1", rollout.ModePatch, true, w.member),
+		Part:   "part:web", Plan: "sha256:plan", Parent: workflows.ClusterID(instance, "web"), Try: 1,
+	}
+	w.sweep(t, []activities.Orphan{orphan(workflows.MemberType, id)}, map[string]any{id: given}, nil)
+	if n := w.count["drain web-1"] + w.count["patch web-1"]; n != 0 {
+		t.Errorf("the host was touched %d times", n)
+	}
+	if want := "signal member-ended to " + given.Parent; !slices.Contains(w.calls, want) {
+		t.Errorf("no %q: its cluster waits for that in\n%s", want, strings.Join(w.calls, "\n"))
+	}
+	for _, e := range w.entries {
+		if e.Chain == "+" {
+			t.Errorf("an entry on a chain of nobody: %+v", e)
+		}
+	}
+}
+
+func TestAClusterThatNeverBeganIsReportedToItsCampaign(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	id := workflows.ClusterID(instance, "web")
+	given := workflows.ClusterState{Part: "part:web", Parent: workflows.CampaignID(instance)}
+	given.Instance, given.Name = instance, "web"
+	w.sweep(t, []activities.Orphan{orphan(workflows.ClusterType, id)}, map[string]any{id: given}, nil)
+	if want := "signal cluster-report to " + given.Parent; !slices.Contains(w.calls, want) {
+		t.Errorf("no %q: its campaign waits for that in\n%s", want, strings.Join(w.calls, "\n"))
+	}
+	if n := w.count["claim"]; n != 0 {
+		t.Errorf("it was claimed %d times", n)
+	}
+}

@@ -85,6 +85,9 @@ alone: go test ./testenv/chaos -run TestFaultWorkerKilledAtRandom -chaos.seeds=1
 with those beside it: go test ./testenv/chaos -run TestFaultWorkerKilledAtRandom -chaos.seeds=%d -chaos.seed=%d
 %s`, row.Name, strings.Join(row.Problems, "\n"), row.Step, n, first, l.story(i))
 		}
+		if l.Kills == 0 {
+			t.Error("rollpatchd was never killed: these lives show nothing")
+		}
 		t.Logf("%d campaigns, rollpatchd killed %d times; they ended %v", n, l.Kills, l.ends())
 	}
 	run(t, *first, *lives)

@@ -395,7 +395,7 @@ func (s *scene) haunt(ctx context.Context, seed uint64, done <-chan struct{}) (k
 		return false
 	}
 	for began := time.Now(); pause(5*time.Second, 20*time.Second) && time.Since(began) < haunted; {
-		if r.IntN(4) == 0 {
+		if kills > 0 && r.IntN(4) == 0 {
 			s.fleet.Leader(false)
 			pause(time.Second, 4*time.Second)
 			s.fleet.Leader(true)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -54,15 +56,27 @@ func (a asker) LastRun(ctx context.Context, in activities.LastRunInput) (activit
 		run, err := a.latest(ctx, in.WorkflowID, in.Instance)
 		return activities.LastRun{RunID: run}, err
 	}
+	var state json.RawMessage
 	v, err := a.c.QueryWorkflow(ctx, in.WorkflowID, in.RunID, workflows.QueryState)
+	if neverBegan := new(serviceerror.WorkflowNotReady); errors.As(err, &neverBegan) {
+		v, err = a.given(ctx, in) // it was ended before it did anything
+	}
+	if err == nil {
+		err = v.Get(&state)
+	}
 	if err != nil {
 		return activities.LastRun{}, fmt.Errorf("last state of %s: %w", in.WorkflowID, err)
 	}
-	var state json.RawMessage
-	if err := v.Get(&state); err != nil {
-		return activities.LastRun{}, fmt.Errorf("last state of %s: %w", in.WorkflowID, err)
-	}
 	return activities.LastRun{RunID: in.RunID, State: state}, nil
+}
+
+// given is the State that a run began with.
+func (a asker) given(ctx context.Context, in activities.LastRunInput) (converter.EncodedValue, error) {
+	first, err := a.c.GetWorkflowHistory(ctx, in.WorkflowID, in.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).Next()
+	if err != nil {
+		return nil, err
+	}
+	return client.NewValue(first.GetWorkflowExecutionStartedEventAttributes().GetInput()), nil
 }
 
 // latest is the newest run under the id that belongs to the instance.
