@@ -342,11 +342,11 @@ func TestDrainsByScriptsAreRuns(t *testing.T) {
 			got = append(got, name)
 		}
 	}
-	if want := []string{"drain.1-1", "drain.1-1", "undrain.1-1", "drain.1-2", "undrain.1-2"}; !slices.Equal(got, want) {
+	if want := []string{"drain.web-1-1", "drain.web-1-1", "undrain.web-1-1", "drain.web-1-2", "undrain.web-1-2"}; !slices.Equal(got, want) {
 		t.Errorf("runs %v, want %v", got, want)
 	}
 	last := int64(40)
-	for _, name := range []string{"drain.1-1", "undrain.1-1", "drain.1-2", "patch.1-1", "undrain.1-2"} {
+	for _, name := range []string{"drain.web-1-1", "undrain.web-1-1", "drain.web-1-2", "patch.web-1-1", "undrain.web-1-2"} {
 		if n := w.numbers[instance+".web-1."+name]; n <= last {
 			t.Errorf("%s has the number %d, not above %d", name, n, last)
 		} else {

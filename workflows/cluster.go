@@ -244,6 +244,7 @@ func (c *cluster) quarantine(ctx workflow.Context, a rollout.Action) {
 	var r activities.ClaimResult
 	if err := workflow.ExecuteActivity(options(ctx, c.queue(), "put versions that failed on "+a.Host+" into quarantine", time.Minute), "QuarantineVersions", in).Get(ctx, &r); err != nil {
 		r.ClaimResult = rollout.ClaimResult{Reason: cause(err)}
+		c.Unwritten.owe(in.Intent)
 	} else {
 		c.Unwritten.adopt(ctx, &c.Audit, in.Intent, r.Audit)
 	}

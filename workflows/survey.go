@@ -304,6 +304,7 @@ func (m *mending) giveBack(ctx workflow.Context, one rollout.Mend) {
 		var r activities.DropResult
 		if err := workflow.ExecuteActivity(brief(ctx, way.Segment, "give back "+one.Key+" of "+one.Owner), "Drop", in).Get(ctx, &r); err != nil {
 			m.warn(ctx, "the claim of cluster "+one.Cluster+" could not be given back: "+cause(err))
+			m.owed.owe(in.Intent)
 			m.owed.add(ctx, &m.head, audit.Entry{Kind: audit.Outcome, Actor: "rollpatch", Action: string(rollout.DoRelease), Result: "unknown: " + cause(err)})
 			return // it is found again
 		}

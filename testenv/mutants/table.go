@@ -38,7 +38,7 @@ var all = []Mutant{
 	},
 	{
 		Name: "P2: asked again before the patch", File: "workflows/rollout/member.go",
-		Old: "return m.giveUp(\"aborted\")\n\t\t}\n\t\treturn m.to(StepGate)\n\tcase !m.Touched", New: "return m.giveUp(\"aborted\")\n\t\t}\n\t\treturn m.begin(m.Work, now)\n\tcase !m.Touched",
+		Old: "return m.giveUp(m.over())\n\t\t}\n\t\treturn m.to(StepGate)\n\tcase !m.Touched", New: "return m.giveUp(m.over())\n\t\t}\n\t\treturn m.begin(m.Work, now)\n\tcase !m.Touched",
 		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
 	},
 	{
@@ -158,7 +158,7 @@ var all = []Mutant{
 	},
 	{
 		Name: "a drain is proven by the servers' catalog", File: "activities/drain.go",
-		Old: "case err == nil && !now.listed:", New: "case err == nil:",
+		Old: "case err == nil && now.listed == \"\" && now.unsure == \"\":", New: "case err == nil && now.unsure == \"\":",
 		Package: activitiesPkg, Test: "^TestDrain$",
 	},
 	{

@@ -109,6 +109,8 @@ func (a *act) begin() (takes time.Duration, finish func() any) {
 		}
 	case activities.ClaimInput:
 		return a.claim(in)
+	case activities.EvidenceInput:
+		return a.shuts(in)
 	case activities.WatchInput:
 		return a.watch(in)
 	case activities.RecordInput:
@@ -123,8 +125,11 @@ func (a *act) begin() (takes time.Duration, finish func() any) {
 	case activities.LastRunInput:
 		return a.soon(), func() any { return a.lastRun(in) }
 	}
-	if a.name == "Orphans" {
+	switch a.name {
+	case "Orphans":
 		return a.soon(), func() any { return a.orphans() }
+	case "Ways", "Survey", "AskAll", "Homes", "Drop":
+		return a.survey()
 	}
 	a.broken("the world knows no activity %s(%T): teach it in acts_test.go", a.name, a.in)
 	return time.Second, func() any { return nil }
@@ -152,6 +157,9 @@ func (w *world) outcome(intent audit.Entry, result string) audit.Head {
 
 func (a *act) claim(in activities.ClaimInput) (time.Duration, func() any) {
 	a.append(in.Intent)
+	if c := a.cluster(in.Instance, strings.TrimPrefix(in.Part, "part:")); a.name == "Release" {
+		c.mayRelease()
+	}
 	return a.grid(a.rng, time.Second, 20*time.Second), func() any {
 		s := a.spec(strings.TrimPrefix(in.Part, "part:"))
 		names, taken := append([]string{s.name}, s.shares...), ""
@@ -183,6 +191,36 @@ func (a *act) claim(in activities.ClaimInput) (time.Duration, func() any) {
 			a.seen["unknown claim"]++
 		}
 		a.logf("%s of %s: %+v", a.name, s.name, r)
+		return activities.ClaimResult{ClaimResult: r, Audit: a.outcome(in.Intent, fmt.Sprint(r.OK))}
+	}
+}
+
+// shuts puts a version that failed on record.
+func (a *act) shuts(in activities.EvidenceInput) (time.Duration, func() any) {
+	a.append(in.Intent)
+	c := a.cluster(in.Instance, strings.TrimPrefix(in.Part, "part:"))
+	var from, version int
+	if _, err := fmt.Sscanf(in.Evidence.Changes, "%d>%d", &from, &version); err != nil {
+		a.broken("%s puts %q into quarantine", c.name(), in.Evidence.Changes)
+	}
+	if !c.blames(version) {
+		a.broken("P10: %s puts version %d into quarantine, and nothing speaks against it: %s", c.name(), version, in.Evidence.Why)
+	}
+	return a.soon(), func() any {
+		r := rollout.ClaimResult{OK: true, Reason: "version " + strconv.Itoa(version)}
+		lost := a.now().Before(a.mute) || a.trouble(a.rng, 0.15)
+		if !lost || a.rng.Float64() < 0.5 { // else it was not even heard
+			if a.shut[c.spec.name] == nil {
+				a.shut[c.spec.name] = map[int]string{}
+			}
+			a.shut[c.spec.name][version] = in.Instance
+			a.seen["versions quarantined"]++
+		}
+		if lost {
+			r = rollout.ClaimResult{Reason: "unreachable"}
+			a.seen["unknown record of versions"]++
+		}
+		a.logf("%s puts version %d into quarantine: %+v", c.name(), version, r)
 		return activities.ClaimResult{ClaimResult: r, Audit: a.outcome(in.Intent, fmt.Sprint(r.OK))}
 	}
 }
@@ -332,14 +370,23 @@ func (a *act) step(in activities.StepInput) (takes time.Duration, finish func() 
 			}
 			return res
 		}
+	case "Power":
+		a.occupy(h, in)
+		res := b.power(a)
+		takes, do = 5*time.Second, func() rollout.MemberResult { return res }
 	case "Patch", "Reboot", "Backout":
 		a.occupy(h, in)
 		var s *script
+		begins := h.scripts[in.Run] == nil
 		takes, s, do = b.runs(a, in)
 		if s != nil {
 			do = func() rollout.MemberResult {
-				if !a.up(h) || a.trouble(a.rng, 0.04) {
-					return unknown // it goes on without us
+				if away := !a.up(h); away || a.trouble(a.rng, 0.04) { // it goes on without us
+					res := unknown
+					if away && a.name == "Reboot" {
+						res.Late, res.Begun, res.Power = true, begins, !a.trouble(a.rng, 0.2)
+					}
+					return res
 				}
 				r.Spent = s.spent
 				if a.name == "Reboot" && s.result.Verdict == rollout.Pass {

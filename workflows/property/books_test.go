@@ -34,6 +34,8 @@ type memberBook struct {
 	badBoot  bool           // a reboot failed
 	failed   bool           // something was told to have failed
 	restored bool           // a backout was told to be through
+	blamed   bool           // it was told a fail of what it got, or a person wanted it back
+	given    bool           // a person skipped it while it held
 	serves   bool           // it was never drained, or its last undrain met nobody else's maintenance
 	drainID  string         // of the drain that began last
 	below    bool           // it is out, and the servers said that its peers are below their floor
@@ -127,8 +129,9 @@ func (b *memberBook) told(a *act, in activities.StepInput, r rollout.MemberResul
 	}
 	b.last = a.name
 	b.may = a.name == "Gate" && r.Verdict == rollout.Pass && r.Frozen == "" && mayBeOut(r.Peers)
-	if r.Verdict == rollout.Fail && !r.Foreign {
+	if r.Verdict == rollout.Fail && !r.Foreign && a.name != "Power" {
 		b.failed = true
+		b.blamed = b.blamed || !r.Nothing && (a.name == "Patch" || a.name == "Reboot" || a.name == "Check" || a.name == "Undrain")
 	}
 	if r.Interrupted {
 		b.cuts[a.name]++
@@ -177,8 +180,14 @@ func (b *memberBook) fetch(in activities.StepInput) rollout.MemberResult {
 	want := b.newest()
 	if in.Manifest != "" {
 		want, _ = strconv.Atoi(in.Manifest)
+	} else {
+		for ; want > b.h.version && b.leftOut(want); want-- {
+			b.seen["versions left out"]++
+		}
 	}
 	switch {
+	case want > b.h.version && b.leftOut(want):
+		return rollout.MemberResult{Verdict: rollout.Pass, Nothing: true, Reason: "nothing to do", LeftOut: "left out"}
 	case !b.up(b.h):
 		return unknown
 	case want <= b.h.version:
@@ -186,6 +195,16 @@ func (b *memberBook) fetch(in activities.StepInput) rollout.MemberResult {
 	}
 	b.to = want
 	return rollout.MemberResult{Verdict: rollout.Pass, Changes: 1}
+}
+
+// leftOut says that a version is in quarantine for a host, but for what this very instance put there.
+func (b *memberBook) leftOut(version int) bool {
+	for _, c := range b.h.in {
+		if by := b.shut[c.name][version]; by != "" && (by != b.cl.camp.instance || c != b.cl.spec) {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *memberBook) gate(a *act) rollout.MemberResult {
@@ -366,6 +385,7 @@ func (b *memberBook) begin(a *act, in activities.StepInput) *script {
 	case "Reboot":
 		a.seen["reboot"]++
 		h.boots++
+		h.rebootAt, h.powered = a.now(), false
 		h.downUntil = a.now().Add(a.grid(a.rng, 10*time.Second, 2*time.Minute))
 		if a.trouble(a.rng, 0.08) {
 			a.seen["late reboot"]++
@@ -378,6 +398,40 @@ func (b *memberBook) begin(a *act, in activities.StepInput) *script {
 		s.until = a.now().Add(3 * time.Minute)
 	}
 	return s
+}
+
+// power cycles the power of a host that went down for its reboot and is not back: once, when its time is over.
+func (b *memberBook) power(a *act) rollout.MemberResult {
+	h, p := b.h, b.cl.camp.member
+	switch {
+	case p.PowerAfter == 0 || b.begun["Reboot"] == 0:
+		a.broken("%s cycles the power of a host that it did not reboot, or unasked", b.name)
+	case a.now().Add(p.RetryEvery).Before(h.rebootAt.Add(p.PowerAfter)):
+		a.broken("%s cycles the power %s after the reboot, want %s", b.name, a.now().Sub(h.rebootAt), p.PowerAfter)
+	case h.powered:
+		a.broken("%s cycles the power twice in one reboot", b.name)
+	case a.attempt > 0:
+		a.broken("%s cycles the power in another attempt: what came of the first nobody knows", b.name)
+	}
+	if a.trouble(a.rng, 0.2) {
+		h.downUntil = a.now() // it is back just now
+	}
+	switch {
+	case a.up(h):
+		a.seen["power left alone"]++
+		return rollout.MemberResult{Verdict: rollout.Pass, Nothing: true, Reason: "it answers again"}
+	case a.now().Before(a.frozen):
+		a.seen["power left alone"]++
+		return rollout.MemberResult{Verdict: rollout.Inconclusive, Nothing: true, Reason: "the estate is frozen"}
+	}
+	h.powered = true
+	a.seen["power cycled"]++
+	if a.trouble(a.rng, 0.3) {
+		return rollout.MemberResult{Verdict: rollout.Fail, Reason: "its switch does not answer"}
+	}
+	h.boots++
+	h.downUntil = a.now().Add(a.grid(a.rng, 10*time.Second, 2*time.Minute))
+	return rollout.MemberResult{Verdict: rollout.Pass}
 }
 
 // memberCloses holds the end of a member against its host.
@@ -436,6 +490,8 @@ type clusterBook struct {
 	patchedAt  time.Time
 	last       map[string]rollout.Outcome
 	fails      map[string]int
+	judged     bool            // its soak failed, or a person spoke against what its members got
+	owes       bool            // and somebody got it: that goes on record
 	mayBackout bool            // a check failed, a person said so, or the policy does
 	failed     string          // why nobody else may be touched
 	aborted    bool            // a person said so
@@ -460,6 +516,9 @@ func (c *clusterBook) id() string   { return workflows.ClusterID(c.camp.instance
 // mayStartMember judges the start of a member's workflow.
 func (w *world) mayStartMember(by *run, st workflows.MemberState) {
 	if by.kind != workflows.ClusterType {
+		if st.Mode == rollout.ModeReturn {
+			w.broken("P6: %s is put back as one that nobody remembers, and the server has forgotten nothing", st.Host)
+		}
 		return // the sweeper takes it up
 	}
 	c := w.cluster(st.Instance, st.Cluster)
@@ -552,7 +611,7 @@ func (c *clusterBook) ended(b *memberBook, r workflows.MemberReport) {
 	}
 	switch r.Outcome {
 	case rollout.Patched:
-		c.patchedAt = c.now()
+		c.patchedAt, c.owes = c.now(), c.owes || c.judged && c.failed != "" // what was on its way when it was judged too
 		if c.first == nil {
 			c.first, c.firstAt = b, c.now()
 		}
@@ -561,6 +620,10 @@ func (c *clusterBook) ended(b *memberBook, r workflows.MemberReport) {
 		}
 		return
 	case rollout.Unchanged:
+		return
+	}
+	if b.given && r.GivenUp && !r.TakenUp {
+		c.seen["skip of a member that held"]++
 		return
 	}
 	c.fails[host]++
@@ -593,9 +656,9 @@ func (c *clusterBook) heard(r rollout.WatchResult) {
 		return
 	case rollout.Fail:
 		c.seen["soak failed"]++
-		c.mayBackout = true
+		c.mayBackout, c.judged = true, true
 		if c.working() == "" && !c.aborted {
-			c.failed = "a failed soak"
+			c.failed, c.owes = "a failed soak", c.owes || c.patchedCount() > 0
 		}
 	default:
 		c.seen["unknown watch"]++
@@ -616,8 +679,47 @@ func (w *world) delivered(id, name string, arg any) {
 	case "abort":
 		w.seen["heard abort"]++
 		c.aborted = true
+	case "backout":
+		w.seen["heard backout"]++
+		c.undo()
 	case "hold", "unpause":
 		w.seen["heard "+name]++
+	}
+}
+
+// undo is a campaign's backout, heard by one of its clusters: what was patched is brought back, and where nothing was, nothing more begins.
+func (c *clusterBook) undo() {
+	var st workflows.ClusterState
+	switch known := c.state(c.id(), &st) && st.Phase != ""; {
+	case known && st.MayBackout(rollout.Message{Actor: "jane", Reason: "because"}) == nil:
+		c.spokenAgainst("a campaign's backout")
+	case !known || st.BackoutFor == "" && st.Phase != rollout.PhaseRelease && st.Outcome == "":
+		c.aborted = true
+	}
+}
+
+// spokenAgainst is a person's word against what the members of the cluster got.
+func (c *clusterBook) spokenAgainst(why string) {
+	c.failed, c.mayBackout, c.judged, c.owes = why, true, true, c.owes || c.patchedCount() > 0
+}
+
+// blames says that a check, a soak or a person spoke against a version.
+func (c *clusterBook) blames(version int) bool {
+	if c.judged && c.first != nil && c.first.to == version {
+		return true
+	}
+	for _, b := range c.members {
+		if b.cl == c && b.blamed && b.to == version {
+			return true
+		}
+	}
+	return false
+}
+
+// mayRelease holds that what failed is on record before another instance may come.
+func (c *clusterBook) mayRelease() {
+	if c.owes && !c.kills && c.first != nil && c.shut[c.spec.name][c.first.to] == "" {
+		c.broken("%s gives its claim back, and version %d, which failed, is not on record", c.name(), c.first.to)
 	}
 }
 
@@ -677,6 +779,9 @@ func (w *world) mayStartCluster(st workflows.ClusterState) {
 		return // the sweeper takes it up
 	}
 	c := w.campaign(st.Instance)
+	if c.undone {
+		w.broken("P3: %s starts %s after it was backed out", c.instance, st.Name)
+	}
 	running := 0
 	for _, name := range c.started {
 		book := w.cluster(c.instance, name)

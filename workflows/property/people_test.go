@@ -304,7 +304,7 @@ func (c *clusterBook) hear(word string) {
 	if word == "extend" {
 		extra = "5h"
 	}
-	hold := st.Phase == rollout.PhaseHold
+	hold, holding := st.Phase == rollout.PhaseHold, c.holding(st)
 	c.say(c.id(), word, extra, func() {
 		switch word {
 		case "approve":
@@ -313,7 +313,11 @@ func (c *clusterBook) hear(word string) {
 			}
 			c.approved = true
 		case "reject", "backout":
-			c.failed, c.mayBackout = word, true
+			c.spokenAgainst(word)
+			if holding != nil {
+				c.seen["said backout to a member"]++
+				holding.failed, holding.blamed = true, true
+			}
 		case "extend":
 			if c.passed = false; st.SoakNo == 1 {
 				// Never before that: what was heard so far counts.
@@ -322,7 +326,11 @@ func (c *clusterBook) hear(word string) {
 					c.passesFrom = c.firstAt.Add(c.camp.cluster.Soak + c.longer)
 				}
 			}
-		case "skip", "resume":
+		case "skip", "resume", "retry":
+			if holding != nil && word != "resume" {
+				c.seen["said "+word+" to a member"]++
+				holding.given = holding.given || word == "skip"
+			}
 			if hold {
 				c.seen[word+" of a failure"]++
 				clear(c.unforgiven)
@@ -331,13 +339,31 @@ func (c *clusterBook) hear(word string) {
 	})
 }
 
+// holding is the member of the cluster that its workflow knows to hold.
+func (c *clusterBook) holding(st workflows.ClusterState) *memberBook {
+	for _, s := range st.Cluster.Members {
+		if s.Running && s.Holds != "" {
+			return c.at[s.Host]
+		}
+	}
+	return nil
+}
+
 // somebodySays sends any message to anybody.
 func (w *world) somebodySays() {
 	rng := w.rng("people")
 	c := w.campaigns[rng.IntN(len(w.campaigns))]
-	word := []string{"approve", "reject", "backout", "hold", "resume", "resume", "abort", "extend", "skip"}[rng.IntN(9)]
+	word := []string{"approve", "reject", "backout", "hold", "resume", "retry", "abort", "extend", "skip"}[rng.IntN(9)]
 	if word == "abort" && rng.Float64() < 0.6 {
 		word = "hold"
+	}
+	for _, s := range w.specs {
+		var st workflows.ClusterState
+		book := w.cluster(c.instance, s.name)
+		if book.state(book.id(), &st) && book.holding(st) != nil && w.latest(book.id()).open() && rng.Float64() < 0.5 {
+			book.hear([]string{"retry", "skip", "backout"}[rng.IntN(3)])
+			return
+		}
 	}
 	if rng.Float64() < 0.7 && word != "abort" {
 		s := w.specs[rng.IntN(len(w.specs))]
@@ -346,8 +372,11 @@ func (w *world) somebodySays() {
 			return
 		}
 	}
-	if word == "hold" || word == "resume" || word == "abort" {
+	switch word {
+	case "hold", "resume", "abort":
 		w.say(workflows.CampaignID(c.instance), word, "", nil)
+	case "backout":
+		w.say(workflows.CampaignID(c.instance), word, "", func() { c.undone = true })
 	}
 }
 
@@ -379,7 +408,7 @@ func (w *world) peopleCome() {
 				book.hear("resume")
 			case st.Phase == rollout.PhaseHold && book.answers < 3:
 				book.answers++
-				if word := []string{"resume", "resume", "backout", "abort", "skip"}[rng.IntN(5)]; word == "abort" {
+				if word := []string{"resume", "retry", "backout", "abort", "skip"}[rng.IntN(5)]; word == "abort" {
 					w.say(id, word, "", nil)
 				} else {
 					book.hear(word)

@@ -350,6 +350,9 @@ func (w *world) perform(own, ctx workflow.Context, r *run, name string, in any) 
 			w.seen["error"]++
 		}
 		a.end()
+		if most := int(opts.RetryPolicy.MaximumAttempts); most > 0 && a.attempt+1 >= most && fault != badInput {
+			return nil, a.told(nil, temporal.NewApplicationError("connection reset", "Unavailable"))
+		}
 		if fault == badInput {
 			return nil, a.told(nil, temporal.NewNonRetryableApplicationError("body is missing", activities.ErrBadInput, nil))
 		}

@@ -53,9 +53,11 @@ type world struct {
 	at        map[string]*memberBook  // by host: who works on it
 	clusters  map[string]*clusterBook // by instance and cluster
 	claims    map[string]string
-	blind     time.Time // until then the servers cannot be read
-	mute      time.Time // until then nobody answers to a claim or a release
-	frozen    time.Time // until then a person has the estate frozen
+	shut      map[string]map[int]string // by cluster and version in quarantine: the instance
+	inventory bool                      // the sweeper has one, and surveys
+	blind     time.Time                 // until then the servers cannot be read
+	mute      time.Time                 // until then nobody answers to a claim or a release
+	frozen    time.Time                 // until then a person has the estate frozen
 	traits    []trait
 
 	entries map[string]audit.Entry // by digest
@@ -94,6 +96,8 @@ type machine struct {
 	ours        string // the instance whose maintenance is on it
 	foreign     bool   // somebody else's maintenance is on it
 	quarantined bool
+	rebootAt    time.Time // when a reboot's script was begun last
+	powered     bool      // its power was cycled since
 	downUntil   time.Time // unreachable and out of service
 	sickUntil   time.Time // fails its checks, by no fault of a version
 	patchedAt   time.Time
@@ -125,7 +129,7 @@ type spec struct {
 func newWorld(seed int, trace func(string)) *world {
 	w := &world{
 		seed: seed, trace: trace, kind: kind(seed % 5), rngs: map[string]*rand.Rand{}, runs: map[string][]*run{}, members: map[string]*memberBook{}, owners: map[string]*memberBook{},
-		at: map[string]*memberBook{}, clusters: map[string]*clusterBook{}, claims: map[string]string{}, entries: map[string]audit.Entry{},
+		at: map[string]*memberBook{}, clusters: map[string]*clusterBook{}, claims: map[string]string{}, shut: map[string]map[int]string{}, entries: map[string]audit.Entry{},
 		traits: []trait{good, good}, said: map[string]bool{}, told: map[string]int{}, seen: map[string]int{},
 	}
 	if w.kind > deaf {
@@ -134,6 +138,7 @@ func newWorld(seed int, trace func(string)) *world {
 	rng := w.rng("world")
 	w.kills = (w.kind == troubled || w.kind == deaf) && rng.Float64() < 0.25
 	w.tired = []float64{0, 0.5, 1}[rng.IntN(3)]
+	w.inventory = w.rng("inventory").Float64() < 0.4
 	w.publish(rng)
 	w.build(rng)
 	w.campaigns = append(w.campaigns, w.newCampaign(rng, 0))
@@ -328,6 +333,7 @@ type campaign struct {
 	parallel int
 	outcome  rollout.CampaignOutcome
 	started  []string
+	undone   bool // a person had all of it backed out
 }
 
 func (w *world) newCampaign(rng *rand.Rand, i int) *campaign {
@@ -346,6 +352,9 @@ func (w *world) newCampaign(rng *rand.Rand, i int) *campaign {
 		Reboot: []string{rollout.RebootAlways, rollout.RebootIfNeeded, rollout.RebootNever}[rng.IntN(3)], Unattended: unattended, WaitMax: 30 * time.Minute,
 		RetryEvery: 5 * time.Minute, Leftover: []string{"hold", rollout.LeftoverUndrain, rollout.LeftoverProceed}[rng.IntN(3)],
 	}
+	more := w.rng("holds and power of " + c.instance)
+	c.member.PowerAfter = []time.Duration{0, 20 * time.Minute, 40 * time.Minute}[more.IntN(3)]
+	c.member.HoldMax = []time.Duration{0, 20 * time.Minute, 2 * time.Hour}[more.IntN(3)]
 	lowest := 1
 	for _, s := range w.specs {
 		lowest = min(lowest, s.stage)
