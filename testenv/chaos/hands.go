@@ -3,7 +3,6 @@ package chaos
 import (
 	"fmt"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -138,20 +137,6 @@ func onceEach(reboots int, hosts ...string) holds {
 			}
 			if booted[host] != reboots {
 				problems = append(problems, fmt.Sprintf("%s booted %d times, want %d", host, booted[host], reboots))
-			}
-		}
-		return problems
-	}
-}
-
-// told: a person was told of such an event.
-func told(events ...string) holds {
-	return func(_ *scene, log []oracle.Event) (problems []string) {
-		for _, event := range events {
-			if !slices.ContainsFunc(log, func(e oracle.Event) bool {
-				return e.Kind == oracle.Told && strings.HasPrefix(e.Text, event+":")
-			}) {
-				problems = append(problems, "nobody was told of "+event)
 			}
 		}
 		return problems

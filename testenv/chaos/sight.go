@@ -19,7 +19,6 @@ var (
 	sawConfigure = inPackages("configure", " status half-configured lab-web:all 1.4\n")
 	sawPatched   = sight("patched", did(oracle.End, canary, "patch"))
 	sawReboot    = sight("reboot", did(oracle.RebootAsked, canary, "reboot"))
-	sawBooted    = sight("booted", did(oracle.RebootAsked, canary, "reboot"), did(oracle.Booted, canary, ""))
 	sawCheck     = sight("check", did(oracle.RebootAsked, canary, "reboot"), did(oracle.Booted, canary, ""), did(oracle.Up, canary, ""))
 	sawBackout   = sight("backout", did(oracle.Begin, canary, "backout"))
 )
