@@ -74,11 +74,18 @@ var groups = []group{
 		timeout:  10 * time.Minute,
 	},
 	{
+		name: "rollpatchd", about: "the built rollpatchd as a process: start, kill, restart, refusals",
+		packages: []string{"./cmd/rollpatchd/..."},
+		binaries: true,
+		timeout:  5 * time.Minute,
+	},
+	{
 		name: "simulation", about: "the rules of the rollout in 20,000 random worlds",
 		packages: []string{"./workflows/rollout"},
 		match:    "^TestSimulation$",
 		flags:    []string{"-rollout.seeds=20000"},
 		timeout:  5 * time.Minute,
+		lane:     "fleet",
 	},
 	{
 		name: "properties", about: "the workflows themselves in 2,000 random worlds",
@@ -86,22 +93,19 @@ var groups = []group{
 		match:    "^TestWorkflowsInRandomWorlds$",
 		flags:    []string{"-workflows.seeds=2000"},
 		timeout:  10 * time.Minute,
+		lane:     "fleet",
 	},
 	{
 		name: "replay", about: "histories that real servers recorded, replayed by the workflows of today",
 		packages: []string{"./workflows"},
 		match:    "^TestHistories",
 		timeout:  2 * time.Minute,
+		lane:     "fleet",
 	},
 	{
 		name: "mutants", about: "one guard of the product taken out at a time: a test must fail for each",
 		checks: []check{{"make mutants", tool("make", "mutants")}},
-	},
-	{
-		name: "rollpatchd", about: "the built rollpatchd as a process: start, kill, restart, refusals",
-		packages: []string{"./cmd/rollpatchd/..."},
-		binaries: true,
-		timeout:  5 * time.Minute,
+		lane:   "fleet",
 	},
 	{
 		name: "lab", about: "the lab itself, and playbooks and runs on its hosts",
