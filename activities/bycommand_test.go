@@ -364,7 +364,7 @@ func TestWatchByCommand(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.Policy.Checks.Passes = 1
-		if v, why, err := a.sample(t.Context(), p, WatchInput{Instance: instance, Part: digest, Patched: []string{"web-1"}}); err != nil || v != row.verdict {
+		if v, why, _, err := a.sample(t.Context(), p, WatchInput{Instance: instance, Part: digest, Patched: []string{"web-1"}}); err != nil || v != row.verdict {
 			t.Errorf("%s: %s (%s), %v; want %s", row.says, v, why, err, row.verdict)
 		}
 	}

@@ -43,7 +43,7 @@ func (a *Activities) checkHost(ctx context.Context, s scene, peers []string, r *
 			return nil
 		}
 		if a.Now().After(deadline) {
-			r.Verdict, r.Reason = judge(round, a.probePeers(ctx, s, peers, round.failed))
+			r.Verdict, r.Reason, r.Blame = judge(round, a.probePeers(ctx, s, peers, round.failed))
 			return nil
 		}
 		if err := wait(ctx, time.Duration(pol.Interval)); err != nil {
@@ -113,22 +113,23 @@ func (a *Activities) probePeers(ctx context.Context, s scene, peers []string, fa
 }
 
 // judge tells the patch's fault from a shared one: a check that an unpatched peer fails too says nothing about the patch, and neither
-// does one that no peer could be asked (P10). Where there is no unpatched peer, the check stands for itself.
-func judge(mine round, peers []round) (rollout.Verdict, string) {
+// does one that no peer could be asked (P10). Where there is no unpatched peer, the check stands for itself. A fail is blamed on the first check
+// that is not shared.
+func judge(mine round, peers []round) (v rollout.Verdict, why, blame string) {
 	if len(mine.failed) == 0 {
-		return rollout.Inconclusive, mine.String()
+		return rollout.Inconclusive, mine.String(), ""
 	}
 	var shared []string
 	for _, c := range mine.failed {
 		why, isShared := sharedCause(c.Name, peers)
 		if !isShared {
-			return rollout.Fail, mine.String()
+			return rollout.Fail, mine.String(), blameCheck(c.Name)
 		}
 		if !slices.Contains(shared, why) {
 			shared = append(shared, why)
 		}
 	}
-	return rollout.Inconclusive, mine.String() + "; but " + strings.Join(shared, ", ")
+	return rollout.Inconclusive, mine.String() + "; but " + strings.Join(shared, ", "), ""
 }
 
 // sharedCause says why a failed check may not be the patch's fault.

@@ -42,8 +42,12 @@ func TestJudge(t *testing.T) {
 		{"a peer that failed another check could be asked for this one", fails("web-1", page, db), []round{fails("web-2", db)}, rollout.Fail, ""},
 		{"what could not be asked of the member itself is inconclusive", unasked("web-1", "page"), nil, rollout.Inconclusive, "connection refused"},
 	} {
-		if got, text := judge(row.mine, row.peers); got != row.want || !strings.Contains(text, row.text) {
+		got, text, blame := judge(row.mine, row.peers)
+		if got != row.want || !strings.Contains(text, row.text) {
 			t.Errorf("%s: judge = %q, %q; want %q, %q", row.says, got, text, row.want, row.text)
+		}
+		if want := map[rollout.Verdict]string{rollout.Fail: `check "page"`}[row.want]; blame != want { // db is shared with a peer wherever it fails
+			t.Errorf("%s: judge blames %q, want %q", row.says, blame, want)
 		}
 	}
 }

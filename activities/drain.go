@@ -266,6 +266,7 @@ func (a *Activities) Undrain(ctx context.Context, in StepInput) (StepResult, err
 						return r.orUnknown(ctx, err)
 					}
 					r.fail(why + " " + s.part.Policy.Checks.Timeout.String() + " after the undrain")
+					r.Blame = blameCheck(inCatalog.Name)
 					return nil
 				}
 			}

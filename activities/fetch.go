@@ -87,9 +87,10 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			return err
 		}
 		changes := parseChanges(out.Stdout, "change")
-		switch problem := refuse(changes, manifest, s.part.Packages, out.Stdout); {
+		switch problem, name := refuse(changes, manifest, s.part.Packages, out.Stdout); {
 		case problem != "":
 			r.fail(problem)
+			r.Blame = blamePackage(name)
 			return nil
 		case q.meets(changes) != "":
 			r.fail(q.meets(changes))
@@ -186,8 +187,8 @@ func debt(pending, want string) string {
 	return fmt.Sprintf(", %d pending ones did not soak and are left alone", n)
 }
 
-// refuse says why a simulated transaction must not happen, or "".
-func refuse(changes []Change, m *Manifest, p campaign.Packages, out []byte) string {
+// refuse says why a simulated transaction must not happen, and for which package, or "".
+func refuse(changes []Change, m *Manifest, p campaign.Packages, out []byte) (why, name string) {
 	back := map[string]bool{}
 	for _, r := range rows(out) {
 		if r[0] == "back" && len(r) >= 4 {
@@ -197,13 +198,13 @@ func refuse(changes []Change, m *Manifest, p campaign.Packages, out []byte) stri
 	listed := campaign.Packages{Exclude: p.Exclude} // what include leaves out may still be needed by what it names
 	for _, c := range changes {
 		if c.New == "" {
-			return fmt.Sprintf("the transaction would remove %s %s, which the plan does not list", c.Name, c.Old)
+			return fmt.Sprintf("the transaction would remove %s %s, which the plan does not list", c.Name, c.Old), c.Name
 		}
 		if !listed.Match(c.Name) {
-			return fmt.Sprintf("the transaction would bring %s %s, which the campaign excludes", c.Name, c.New)
+			return fmt.Sprintf("the transaction would bring %s %s, which the campaign excludes", c.Name, c.New), c.Name
 		}
 		if c.Old != "" && !back[c.Name+" "+c.Old] { // not told is no way back either
-			return fmt.Sprintf("no way back: %s %s is neither in a repository nor in a cache", c.Name, c.Old)
+			return fmt.Sprintf("no way back: %s %s is neither in a repository nor in a cache", c.Name, c.Old), c.Name
 		}
 		if m == nil {
 			continue
@@ -213,8 +214,8 @@ func refuse(changes []Change, m *Manifest, p campaign.Packages, out []byte) stri
 			soaked = soaked || k.Name == c.Name && k.New == c.New
 		}
 		if !soaked {
-			return fmt.Sprintf("the transaction would bring %s %s, which did not soak on the canary", c.Name, c.New)
+			return fmt.Sprintf("the transaction would bring %s %s, which did not soak on the canary", c.Name, c.New), c.Name
 		}
 	}
-	return ""
+	return "", ""
 }

@@ -113,8 +113,12 @@ func TestRefuse(t *testing.T) {
 		{"what the campaign excludes is refused even as a dependency", []Change{{"openssl", "1.0", "1.1"}}, nil, campaign.Packages{Exclude: []string{"open*"}}, back, "would bring openssl 1.1, which the campaign excludes"},
 		{"a dependency of what the campaign includes is allowed", []Change{{"openssl", "1.0", "1.1"}}, nil, campaign.Packages{Include: []string{"nginx"}}, back, ""},
 	} {
-		if got := refuse(row.changes, row.manifest, row.packages, []byte(row.out)); (got == "") != (row.want == "") || !strings.Contains(got, row.want) {
+		got, name := refuse(row.changes, row.manifest, row.packages, []byte(row.out))
+		if (got == "") != (row.want == "") || !strings.Contains(got, row.want) {
 			t.Errorf("%s: refuse = %q, want %q in it", row.says, got, row.want)
+		}
+		if (name == "") != (got == "") || !strings.Contains(got, name) {
+			t.Errorf("%s: refuse blames %q for %q", row.says, name, got)
 		}
 	}
 }

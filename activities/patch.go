@@ -43,12 +43,13 @@ func (a *Activities) transact(ctx context.Context, in StepInput, name string, wa
 			return err
 		}
 		r.Boot = out.BootID // a power cut on the way may have changed it since the inspect: a reboot must differ from this one
-		wrong, err := a.differ(ctx, s, osID, changes, want)
+		wrong, first, err := a.differ(ctx, s, osID, changes, want)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
 		if wrong != "" {
 			r.fail(wrong)
+			r.Blame = first
 			return nil
 		}
 		reasons, err := a.rebootReasons(ctx, s, osID)
@@ -65,11 +66,11 @@ func (a *Activities) transact(ctx context.Context, in StepInput, name string, wa
 	})
 }
 
-// differ names the packages whose version is not the wanted one, or "".
-func (a *Activities) differ(ctx context.Context, s scene, osID string, changes []Change, want func(Change) string) (string, error) {
+// differ names the packages whose version is not the wanted one, or "", and the first of them to blame.
+func (a *Activities) differ(ctx context.Context, s scene, osID string, changes []Change, want func(Change) string) (text, first string, err error) {
 	script, err := s.script(a, osID, "verify")
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	var names []string
 	for _, c := range changes {
@@ -77,19 +78,22 @@ func (a *Activities) differ(ctx context.Context, s scene, osID string, changes [
 	}
 	out, err := a.Runner.Query(ctx, s.target, script, map[string]string{"ROLLPATCH_NAMES": strings.Join(names, "\n")})
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	have, clean := installed(out)
 	var wrong []string
 	for _, c := range changes {
 		if have[c.Name] != want(c) {
+			if first == "" {
+				first = blamePackage(c.Name)
+			}
 			wrong = append(wrong, fmt.Sprintf("%s is %s, not %s", c.Name, dash(have[c.Name]), dash(want(c))))
 		}
 	}
 	if !clean {
 		wrong = append(wrong, "the package database is not clean")
 	}
-	return strings.Join(wrong, "; "), nil
+	return strings.Join(wrong, "; "), first, nil
 }
 
 func (a *Activities) rebootReasons(ctx context.Context, s scene, osID string) ([]string, error) {

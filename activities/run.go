@@ -50,6 +50,7 @@ func (a *Activities) run(ctx context.Context, s scene, in StepInput, script []by
 		r.unknown("the host says its run is " + string(out.State))
 	case out.Exit != 0:
 		r.fail(exitReason(out))
+		r.Blame = blamed(out.Stderr)
 		r.Nothing = untouched(out.Exit)
 	}
 	return out, nil

@@ -33,12 +33,12 @@ func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, err
 			}
 		}
 		for {
-			verdict, reason, err := a.sample(ctx, p, in)
+			verdict, reason, blame, err := a.sample(ctx, p, in)
 			if err != nil {
 				return "", "", err
 			}
 			r.Samples++
-			r.Verdict, r.Reason = verdict, reason
+			r.Verdict, r.Reason, r.Blame = verdict, reason, blame
 			if verdict == rollout.Pass {
 				r.Passes++
 			} else {
@@ -57,36 +57,39 @@ func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, err
 }
 
 // sample is one look at all patched members.
-func (a *Activities) sample(ctx context.Context, p plan.Part, in WatchInput) (rollout.Verdict, string, error) {
+func (a *Activities) sample(ctx context.Context, p plan.Part, in WatchInput) (verdict rollout.Verdict, reason, blame string, err error) {
 	if len(in.Patched) == 0 {
-		return rollout.Inconclusive, "no patched member to look at", nil
+		return rollout.Inconclusive, "no patched member to look at", "", nil
 	}
 	verdict, reasons := rollout.Pass, []string(nil)
 	checks := append(slices.Clone(p.Cluster.Checks), inCatalog)
 	for _, name := range in.Patched {
 		s, err := a.scene(ctx, in.Part, name)
 		if err != nil {
-			return "", "", err // nobody looked at is no pass
+			return "", "", "", err // nobody looked at is no pass
 		}
 		s.who = in.Instance
 		bad := a.probe(ctx, s, s.host, checks)
 		for again := 1; !bad.good() && again < p.Policy.Checks.Passes; again++ {
 			if err := wait(ctx, time.Duration(p.Policy.Checks.Interval)); err != nil {
-				return "", "", err
+				return "", "", "", err
 			}
 			bad = a.probe(ctx, s, s.host, checks)
 		}
 		if ctx.Err() != nil {
-			return "", "", ctx.Err()
+			return "", "", "", ctx.Err()
 		}
 		if bad.good() {
 			continue
 		}
-		v, why := judge(bad, a.probePeers(ctx, s, in.Peers, bad.failed))
+		v, why, of := judge(bad, a.probePeers(ctx, s, in.Peers, bad.failed))
 		reasons = append(reasons, why)
 		if v == rollout.Fail || verdict == rollout.Pass {
 			verdict = v
 		}
+		if blame == "" {
+			blame = of
+		}
 	}
-	return verdict, clip(strings.Join(reasons, "; ")), nil
+	return verdict, clip(strings.Join(reasons, "; ")), blame, nil
 }

@@ -118,9 +118,13 @@ func (c *campaign) hear(word string, m rollout.Message) {
 
 // passAll hands a message on to every cluster on its way.
 func (c *campaign) passAll(signal string, m rollout.Message) {
+	c.sendAll(signal, m)
+}
+
+func (c *campaign) sendAll(signal string, payload any) {
 	for _, r := range c.Clusters {
 		if r.Running {
-			c.pass(r.Name, signal, m)
+			c.send(ClusterID(c.Instance, r.Name), signal, payload)
 		}
 	}
 }
@@ -131,12 +135,18 @@ func (c *campaign) pass(cluster, signal string, m rollout.Message) {
 }
 
 func (c *campaign) reported(r ClusterReport) {
-	before, stopped, aborted := c.outcomeOf(r.Name), c.Stopped, c.AbortFor
+	before, paused, aborted, trips := c.outcomeOf(r.Name), c.Paused, c.AbortFor, c.Trips
 	c.Campaign = c.Reported(r.Report, c.now())
+	if w, asked := c.Answer(r.Report); asked {
+		c.send(ClusterID(c.Instance, r.Name), signalMay, w)
+	}
+	if c.Trips != trips {
+		c.sendAll(signalMay, c.Warning())
+	}
 	switch {
 	case c.AbortFor != aborted:
 		c.passAll(signalAbort, rollout.Message{Actor: "the campaign", Reason: c.AbortFor})
-	case c.Stopped != stopped:
+	case c.Paused != paused:
 		c.passAll(signalHold, rollout.Message{Actor: "the campaign", Reason: c.Paused})
 	}
 	if before == "" && r.Outcome != "" {

@@ -96,7 +96,7 @@ func Cluster(ctx workflow.Context, st ClusterState) (ClusterReport, error) {
 				c.inFlight[id]()
 			}
 		}
-		wake := c.toldAt.Add(reportEvery)
+		wake := c.reportsAgain()
 		if !d.WakeAt.IsZero() && d.WakeAt.Before(wake) {
 			wake = d.WakeAt
 		}
@@ -136,6 +136,7 @@ func (c *cluster) listen(ctx workflow.Context) error {
 	onSignal(c.carrier, signalUnpause, func(m rollout.Message) { c.hear(signalUnpause, m) })
 	onSignal(c.carrier, signalAbort, func(m rollout.Message) { c.hear(UpdateAbort, m) })
 	onSignal(c.carrier, signalBackout, func(m rollout.Message) { c.hear(backoutAll, m) })
+	onSignal(c.carrier, signalMay, func(w rollout.Word) { c.Cluster = c.Heed(w, c.now()) })
 	may := map[string]func(rollout.Message) error{
 		UpdateApprove: func(m rollout.Message) error { return c.MayApprove(m) },
 		UpdateReject:  func(m rollout.Message) error { return c.MayReject(m) },
@@ -474,17 +475,27 @@ func askFor(ctx workflow.Context, queue, id, run string) (activities.AskResult, 
 // reportEvery is how often a cluster whose state does not change finds out whether its campaign is still there.
 const reportEvery = time.Hour
 
+// wordEvery is how often one that waits for its campaign's word asks for it: either may have been lost.
+const wordEvery = time.Minute
+
+func (c *cluster) reportsAgain() time.Time {
+	if c.Report().Ask > 0 {
+		return c.toldAt.Add(wordEvery)
+	}
+	return c.toldAt.Add(reportEvery)
+}
+
 // report tells the campaign whenever what it keeps of this cluster changes. When the campaign is gone, nothing new may begin.
 func (c *cluster) report() {
 	now := c.Report()
-	if c.Parent == "" || now == c.told && workflow.Now(c.ctx).Before(c.toldAt.Add(reportEvery)) {
+	if c.Parent == "" || now == c.told && workflow.Now(c.ctx).Before(c.reportsAgain()) {
 		return
 	}
 	c.told, c.toldAt = now, workflow.Now(c.ctx)
 	err := workflow.SignalExternalWorkflow(c.ctx, c.Parent, "", signalReport, ClusterReport{Report: now, Audit: c.Audit}).Get(c.ctx, nil)
 	var gone *temporal.UnknownExternalWorkflowExecutionError
-	if errors.As(err, &gone) && c.AbortFor == "" && c.Outcome == "" {
-		c.Cluster = c.Abort(rollout.Message{Actor: "rollpatch", Reason: "its campaign " + c.Parent + " is gone"}, c.now())
+	if errors.As(err, &gone) && (c.AbortFor == "" || now.Ask > 0) && c.Outcome == "" {
+		c.Cluster = c.Orphaned(c.Parent, c.now())
 		c.abortMembers(anyMode...)
 		c.changed = true
 	}

@@ -211,6 +211,9 @@ func (m *member) finish(ctx workflow.Context) (MemberReport, error) {
 		Host: m.Host, Mode: m.Mode, Try: m.Try, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
 		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli, TakenUp: m.TakenUp, Suspect: m.Suspect, LeftOut: m.LeftOut, GivenUp: m.Skipped(),
 	}}
+	if m.Outcome != rollout.Patched && m.Outcome != rollout.Unchanged {
+		r.Blame = m.Blame // what was found on the way and passed after all is nobody's fault
+	}
 	own, _ := workflow.NewDisconnectedContext(ctx)
 	// The parent may be gone, or may have continued as new; it also hears the end of its child, or asks for it.
 	_ = workflow.SignalExternalWorkflow(own, m.Parent, "", signalMember, r).Get(own, nil)

@@ -56,6 +56,7 @@ const (
 	signalHolds  = "member-holds"
 	signalWord   = "word"
 	signalReport = "cluster-report"
+	signalMay    = "backout-word" // a campaign's word on automatic backouts
 )
 
 // The types of the errors that workflows end with, as the Temporal UI shows them.

@@ -111,6 +111,8 @@ func (c *cluster) show(ctx workflow.Context, d rollout.Decision) {
 		fmt.Fprintf(&b, "\nTo let soak %d end: `rollpatch approve %s --cluster %s --reason \"...\"`, or send the Update `approve`. To bring the patched members back: `reject`.%s", c.SoakNo, c.Instance, c.Name, updateForm)
 	case rollout.PhaseSoak:
 		fmt.Fprintf(&b, "\nTo bring the patched members back instead: `rollpatch reject %s --cluster %s --reason \"...\"`, or send the Update `reject`.%s", c.Instance, c.Name, updateForm)
+	case rollout.PhaseAsk:
+		fmt.Fprintf(&b, "\nIts campaign answers by itself. To bring the patched members back without its word: `rollpatch backout %s --cluster %s --reason \"...\"`, or send the Update `backout`.%s", c.Instance, c.Name, updateForm)
 	case rollout.PhaseHold:
 		b.WriteString("\nA person decides how it goes on:\n\n")
 		c.showOpen(&b, "")
@@ -144,7 +146,14 @@ func (c *cluster) showOpen(b *strings.Builder, host string) {
 		if word == UpdateRetry || word == UpdateSkip {
 			flags += host
 		}
-		fmt.Fprintf(b, "- the Update `%s`, `rollpatch %s %s%s --reason \"...\"`: %s\n", word, word, c.Instance, flags, means[word])
+		what := means[word]
+		switch {
+		case word == UpdateResume && c.AskFor != "":
+			what = "has the patched members soak, or settle, anew"
+		case word == UpdateResume && c.BackoutFor != "":
+			what = "has the way back go on"
+		}
+		fmt.Fprintf(b, "- the Update `%s`, `rollpatch %s %s%s --reason \"...\"`: %s\n", word, word, c.Instance, flags, what)
 	}
 	fmt.Fprintf(b, "- `rollpatch abort %s --reason \"...\"`: ends the campaign\n\n%s", c.Instance, strings.TrimPrefix(updateForm, " "))
 }

@@ -35,9 +35,12 @@ type world struct {
 	errs    map[string]func(call int) error
 	count   map[string]int
 	watch   func(call int) rollout.WatchResult
+	watchOf func(patched []string) rollout.WatchResult
 	claim   func(call int) rollout.ClaimResult
 	release func(call int) rollout.ClaimResult
-	more    []rollout.Ref // clusters beside "web", of the same members
+	more    []rollout.Ref           // clusters beside "web", of the same members
+	hosts   map[string][]string     // members of clusters that have their own
+	rules   func(*rollout.Campaign) // of the campaign, beside the usual ones
 	ask     func(activities.AskInput) activities.AskResult
 	spent   string                     // a step whose inconclusive results use its run up
 	shut    []activities.EvidenceInput // versions that were put on record
@@ -156,6 +159,9 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		if w.watch != nil {
 			r.WatchResult = w.watch(w.count["watch"])
 		}
+		if w.watchOf != nil {
+			r.WatchResult = w.watchOf(in.Patched)
+		}
 		w.entries = append(w.entries, in.Intent)
 		e, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: "watch"})
 		w.entries = append(w.entries, e)
@@ -165,7 +171,11 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	env.RegisterActivityWithOptions(watch, activity.RegisterOptions{Name: "Watch"})
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.BeginInput) (activities.BeginResult, error) {
 		c := rollout.Cluster{Instance: in.Instance, Name: strings.TrimPrefix(in.Part, "part:"), Stage: "production", MinHealthy: w.minimum, Phase: rollout.PhaseClaim, Policy: w.policy}
-		for _, m := range w.members {
+		members := w.members
+		if own := w.hosts[c.Name]; own != nil {
+			members = own
+		}
+		for _, m := range members {
 			c.Members = append(c.Members, rollout.Slot{Host: m})
 		}
 		return activities.BeginResult{Cluster: c, Member: w.member, Segments: map[string]string{}, Limits: map[rollout.Step]time.Duration{}}, nil
@@ -209,10 +219,14 @@ func (w *world) campaign(t *testing.T, meanwhile func(env *testsuite.TestWorkflo
 	if meanwhile != nil {
 		meanwhile(env)
 	}
-	env.ExecuteWorkflow(workflows.CampaignType, workflows.CampaignState{Tell: true, Campaign: rollout.Campaign{
+	c := rollout.Campaign{
 		Instance: instance, Name: "monthly", Why: "security updates", Requester: "ann", Plan: "sha256:plan", Parallel: 5, Unattended: w.policy.Unattended,
 		Stages: []string{"production"}, Clusters: append([]rollout.Ref{{Name: "web", Part: "part:web", Total: len(w.members)}}, w.more...),
-	}})
+	}
+	if w.rules != nil {
+		w.rules(&c)
+	}
+	env.ExecuteWorkflow(workflows.CampaignType, workflows.CampaignState{Tell: true, Campaign: c})
 	if !env.IsWorkflowCompleted() {
 		t.Fatalf("the campaign did not end; calls:\n%s", strings.Join(w.calls, "\n"))
 	}

@@ -325,6 +325,7 @@ func TestDocumentedFiles(t *testing.T) {
 // leaves are told of in one row of a table, whatever they hold.
 var leaves = []reflect.Type{
 	reflect.TypeFor[inventory.Secret](), reflect.TypeFor[inventory.Labels](), reflect.TypeFor[inventory.Budget](), reflect.TypeFor[inventory.Duration](), reflect.TypeFor[inventory.Script](),
+	reflect.TypeFor[inventory.Limit](),
 }
 
 // keys lists the keys that a file may have, as the README spells them. What the path of an override points to is told of where it is first.
@@ -401,7 +402,11 @@ func TestDocumentedKeys(t *testing.T) {
 		if value == nil { // what is left out unless it is given
 			value = "never"
 		}
-		if want := fmt.Sprint(value); got != want {
+		want := fmt.Sprint(value)
+		if _, list := value.([]any); list {
+			want = strings.ReplaceAll(want, " ", ", ")
+		}
+		if got != want {
 			t.Errorf("README.md: the default of %s is %q there, and %q", k, got, want)
 		}
 	}
@@ -434,6 +439,10 @@ func phases() map[string]rollout.Cluster {
 	}
 	failing := at(rollout.PhaseGate, patched, waiting)
 	failing.Verdict = rollout.Inconclusive
+	refused := at(rollout.PhaseHold, patched, waiting)
+	refused.AskFor = "soak failed"
+	halfway := at(rollout.PhaseHold, patched, waiting)
+	halfway.BackoutFor, halfway.Auto = "soak failed", true
 	paused := at(rollout.PhaseRoll, waiting)
 	paused.Paused = "by jane"
 	return map[string]rollout.Cluster{
@@ -453,6 +462,9 @@ func phases() map[string]rollout.Cluster {
 		"roll, a member holds":                                  at(rollout.PhaseRoll, holding(rollout.ModePatch, rollout.StepReboot), waiting),
 		"roll, a member holds before its undrain or quarantine": at(rollout.PhaseRoll, holding(rollout.ModePatch, rollout.StepUndrain), waiting),
 		"backout, a member holds":                               back,
+		"ask":                                                   at(rollout.PhaseAsk, patched, waiting),
+		"hold, backout refused":                                 refused,
+		"hold, a backout was stopped on its way":                halfway,
 		"backout":                                               at(rollout.PhaseBackout, patched, waiting),
 		"release":                                               at(rollout.PhaseRelease, patched),
 		"claim, in trouble":                                     trouble(rollout.PhaseClaim, waiting),

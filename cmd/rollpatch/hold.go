@@ -56,7 +56,7 @@ func holdIn(c rollout.Cluster) string {
 	switch {
 	case c.Outcome != "" || c.Phase == rollout.PhaseRelease:
 		return "nothing is left to hold, it is ending"
-	case c.BackoutFor != "":
+	case c.BackoutFor != "" || c.Phase == rollout.PhaseAsk:
 		return "nothing, the way back is not held"
 	case onItsWay != "" && left == 0:
 		return onItsWay + " is on its way and is finished; nothing is left to hold after it"

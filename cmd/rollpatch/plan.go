@@ -70,6 +70,11 @@ func (p printer) plan(pl plan.Plan) {
 		attended = "unattended: soaks end by policy, a failure halts"
 	}
 	fmt.Fprintf(p.w, "up to %s at the same time; %s\n", many(pl.Parallel, "cluster"), attended)
+	for _, s := range pl.Stages {
+		if len(s.Steps) > 1 {
+			fmt.Fprintf(p.w, "stage %s begins in steps of %s clusters, each when every canary of the one before is back\n", s.Name, numbers(s.Steps))
+		}
+	}
 	if len(pl.Notify) > 0 {
 		fmt.Fprintf(p.w, "told: %s\n", told(pl.Notify))
 	}
@@ -121,9 +126,11 @@ func soak(c plan.Cluster) string {
 	return c.Soak
 }
 
-func waves(c plan.Cluster) string {
+func waves(c plan.Cluster) string { return numbers(c.Waves) }
+
+func numbers(of []int) string {
 	var out []string
-	for _, n := range c.Waves {
+	for _, n := range of {
 		out = append(out, strconv.Itoa(n))
 	}
 	return strings.Join(out, ", ")

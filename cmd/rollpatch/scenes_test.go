@@ -285,6 +285,26 @@ var scenes = map[string]func() []frame{
 		}
 		return []frame{s.begin("cache").whole("cache", "cache-1").begin("web").whole("web", "web-1").soaked("cache").soaked("web").frame()}
 	},
+	// a soak failed, and its campaign has not answered
+	"ask": func() []frame { return []frame{soakFailed().frame()} },
+	// it may not be backed out: others failed too
+	"shared": func() []frame {
+		s := soakFailed()
+		s.campaign.Breaker = 1
+		s.campaign.Clusters[0].Granted, s.campaign.Clusters[0].Blames[0] = s.at, rollout.Blamed{What: `check "page"`, Times: 1}
+		s.report("web")
+		w, _ := s.campaign.Answer(s.clusters["web"].Report())
+		s.clusters["web"].Cluster = s.clusters["web"].Heed(w, s.at)
+		return []frame{s.report("web").frame()}
+	},
+	// both clusters are of one stage, and the second one waits for the canary of the first
+	"ramp": func() []frame {
+		s := newStage()
+		for i := range s.campaign.Clusters {
+			s.campaign.Clusters[i].Stage = 0
+		}
+		return []frame{s.begin("cache").out("cache", "cache-1", rollout.StepPatch).frame()}
+	},
 	// the same approve is said again when the cluster has gone on
 	"again": func() []frame {
 		s := gated()
@@ -449,6 +469,14 @@ func versionsShut() []frame {
 		record("versions/web/aa00bb11cc22", "web-2", "the soak failed", "0000000000000000000000000000000000000000000000000000000000000000", 41, sceneStart.Add(-60*24*time.Hour)),
 	)
 	return f
+}
+
+// soakFailed is a cluster whose soak failed.
+func soakFailed() *stage {
+	s := newStage().cacheDone().begin("web").whole("web", "web-1").later(time.Hour)
+	c := s.clusters["web"]
+	c.Cluster = c.Sampled(rollout.WatchResult{Verdict: rollout.Fail, Reason: `check "page" on web-1: status 500, want 200`, Blame: `check "page"`, Samples: 1}, s.at)
+	return s
 }
 
 func gated() *stage {

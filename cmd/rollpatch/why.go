@@ -195,6 +195,9 @@ func ofCluster(s status.Status, name string) answer {
 			turn = "its turn does not come any more: "
 		}
 		a.Reason = turn + ofInstance(s)
+		if cl.Reason != "" && !s.Over() {
+			a.Reason = turn + cl.Reason + "; " + ofInstance(s)
+		}
 	}
 	for _, m := range cl.Members {
 		if m.State == status.OnItsWay {
@@ -262,7 +265,11 @@ func inside(s status.Status, c status.Cluster) string {
 	case c.State == status.NotBegun && s.Over():
 		return "the instance is " + s.State + ", and cluster " + c.Name + " had not begun"
 	case c.State == status.NotBegun:
-		return "cluster " + c.Name + " has not begun; " + ofInstance(s)
+		reason := "cluster " + c.Name + " has not begun; "
+		if c.Reason != "" {
+			reason += c.Reason + "; "
+		}
+		return reason + ofInstance(s)
 	case c.State == status.Hold && !strings.HasPrefix(stands, "holding "):
 		return "cluster " + c.Name + " holds: " + stands
 	case c.Ended() && !strings.HasPrefix(stands, c.State): // an abort begins with the word

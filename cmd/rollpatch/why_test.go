@@ -64,6 +64,8 @@ func questions() []question {
 		at("done", "web-1"), at("done", "web"), at("done", "monthly"), at("halted", "cache-1"), at("halted", "cache-2"), at("halted", "cache"), at("halted", "web-1"), at("halted", "web"), at("halted", "monthly"),
 		at("terminated", "web-1"), at("terminated", "monthly"),
 		at("astray", "cache"), at("lost", "cache"), at("lost", "cache-1"), at("lost", "monthly"), at("owed", "cache"), at("owed", "cache-1"),
+		at("ask", "web-1"), at("ask", "web-2"), at("ask", "web"), at("shared", "web-1"), at("shared", "web"), at("shared", "monthly"),
+		at("ramp", "web-1"), at("ramp", "web"), at("ramp", "monthly"),
 		at("frozenmember", "web-1"), at("frozenmember", "web-2"), at("frozenmember", "web"),
 	)
 }

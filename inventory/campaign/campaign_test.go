@@ -26,7 +26,7 @@ func TestDefaultPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"soak":"24h","soak_interval":"5m","soak_passes":3,"soak_approval":true,"settle":"10m","parallel":5,"reboot":"always",` +
+	want := `{"soak":"24h","soak_interval":"5m","soak_passes":3,"soak_approval":true,"settle":"10m","parallel":5,"ramp":[1,5,25],"breaker":"3 or 5%","stop_after":{"same":2,"any":"2 or 5%"},"reboot":"always",` +
 		`"drain":{"timeout":"15m","connections":0,"leftover":"hold"},"checks":{"passes":3,"interval":"5s","timeout":"5m"},` +
 		`"wait_max":"30m","hold_max":"4h","on_timeout":"safest","on_failure":"stop-cluster","retries":0,"failures":1,"review":"30d","timeouts":{"patch":"1h","reboot":"15m","fetch":"30m"}}`
 	if string(raw) != want {
@@ -61,7 +61,7 @@ func TestPolicyOf(t *testing.T) {
 		{"an override to zero or false is an override", "web", web},
 		{"each key is overridden by itself", "cache", cache},
 	} {
-		if got := c.PolicyOf(row.cluster); got != row.want {
+		if got := c.PolicyOf(row.cluster); !reflect.DeepEqual(got, row.want) {
 			t.Errorf("%s: PolicyOf(%q) = %+v, want %+v", row.name, row.cluster, got, row.want)
 		}
 	}
@@ -84,7 +84,7 @@ func TestEveryKeyIsOverridden(t *testing.T) {
 			if whole, _, _ := strings.Cut(p.Tag.Get("json"), ","); whole != name || yaml != name {
 				t.Errorf("%s: key %q of the policy, %q and %q of the override", at, whole, name, yaml)
 			}
-			if p.Type.Kind() == reflect.Struct {
+			if o.Type.Kind() == reflect.Struct {
 				keys(p.Type, o.Type, at+"."+name)
 			}
 		}
@@ -110,7 +110,7 @@ func TestEveryKeyIsOverridden(t *testing.T) {
 		under.Drain.Connections, under.Retries, under.PowerAfter = 7, 7, 7 // the defaults that are zero, which is what they are overridden by here
 		want := under
 		reflect.ValueOf(&want).Elem().FieldByIndex(path).SetZero()
-		if got := under.Apply(o); got != want || got == under {
+		if got := under.Apply(o); !reflect.DeepEqual(got, want) || reflect.DeepEqual(got, under) {
 			t.Errorf("overriding %v gives %+v, want %+v", path, got, want)
 		}
 	}

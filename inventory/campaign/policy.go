@@ -14,6 +14,9 @@ type Policy struct {
 	SoakApproval bool               `json:"soak_approval"`
 	Settle       inventory.Duration `json:"settle"`
 	Parallel     int                `json:"parallel"`
+	Ramp         []int              `json:"ramp"`
+	Breaker      inventory.Limit    `json:"breaker"`
+	StopAfter    StopAfter          `json:"stop_after"`
 	Reboot       Reboot             `json:"reboot"`
 	Drain        Drain              `json:"drain"`
 	Checks       Checks             `json:"checks"`
@@ -26,6 +29,12 @@ type Policy struct {
 	Review       inventory.Duration `json:"review"`
 	Timeouts     Timeouts           `json:"timeouts"`
 	PowerAfter   inventory.Duration `json:"power_after,omitempty"` // 0: never
+}
+
+// StopAfter is how many failures stop a stage.
+type StopAfter struct {
+	Same int             `json:"same"`
+	Any  inventory.Limit `json:"any"`
 }
 
 // Drain is when a member counts as drained, and what to do when it does not get there.
@@ -63,6 +72,12 @@ type Override struct {
 	Settle *inventory.Duration `json:"settle,omitempty" yaml:"settle,omitempty"`
 	// Parallel is how many clusters of a stage go at the same time; default 5. It is the whole campaign's and cannot be given per cluster.
 	Parallel *int `json:"parallel,omitempty" yaml:"parallel,omitempty" jsonschema:"minimum=1"`
+	// Ramp is how many clusters of a stage begin in each step, then the rest; default [1, 5, 25]. An empty list is no ramp.
+	Ramp *[]int `json:"ramp,omitempty" yaml:"ramp,omitempty" jsonschema:"minimum=1"`
+	// Breaker is how many clusters, or what percent of them, may be backed out by themselves within 15 minutes; default 3 or 5%.
+	Breaker *inventory.Limit `json:"breaker,omitempty" yaml:"breaker,omitempty"`
+	// StopAfter overrides how many failures stop a stage.
+	StopAfter StopAfterOverride `json:"stop_after,omitzero" yaml:"stop_after,omitempty"`
 	// Reboot is always (default), if-needed or never.
 	Reboot *Reboot `json:"reboot,omitempty" yaml:"reboot,omitempty"`
 	// Drain overrides when a member counts as drained.
@@ -87,6 +102,14 @@ type Override struct {
 	Timeouts TimeoutsOverride `json:"timeouts,omitzero" yaml:"timeouts,omitempty"`
 	// PowerAfter is how long after its reboot the power of a host that went down, and does not come back, is cycled; default never.
 	PowerAfter *inventory.Duration `json:"power_after,omitempty" yaml:"power_after,omitempty"`
+}
+
+// StopAfterOverride is a StopAfter as a file gives it.
+type StopAfterOverride struct {
+	// Same is how many failures with the same package or failed check stop a stage; default 2.
+	Same *int `json:"same,omitempty" yaml:"same,omitempty" jsonschema:"minimum=1"`
+	// Any is how many failures of any kind, or of what percent of the stage's members, stop it; default 2 or 5%.
+	Any *inventory.Limit `json:"any,omitempty" yaml:"any,omitempty"`
 }
 
 // DrainOverride is a Drain as a file gives it.
@@ -183,12 +206,15 @@ func Default(unattended bool) Policy {
 	of := func(d time.Duration) inventory.Duration { return inventory.Duration(d) }
 	return Policy{
 		Soak: of(24 * time.Hour), SoakInterval: of(5 * time.Minute), SoakPasses: 3, SoakApproval: !unattended,
-		Settle:   of(10 * time.Minute),
-		Parallel: 5,
-		Reboot:   RebootAlways,
-		Drain:    Drain{Timeout: of(15 * time.Minute), Connections: 0, Leftover: LeftoverHold},
-		Checks:   Checks{Passes: 3, Interval: of(5 * time.Second), Timeout: of(5 * time.Minute)},
-		WaitMax:  of(30 * time.Minute), HoldMax: of(4 * time.Hour), OnTimeout: TimeoutSafest, OnFailure: FailStopCluster, Failures: 1, Review: of(30 * 24 * time.Hour),
+		Settle:    of(10 * time.Minute),
+		Parallel:  5,
+		Ramp:      []int{1, 5, 25},
+		Breaker:   inventory.Limit{Number: 3, Percent: 5},
+		StopAfter: StopAfter{Same: 2, Any: inventory.Limit{Number: 2, Percent: 5}},
+		Reboot:    RebootAlways,
+		Drain:     Drain{Timeout: of(15 * time.Minute), Connections: 0, Leftover: LeftoverHold},
+		Checks:    Checks{Passes: 3, Interval: of(5 * time.Second), Timeout: of(5 * time.Minute)},
+		WaitMax:   of(30 * time.Minute), HoldMax: of(4 * time.Hour), OnTimeout: TimeoutSafest, OnFailure: FailStopCluster, Failures: 1, Review: of(30 * 24 * time.Hour),
 		Timeouts: Timeouts{Patch: of(time.Hour), Reboot: of(15 * time.Minute), Fetch: of(30 * time.Minute)},
 	}
 }
@@ -201,6 +227,10 @@ func (p Policy) Apply(o Override) Policy {
 	set(&p.SoakApproval, o.SoakApproval)
 	set(&p.Settle, o.Settle)
 	set(&p.Parallel, o.Parallel)
+	set(&p.Ramp, o.Ramp)
+	set(&p.Breaker, o.Breaker)
+	set(&p.StopAfter.Same, o.StopAfter.Same)
+	set(&p.StopAfter.Any, o.StopAfter.Any)
 	set(&p.Reboot, o.Reboot)
 	set(&p.Drain.Timeout, o.Drain.Timeout)
 	set(&p.Drain.Connections, o.Drain.Connections)

@@ -32,8 +32,8 @@ func (c Campaign) Validate() []inventory.Problem {
 	validateOverride(&p, "policy", c.Policy, Default(c.Unattended))
 	for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
 		at := "clusters" + inventory.Key(name)
-		if c.Clusters[name].Parallel != nil {
-			p.Add(at+".parallel", "is the whole campaign's: give it under policy")
+		for _, whole := range c.Clusters[name].ofCampaign() {
+			p.Add(at+"."+whole, "is the whole campaign's: give it under policy")
 		}
 		validateOverride(&p, at, c.Clusters[name], c.Base())
 	}
@@ -88,9 +88,25 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 		least int
 	}{
 		{"soak_passes", o.SoakPasses, 1}, {"parallel", o.Parallel, 1}, {"checks.passes", o.Checks.Passes, 1}, {"drain.connections", o.Drain.Connections, 0}, {"retries", o.Retries, 0}, {"failures", o.Failures, 1},
+		{"stop_after.same", o.StopAfter.Same, 1},
 	} {
 		if count.given != nil && *count.given < count.least {
 			p.Add(at+"."+count.key, "%d is too few: write a number from %d", *count.given, count.least)
+		}
+	}
+	if o.Ramp != nil {
+		for i, n := range *o.Ramp {
+			if n < 1 {
+				p.Add(fmt.Sprintf("%s.ramp[%d]", at, i), "%d is too few: write a number from 1, or an empty list for no ramp", n)
+			}
+		}
+	}
+	for _, limit := range []struct {
+		key   string
+		given *inventory.Limit
+	}{{"breaker", o.Breaker}, {"stop_after.any", o.StopAfter.Any}} {
+		if limit.given != nil && limit.given.IsZero() {
+			p.Add(at+"."+limit.key, "0 is too few: write a number from 1, a percent such as 5%%, or both, such as 3 or 5%%")
 		}
 	}
 	if o.Reboot != nil {
@@ -111,6 +127,22 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 	if checks := under.Apply(o).Checks; o.Checks != (ChecksOverride{}) && !checks.fit() {
 		p.Add(at+".checks", "%d passes %s apart never fit into a timeout of %s", checks.Passes, checks.Interval, checks.Timeout)
 	}
+}
+
+// ofCampaign names the keys that o gives and that no cluster can have for itself.
+func (o Override) ofCampaign() []string {
+	var keys []string
+	for _, key := range []struct {
+		name  string
+		given bool
+	}{
+		{"parallel", o.Parallel != nil}, {"ramp", o.Ramp != nil}, {"breaker", o.Breaker != nil}, {"stop_after", o.StopAfter != StopAfterOverride{}},
+	} {
+		if key.given {
+			keys = append(keys, key.name)
+		}
+	}
+	return keys
 }
 
 // fit reports whether the passes can come about within the timeout; float64, because the product of two large values that a file may give

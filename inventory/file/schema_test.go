@@ -32,6 +32,9 @@ func schema(t *testing.T, title string, of any) []byte {
 			if t == reflect.TypeFor[inventory.Script]() {
 				return &jsonschema.Schema{Type: "string"}
 			}
+			if t == reflect.TypeFor[inventory.Limit]() {
+				return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "integer", Minimum: "1"}, {Type: "string", Pattern: "^[1-9][0-9]*( or [1-9][0-9]*%|%)?$"}}}
+			}
 			if enum, ok := reflect.Zero(t).Interface().(inventory.Enum); ok && t.Kind() == reflect.String {
 				s := &jsonschema.Schema{Type: "string"}
 				for _, v := range enum.Values() {

@@ -49,6 +49,8 @@ policy:
   soak_interval: 1s
   soak_passes: 2
   settle: 1s
+  ramp: [] # both clusters at once
+  stop_after: {same: 9, any: 9} # a fault in one is no reason to end the other
   reboot: if-needed
   drain: {timeout: 10s}
   checks: {passes: 2, interval: 1s, timeout: 6s}

@@ -22,6 +22,9 @@ type Plan struct {
 	Ticket     string            `json:"ticket,omitempty"`
 	Unattended bool              `json:"unattended,omitempty"`
 	Parallel   int               `json:"parallel"`
+	Ramp       []int             `json:"ramp,omitempty"` // how many clusters of a stage begin in each step, then the rest
+	Breaker    int               `json:"breaker"`        // how many clusters may be backed out by themselves within 15 minutes
+	StopSame   int               `json:"stop_same"`      // how many failures for the same cause stop a stage
 	Stages     []Stage           `json:"stages"`
 	Refusals   []Refusal         `json:"refusals,omitempty"`
 	Notify     []campaign.Notify `json:"notify,omitempty"`
@@ -31,6 +34,8 @@ type Plan struct {
 type Stage struct {
 	Name     string    `json:"name"`
 	Clusters []Cluster `json:"clusters"`
+	Steps    []int     `json:"steps,omitempty"` // how many of them begin together, where that is not all at once
+	StopAny  int       `json:"stop_any"`        // how many failures stop it
 }
 
 // Cluster is one cluster of the plan. Its part holds everything that workers need to know of it.
@@ -134,13 +139,18 @@ func (p Part) Claims() []string {
 
 // Build works the plan out. Both files must be valid, resolved, and checked against each other.
 func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part) {
-	p := Plan{Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: c.Base().Parallel, Notify: c.Notify}
+	base, all := c.Base(), 0
+	p := Plan{
+		Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: base.Parallel, Ramp: base.Ramp, StopSame: base.StopAfter.Same,
+		Notify: c.Notify,
+	}
 	parts := map[string]Part{}
 	for _, s := range c.Stages {
-		stage := Stage{Name: s.Name}
+		stage, members := Stage{Name: s.Name}, 0
 		for _, name := range s.In(inv) {
 			cl, _ := inv.Cluster(name)
 			part := partOf(c, inv, s.Name, cl)
+			members += len(cl.Members)
 			parts[name] = part
 			pc := Cluster{
 				Name: name, Part: Digest(part), Members: cl.Members, Waves: rollout.Waves(len(cl.Members)), MinHealthy: cl.MinHealthy,
@@ -160,8 +170,14 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 			stage.Clusters = append(stage.Clusters, pc)
 		}
 		stage.houseLast()
+		if steps := rollout.Steps(base.Ramp, len(stage.Clusters)); len(steps) > 1 {
+			stage.Steps = steps
+		}
+		stage.StopAny = base.StopAfter.Any.Of(members)
+		all += len(stage.Clusters)
 		p.Stages = append(p.Stages, stage)
 	}
+	p.Breaker = base.Breaker.Of(all)
 	shares(&p, parts)
 	return p, parts
 }
@@ -282,10 +298,10 @@ func (p Plan) Instance(start time.Time) string {
 func (p Plan) Campaign(instance, requester string, start time.Time) rollout.Campaign {
 	c := rollout.Campaign{
 		Instance: instance, Name: p.Name, Why: p.Reason, Ticket: p.Ticket, Requester: requester, Plan: Digest(p),
-		Unattended: p.Unattended, Parallel: p.Parallel, StartedAt: start,
+		Unattended: p.Unattended, Parallel: p.Parallel, Ramp: p.Ramp, Breaker: p.Breaker, StopSame: p.StopSame, StartedAt: start,
 	}
 	for i, s := range p.Stages {
-		c.Stages = append(c.Stages, s.Name)
+		c.Stages, c.StopAny = append(c.Stages, s.Name), append(c.StopAny, s.StopAny)
 		for _, cl := range s.Clusters {
 			c.Clusters = append(c.Clusters, rollout.Ref{Name: cl.Name, Stage: i, Part: cl.Part, Shares: cl.Shares, Last: len(cl.House) > 0, Total: len(cl.Members)})
 		}

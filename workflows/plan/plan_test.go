@@ -68,13 +68,13 @@ func TestBuild(t *testing.T) {
 	c.Clusters = map[string]campaign.Override{"cache": {Soak: &soak}}
 	p, parts := Build(c, inv)
 	want := Plan{
-		Name: "monthly", Reason: "patch night", Ticket: "CHG-7", Parallel: 5,
+		Name: "monthly", Reason: "patch night", Ticket: "CHG-7", Parallel: 5, Ramp: []int{1, 5, 25}, Breaker: 3, StopSame: 2,
 		Stages: []Stage{
-			{"stage-1", []Cluster{{
+			{Name: "stage-1", StopAny: 2, Clusters: []Cluster{{
 				Name: "cache", Part: Digest(parts["cache"]), Members: []string{"cache-1", "cache-2"}, Waves: []int{1, 1}, MinHealthy: 1, MaxOut: 1, Soak: "2h", Approval: true,
 				Reboot: "always", Affects: []string{"web"}, Drain: "consul",
 			}}},
-			{"stage-2", []Cluster{{
+			{Name: "stage-2", StopAny: 2, Clusters: []Cluster{{
 				Name: "web", Part: Digest(parts["web"]), Members: []string{"web-1", "web-2", "web-3"}, Waves: []int{1, 2}, MinHealthy: 2, MaxOut: 1, Soak: "24h", Approval: true, Reboot: "always", Drain: "consul",
 			}}},
 		},
@@ -100,6 +100,28 @@ func TestBuildWaves(t *testing.T) {
 		if got := p.cluster(t, "web").Waves; !slices.Equal(got, want) {
 			t.Errorf("waves of %d members = %v, want %v", size, got, want)
 		}
+	}
+}
+
+// The numbers of a large campaign: percents are of the instance's clusters, and of a stage's members.
+func TestBuildLimits(t *testing.T) {
+	var clusters [][]string
+	var stage []string
+	for i := range 100 {
+		name := fmt.Sprintf("c%d", i)
+		clusters, stage = append(clusters, names(name, 3)), append(stage, name)
+	}
+	c := of(stage[:1], stage[1:])
+	p, _ := Build(c, estate(clusters...))
+	if p.Breaker != 5 || p.StopSame != 2 || p.Stages[0].StopAny != 2 || p.Stages[1].StopAny != 14 {
+		t.Errorf("breaker %d, same %d, any %d and %d; want 5, 2, 2 and 14", p.Breaker, p.StopSame, p.Stages[0].StopAny, p.Stages[1].StopAny)
+	}
+	if got := p.Stages[1].Steps; p.Stages[0].Steps != nil || !slices.Equal(got, []int{1, 5, 25, 68}) {
+		t.Errorf("steps %v, then %v; want none of one cluster, and 1, 5, 25, 68", p.Stages[0].Steps, got)
+	}
+	c.Policy.Ramp, c.Policy.Breaker = &[]int{}, &inventory.Limit{Percent: 50}
+	if p, _ = Build(c, estate(clusters...)); p.Breaker != 50 || p.Stages[1].Steps != nil || len(p.Ramp) > 0 {
+		t.Errorf("breaker %d, steps %v, ramp %v; want half of all, and no ramp", p.Breaker, p.Stages[1].Steps, p.Ramp)
 	}
 }
 
@@ -463,6 +485,7 @@ func TestCampaign(t *testing.T) {
 	got := p.Campaign("monthly-1", "alice", start)
 	want := rollout.Campaign{
 		Instance: "monthly-1", Name: "monthly", Why: "patch night", Ticket: "CHG-7", Requester: "alice", Plan: Digest(p), Parallel: 5, StartedAt: start,
+		Ramp: []int{1, 5, 25}, Breaker: 3, StopSame: 2, StopAny: []int{2, 2},
 		Stages: []string{"stage-1", "stage-2"},
 		Clusters: []rollout.Ref{
 			{Name: "db", Stage: 0, Part: Digest(parts["db"]), Shares: []string{"web"}, Total: 2},

@@ -38,8 +38,11 @@ func (c Campaign) Backout(m Message) Campaign {
 // and where none is, nothing further begins.
 func (c Cluster) BackoutAll(m Message, now time.Time) Cluster {
 	switch {
+	case c.stopped():
+		return c.Resume(m, now)
 	case c.BackoutFor != "":
-		return c.Retry(m, now) // if it could not begin
+		c.Auto, c.Refused = false, "" // a person says so, and the breaker stops it no more
+		return c.Retry(m, now)        // if it could not begin
 	case c.MayBackout(m) != nil:
 		return c.Abort(m, now)
 	}

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,13 @@ type Ref struct {
 	Done    int            `json:"done,omitempty"` // members that ended
 	Total   int            `json:"total,omitempty"`
 	RunID   string         `json:"run_id,omitempty"`
+
+	Back    bool               `json:"back,omitempty"`   // its canary is back and healthy, or it is done
+	Failed  int                `json:"failed,omitempty"` // members that failed, and soaks
+	Blames  [blamedKept]Blamed `json:"blames,omitzero"`  // what for
+	Ask     int                `json:"ask,omitempty"`    // its last question whether it may back out by itself
+	May     bool               `json:"may,omitempty"`    // and the answer
+	Granted time.Time          `json:"granted,omitzero"` // when that was a yes
 }
 
 // Campaign is the state of an instance's workflow.
@@ -57,6 +65,15 @@ type Campaign struct {
 	Outbox   Outbox          `json:"outbox"`
 
 	BackoutFor string `json:"backout_for,omitempty"`
+
+	Ramp     []int   `json:"ramp,omitempty"`      // how many clusters of a stage begin in each step
+	Breaker  int     `json:"breaker,omitempty"`   // how many clusters may back out by themselves within BreakerSpan
+	StopSame int     `json:"stop_same,omitempty"` // how many failures for the same cause stop a stage
+	StopAny  []int   `json:"stop_any,omitempty"`  // and how many of any, by stage
+	Trips    int     `json:"trips,omitempty"`     // how often the breaker tripped
+	Tripped  string  `json:"tripped,omitempty"`   // why no cluster backs out by itself now
+	Limited  bool    `json:"limited,omitempty"`   // too much failed, and nobody has resumed it since
+	Excused  Excused `json:"excused,omitzero"`
 }
 
 // Next says what the campaign's workflow does now.
@@ -72,9 +89,13 @@ func (c Campaign) Next(time.Time) Decision {
 		return d
 	}
 	slots := c.Parallel - c.runningCount()
+	open, _ := c.opened()
 	for _, r := range c.Clusters {
-		if slots <= 0 {
+		if slots <= 0 || open <= 0 {
 			break
+		}
+		if r.Stage == c.Stage {
+			open--
 		}
 		if r.Stage != c.Stage || r.Running || r.Outcome != "" || c.sharesRunning(r, d.Start) || c.waitsForOthers(r) {
 			continue
@@ -122,12 +143,17 @@ type Report struct {
 	Total   int            `json:"total"`
 	Audit   string         `json:"audit,omitempty"` // last digest of its chain
 	// Stop is why no other cluster of the campaign may go on either.
-	Stop string `json:"stop,omitempty"`
+	Stop   string             `json:"stop,omitempty"`
+	Back   bool               `json:"back,omitempty"` // see Ref
+	Failed int                `json:"failed,omitempty"`
+	Blames [blamedKept]Blamed `json:"blames,omitzero"`
+	Ask    int                `json:"ask,omitempty"` // the number of the question whether it may back out by itself; 0: it asks nothing
 }
 
 // Report is what the cluster's state says to its campaign.
 func (c Cluster) Report() Report {
-	r := Report{Name: c.Name, Phase: c.Phase, Outcome: c.Outcome, Total: len(c.Members), Stop: c.StopCampaign}
+	r := Report{Name: c.Name, Phase: c.Phase, Outcome: c.Outcome, Total: len(c.Members), Stop: c.StopCampaign, Back: c.back(), Ask: c.asking()}
+	r.Failed, r.Blames = c.failures()
 	for _, m := range c.Members {
 		if m.Outcome != "" && !m.Running {
 			r.Done++
@@ -138,6 +164,8 @@ func (c Cluster) Report() Report {
 		r.Reason = "soak " + strconv.Itoa(c.SoakNo) + " passed and waits for a person: rollpatch approve " + c.Instance + " --cluster " + c.Name
 	case PhaseHold:
 		r.Reason = c.HoldFor
+	case PhaseAsk:
+		r.Reason = c.AskFor
 	case PhaseRelease, PhaseEnded:
 		r.Reason = c.Reason
 	case PhaseClaim:
@@ -170,25 +198,38 @@ func (c Campaign) Reported(r Report, now time.Time) Campaign {
 		}
 		ref.Phase, ref.Reason, ref.Done, ref.Total, ref.Outcome = r.Phase, r.Reason, r.Done, r.Total, r.Outcome
 		ref.Running = r.Outcome == ""
+		if ref.Back = r.Back || r.Outcome == ClusterDone; r.Failed >= ref.Failed {
+			ref.Failed, ref.Blames = r.Failed, r.Blames
+		}
 	})
+	c = c.asked(r, now)
 	switch of := "cluster " + r.Name + ": "; {
 	case r.Stop != "":
 		c = c.stop(of+r.Stop, now)
 	case strings.HasPrefix(c.Stopped, of):
 		c.Stopped = "" // a person had it go on: what fails after that stops the campaign anew
 	}
-	return c.border(now)
+	if ended := c.border(now); ended.Outcome != "" {
+		return ended // there is nothing left to stop
+	}
+	return c.limit().border(now)
 }
 
-// stop lets nothing further begin in any cluster. A person decides how it goes on; unattended there is none, and it ends.
+// stop is halt for a cluster that wants it, once for each cause.
 func (c Campaign) stop(why string, now time.Time) Campaign {
-	switch {
-	case c.Outcome != "" || c.AbortFor != "" || c.BackoutFor != "" || c.Stopped == why:
+	if c.Outcome != "" || c.AbortFor != "" || c.BackoutFor != "" || c.Stopped == why {
 		return c
-	case c.Unattended:
+	}
+	c.Stopped = why
+	return c.halt(why)
+}
+
+// halt lets nothing further begin in any cluster. A person decides how it goes on; unattended there is none, and it ends.
+func (c Campaign) halt(why string) Campaign {
+	if c.Unattended {
 		c.AbortFor = "stopped: " + why
-	default:
-		c.Stopped, c.Paused = why, "stopped: "+why
+	} else {
+		c.Paused = "stopped: " + why
 		c.Outbox.tell(TellHold, "", "campaign "+c.Instance+" holds: "+why, "rollpatch status "+c.Instance)
 	}
 	return c
@@ -206,9 +247,11 @@ func (c Campaign) border(now time.Time) Campaign {
 		return c.finish(CampaignAborted, c.AbortFor, now)
 	}
 	var halted []string
+	never, awaited := c.later() // nothing runs: who is awaited has ended, and its canary does not come back
 	for _, r := range c.Clusters {
 		switch {
 		case r.Stage != c.Stage:
+		case r.Outcome == "" && slices.Contains(never, r.Name):
 		case r.Outcome == "":
 			return c
 		case r.Outcome != ClusterDone:
@@ -216,10 +259,15 @@ func (c Campaign) border(now time.Time) Campaign {
 		}
 	}
 	if len(halted) > 0 {
-		return c.finish(CampaignHalted, "not done: "+strings.Join(halted, ", "), now)
+		why := "not done: " + strings.Join(halted, ", ")
+		if len(never) > 0 {
+			why += "; not begun, because " + canaries(awaited, "not back") + ": " + few(never)
+		}
+		return c.finish(CampaignHalted, why, now)
 	}
 	if c.Stage+1 < len(c.Stages) {
 		c.Stage++
+		c.Excused = Excused{}
 		return c.border(now)
 	}
 	return c.finish(CampaignDone, "", now)
@@ -242,10 +290,13 @@ func (c Campaign) Hold(m Message) Campaign {
 	return c
 }
 
-// Resume ends a hold.
+// Resume ends a hold. What had failed by then is known to who says it, and automatic backouts are counted anew.
 func (c Campaign) Resume() Campaign {
 	c.Paused = ""
-	return c
+	if c.Limited || c.Tripped != "" {
+		c = c.excuse()
+	}
+	return c.reset()
 }
 
 // Abort starts nothing new; the clusters that run are told to abort.
@@ -315,6 +366,9 @@ func (c Campaign) summary() string {
 	if gates > 0 {
 		s += ", " + strconv.Itoa(gates) + " waiting for approval"
 	}
+	if c.AbortFor == "" && c.BackoutFor == "" {
+		s += c.ramped()
+	}
 	switch {
 	case c.BackoutFor != "":
 		s += "; " + c.BackoutFor
@@ -332,6 +386,15 @@ func one(n int, single, several string) string {
 		return single
 	}
 	return several
+}
+
+func (c Campaign) find(name string) (Ref, bool) {
+	for _, r := range c.Clusters {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Ref{}, false
 }
 
 func (c Campaign) ref(name string, change func(*Ref)) Campaign {

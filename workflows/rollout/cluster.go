@@ -17,6 +17,7 @@ const (
 	PhaseSoak    Phase = "soak"    // between two waves
 	PhaseGate    Phase = "gate"    // the soak passed, a person has to agree
 	PhaseHold    Phase = "hold"    // only a person's message goes on
+	PhaseAsk     Phase = "ask"     // a soak failed: its campaign says whether it may back out by itself
 	PhaseBackout Phase = "backout" // patched members are brought back
 	PhaseRelease Phase = "release"
 	PhaseEnded   Phase = "ended"
@@ -66,6 +67,8 @@ type Slot struct {
 	Left     bool   `json:"left,omitempty"`     // left as it is, by policy or a person's word
 	HoldsAt  Step   `json:"holds_at,omitempty"` // the step before which its workflow holds, as it told
 	Holds    string `json:"holds,omitempty"`    // and why; empty: it goes on
+	Failed   bool   `json:"failed,omitempty"`   // it failed for good at least once: a failure of its stage
+	Blame    string `json:"blame,omitempty"`    // the check or the package that it failed for last
 }
 
 // Cluster is the state of one cluster's workflow.
@@ -118,6 +121,15 @@ type Cluster struct {
 	EvidenceAsk time.Time  `json:"evidence_ask,omitzero"`
 	Shut        []string   `json:"shut,omitempty"`     // the transactions whose versions are on record
 	LeftOut     string     `json:"left_out,omitempty"` // what its members did not get, because it is in quarantine
+
+	AskFor     string `json:"ask_for,omitempty"`     // why it would be brought back, although no person said so
+	AskSoak    bool   `json:"ask_soak,omitempty"`    // and that is a soak that failed: once a member goes back for it, what they got is bad
+	Asks       int    `json:"asks,omitempty"`        // questions put to its campaign whether it may
+	Refused    string `json:"refused,omitempty"`     // why it may not; takes effect at the next border
+	Auto       bool   `json:"auto,omitempty"`        // it is brought back, and no person said so: the breaker may stop it
+	Trip       int    `json:"trip,omitempty"`        // how often that had tripped when it was granted
+	SoakFailed bool   `json:"soak_failed,omitempty"` // at least once: a failure of its stage
+	SoakBlame  string `json:"soak_blame,omitempty"`  // and the check that it failed for
 }
 
 // Approval is a person's word that a soak may end.
@@ -204,6 +216,8 @@ func (c Cluster) next(now time.Time) Decision {
 		}
 	case PhaseGate:
 		d.Reason = "soak " + strconv.Itoa(c.SoakNo) + " passed, waiting since " + stamp(c.Since) + " for a person to approve" + c.watched()
+	case PhaseAsk:
+		d.Reason = c.AskFor + "; waits for its campaign's word that it may back out"
 	case PhaseHold:
 		d.Reason = "held since " + stamp(c.Since) + because(c.HoldFor)
 	}
@@ -387,6 +401,10 @@ func (c Cluster) waiting(what string) string {
 // Started records that a member's workflow runs. It is applied before the workflow is started, so that no crash can lead to
 // a second one: what was recorded and never started is found by asking for it.
 func (c Cluster) Started(host string, mode Mode, now time.Time) Cluster {
+	if mode == ModeBackout && c.AskSoak { // not before: what many fail at once is no fault of the versions
+		c.AskSoak = false
+		c = c.suspect(c.BackoutFor, now)
+	}
 	return c.slot(host, func(s *Slot) {
 		s.Running, s.Mode, s.Tries, s.Reason, s.RunID = true, mode, s.Tries+1, "", ""
 		s.Canary = s.Canary || mode == ModePatch && c.Manifest == ""
@@ -417,6 +435,7 @@ type MemberEnd struct {
 	Try      int     `json:"try,omitempty"` // which of the workflows for this host it was; a late report ends no other
 	Outcome  Outcome `json:"outcome"`
 	Reason   string  `json:"reason,omitempty"`
+	Blame    string  `json:"blame,omitempty"`    // the check or the package that it failed for
 	Manifest string  `json:"manifest,omitempty"` // of a canary that was patched
 	Changes  string  `json:"changes,omitempty"`
 	Count    int     `json:"count,omitempty"`
@@ -427,6 +446,11 @@ type MemberEnd struct {
 	Suspect  string  `json:"suspect,omitempty"`  // what speaks against the versions it got
 	LeftOut  string  `json:"left_out,omitempty"` // what it did not get, because it is in quarantine
 	GivenUp  bool    `json:"given_up,omitempty"` // a person skipped it while it held
+}
+
+// failed says that it was to be patched, and was not.
+func (e MemberEnd) failed() bool {
+	return e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged
 }
 
 // Ended applies a member's end. Reports may come twice, as a signal and by asking: the second changes nothing.
@@ -444,6 +468,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 		if e.Outcome == Unchanged {
 			s.Canary = false // the first one that is patched is the canary
 		}
+		s.Left = s.Left || e.failed() && e.GivenUp
 		s.OutMilli += e.OutMilli
 		if e.Changes != "" && e.Mode == ModePatch { // a backout undoes the transaction that is on record
 			s.Changes, s.Count = e.Changes, e.Count
@@ -466,8 +491,11 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 	c = c.evident(e, now)
 	switch {
 	case e.Mode == ModeBackout && e.Outcome != BackedOut && e.Outcome != Quarantined:
+		c.Auto = false // only a person has it go on
 		return c.hold("the backout of "+e.Host+" could not begin"+because(e.Reason), now)
 	case c.BackoutFor != "" || c.AbortFor != "":
+	case c.AskFor != "":
+		c, _ = c.count(e)
 	case e.TakenUp && e.Mode == ModePatch:
 		return c.hold("somebody ended the workflow of "+e.Host+" from outside; it was taken up, and is "+string(e.Outcome)+because(e.Reason), now)
 	case e.Outcome == Patched && c.Manifest == "":
@@ -475,9 +503,9 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 	case c.Suspect != "" && e.Outcome != Patched:
 		// The peer is as it was, and serves: the fault is the patch's.
 		return c.failed(c.Suspect, now)
-	case e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged && e.GivenUp:
-		c = c.leave()
-	case e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged:
+	case e.failed() && e.GivenUp:
+		c, _ = c.count(e)
+	case e.failed():
 		return c.failedMember(e, now)
 	}
 	c = c.border(now)
@@ -492,6 +520,12 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 func (c Cluster) border(now time.Time) Cluster {
 	if _, running := c.running(); running || c.Outcome != "" || c.Phase == PhaseRelease || c.Phase == PhaseClaim {
 		return c
+	}
+	if c.Refused != "" {
+		return c.refused(now)
+	}
+	if c.Phase == PhaseAsk {
+		return c // also of one that is aborted: the way back is finished first
 	}
 	if c.AbortFor != "" && c.BackoutFor != "" && (c.Phase == PhaseHold || c.WaitFor != "") {
 		// The way back cannot begin, and a person gave up on it.
@@ -550,6 +584,7 @@ type WatchResult struct {
 	ID      string  `json:"id,omitempty"`
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason,omitempty"`
+	Blame   string  `json:"blame,omitempty"`  // the check that failed
 	Passes  int     `json:"passes,omitempty"` // in a row
 	Samples int     `json:"samples,omitempty"`
 }
@@ -560,6 +595,9 @@ func (c Cluster) Sampled(r WatchResult, now time.Time) Cluster {
 		return c
 	}
 	c.Verdict, c.Watched = r.Verdict, r.Reason
+	if r.Verdict == Fail {
+		c.SoakBlame = blame(r.Blame)
+	}
 	switch r.Verdict {
 	case Pass:
 		c.Passes, c.Doubt, c.Doubted, c.Suspect = r.Passes, time.Time{}, false, ""
@@ -579,12 +617,13 @@ func (c Cluster) Sampled(r WatchResult, now time.Time) Cluster {
 	return c.failed(r.Reason, now)
 }
 
-// failed is a soak that failed.
+// failed is a soak that failed. Many that do so together have a fault that no backout mends: the campaign is asked first.
 func (c Cluster) failed(why string, now time.Time) Cluster {
 	c.Passes, c.Suspect = 0, ""
+	c.SoakFailed = true
 	c.Outbox.tell(TellFail, "", "the soak of "+c.Name+" failed: "+why, "rollpatch why "+c.Name)
-	c = c.suspect("soak failed: "+why, now)
-	return c.backout("soak failed: "+why, now)
+	c.AskSoak = true
+	return c.ask("soak failed: "+why, now)
 }
 
 // unsure records a sample that says neither.
@@ -602,7 +641,10 @@ func (c Cluster) backout(why string, now time.Time) Cluster {
 	if c.BackoutFor == "" {
 		c.BackoutFor = why
 	}
-	c.HoldFor = ""
+	c.HoldFor, c.AskFor, c.AskSoak, c.Refused, c.Auto = "", "", false, "", false
+	if c.Phase == PhaseAsk {
+		c = c.to(PhaseRoll, now)
+	}
 	return c.border(now)
 }
 
@@ -611,7 +653,7 @@ func (c Cluster) hold(why string, now time.Time) Cluster {
 	if c.Policy.Unattended || c.AbortFor != "" {
 		return c.finish(ClusterHalted, why, now)
 	}
-	c.HoldFor = why
+	c.HoldFor, c.Refused = why, ""
 	c.Outbox.tell(TellHold, "", "cluster "+c.Name+" holds: "+why, "rollpatch status "+c.Instance)
 	return c.to(PhaseHold, now)
 }

@@ -108,7 +108,7 @@ func TestCluster(t *testing.T) {
 			{"unknown checks begin the settling anew", toWave2 + "web-2=patched watch=pass +9m watch=unknown watch=pass +9m", "settles", "gate"},
 			{"a fail while the only unpatched peer is on its way waits for that one", toWave2 + "web-2=patched watch=pass +10m web-3 watch=fail web-3=patched", "settles", "gate"},
 			{"and is forgotten when all pass", toWave2 + "web-2=patched watch=pass +10m web-3 watch=fail web-3=patched watch=pass +10m release=ok", "ended done", "gate"},
-			{"but is the patch's when that one was not patched, and serves", toWave2 + "web-2=patched watch=pass +10m web-3 watch=fail web-3=returned", "next backout web-2", "gate fail"},
+			{"but is the patch's when that one was not patched, and serves", toWave2 + "web-2=patched watch=pass +10m web-3 watch=fail web-3=returned may", "next backout web-2", "gate fail"},
 			{"a fail that another unpatched peer was compared with is told at once", toWave2 + "web-2 watch=fail", "patch of web-2 is on its way", "gate fail"},
 			{"a watch of the members before it does not count", toWave2 + "web-2=patched stale:watch=pass +10m", "settles, and is late", "gate"},
 			{"the last wave needs no soak", toWave2 + "web-2=patched watch=pass +10m web-3=patched release=ok", "ended done", "gate"},
@@ -149,9 +149,9 @@ func TestCluster(t *testing.T) {
 		}},
 		{"start in trouble unattended", three(alone), []clusterRow{
 			{"it halts before it is changed", toWave1 + "web-1=unstarted*31", "next release: halted: gave up after 30m0s before patch: no way to start web-1", "halted"},
-			{"but not before a fail is compared with the one that was not started", toSoak + "watch=pass*3 +24h web-2=patched watch=pass +10m web-3=unstarted*30 web-3 watch=fail web-3=unstarted watch=fail", "next backout web-2", "fail"},
-			{"but the way back is owed", toSoak + "watch=fail web-1=unstarted*500", "holds before backout: no way to start web-1", "fail hold"},
-			{"until it is through", toSoak + "watch=fail web-1=unstarted*500 web-1=backed-out", "next release: halted: soak failed: page broken", "fail hold halted"},
+			{"but not before a fail is compared with the one that was not started", toSoak + "watch=pass*3 +24h web-2=patched watch=pass +10m web-3=unstarted*30 web-3 watch=fail web-3=unstarted watch=fail may", "next backout web-2", "fail"},
+			{"but the way back is owed", toSoak + "watch=fail may web-1=unstarted*500", "holds before backout: no way to start web-1", "fail hold"},
+			{"until it is through", toSoak + "watch=fail may web-1=unstarted*500 web-1=backed-out", "next release: halted: soak failed: page broken", "fail hold halted"},
 		}},
 		{"soak", three(patient), []clusterRow{
 			{"the timer's end is no pass", toSoak + "+24h", "soak 1, and is late", ""},
@@ -162,9 +162,9 @@ func TestCluster(t *testing.T) {
 			{"late passes end it", toSoak + "+24h watch=pass*3", "gate 1", "gate"},
 			{"a person is told of the gate", toGate, "gate 1", "gate"},
 			{"checks go on in the gate", toGate + "watch=unknown", "gate 1", "gate"},
-			{"a failed soak brings the canary back, then halts", toSoak + "watch=fail web-1=backed-out release=ok", "ended halted: soak failed: page broken", "fail halted"},
-			{"a soak that fails in its gate too", toGate + "watch=fail", "next backout web-1", "gate fail"},
-			{"what the watch says on the way back changes nothing", toSoak + "watch=fail web-1 unwatched", "backout of web-1 is on its way", "fail"},
+			{"a failed soak brings the canary back, then halts", toSoak + "watch=fail may web-1=backed-out release=ok", "ended halted: soak failed: page broken", "fail halted"},
+			{"a soak that fails in its gate too", toGate + "watch=fail may", "next backout web-1", "gate fail"},
+			{"what the watch says on the way back changes nothing", toSoak + "watch=fail may web-1 unwatched", "backout of web-1 is on its way", "fail"},
 		}},
 		{"doubt", three(patient), []clusterRow{
 			{"checks that can be told neither way are waited for", toSoak + "watch=unknown +24h", "soak 1, and is late", ""},
@@ -242,20 +242,20 @@ func TestCluster(t *testing.T) {
 			{"a soak that passed needs nobody", toSoak + "watch=pass*3 +24h", "next patch web-2", ""},
 			{"a soak that did not pass is no pass", toSoak + "watch=pass*2 +24h", "soak 1, and is late", ""},
 			{"a failure halts", toWave1 + "web-1=backed-out release=ok", "ended halted: web-1 is backed-out: broken", "halted"},
-			{"a failed soak is backed out, and halts", toSoak + "watch=fail web-1=backed-out release=ok", "ended halted: soak failed: page broken", "fail halted"},
-			{"a backout that could not begin halts", toSoak + "watch=fail web-1=returned release=ok", "ended halted: the backout of web-1 could not begin: broken", "fail halted"},
-			{"checks go on in later waves, and a fail there brings all back", toSoak + "watch=pass*3 +24h web-2 watch=fail web-2=patched", "next backout web-2", "fail"},
+			{"a failed soak is backed out, and halts", toSoak + "watch=fail may web-1=backed-out release=ok", "ended halted: soak failed: page broken", "fail halted"},
+			{"a backout that could not begin halts", toSoak + "watch=fail may web-1=returned release=ok", "ended halted: the backout of web-1 could not begin: broken", "fail halted"},
+			{"checks go on in later waves, and a fail there brings all back", toSoak + "watch=pass*3 +24h web-2 watch=fail may web-2=patched", "next backout web-2", "fail"},
 		}},
 		{"later waves", three(patient), []clusterRow{
-			{"a fail while a peer is on its way lets it finish, then brings all back", toWave2 + "web-2 watch=fail web-2=patched web-2=backed-out web-1=backed-out release=ok", "ended halted: soak failed: page broken", "gate fail halted"},
+			{"a fail while a peer is on its way lets it finish, then brings all back", toWave2 + "web-2 watch=fail may web-2=patched web-2=backed-out web-1=backed-out release=ok", "ended halted: soak failed: page broken", "gate fail halted"},
 			{"and is told once", toWave2 + "web-2 watch=fail unwatched", "patch of web-2 is on its way", "gate fail"},
 			{"unknown there stops nobody on its way", toWave2 + "web-2 watch=unknown web-2=patched", "settles", "gate"},
 			{"but nobody new begins", toWave2 + "web-2 watch=unknown web-2=unchanged", "waits for the checks of every patched member, verdict inconclusive (0 in a row): a peer fails it too", "gate"},
 			{"until they pass again", toWave2 + "web-2 watch=unknown web-2=unchanged watch=pass", "next patch web-3", "gate"},
 			{"and a person is told when that takes too long", toWave2 + "web-2 watch=unknown web-2=unchanged +30m", "waits for the checks of every patched member, verdict inconclusive (0 in a row): a peer fails it too", "gate hold"},
-			{"a fail while it settles brings both back", toWave2 + "web-2=patched watch=fail", "next backout web-2", "gate fail"},
-			{"a fail while an operator holds it brings all back", toWave2 + "hold watch=fail", "next backout web-1", "gate fail"},
-			{"a fail while the next host is taken too", toWave2 + "web-2=taken watch=fail", "next backout web-1", "gate fail"},
+			{"a fail while it settles brings both back", toWave2 + "web-2=patched watch=fail may", "next backout web-2", "gate fail"},
+			{"a fail while an operator holds it brings all back", toWave2 + "hold watch=fail may", "next backout web-1", "gate fail"},
+			{"a fail while the next host is taken too", toWave2 + "web-2=taken watch=fail may", "next backout web-1", "gate fail"},
 		}},
 		{"skip", three(patient), []clusterRow{
 			{"leaves a peer that failed as it is and goes on", toWave2 + "web-2=backed-out skip", "next patch web-3", "gate hold"},
@@ -291,6 +291,10 @@ func TestCluster(t *testing.T) {
 			{"before the claim neither", "claim=held undo-all release=ok", "ended aborted: aborted by jane: because", ""},
 			{"does not call off a way back", toSoak + "reject undo-all", "next backout web-1", "backout"},
 			{"and tries one that could not begin again", toSoak + "reject web-1=returned undo-all", "next backout web-1", "backout hold"},
+			{"goes past what its campaign said before", toSoak + "watch=fail maynot undo-all", "next backout web-1", "fail hold backout"},
+			{"and past the breaker", toSoak + "watch=fail may undo-all trip", "next backout web-1", "fail"},
+			{"also where that has just stopped a way back", toWave2 + "web-2=patched watch=fail may web-2 trip undo-all web-2=backed-out", "next backout web-1", "gate fail"},
+			{"or long ago", toSoak + "watch=fail may trip undo-all trip", "next backout web-1", "fail hold"},
 			{"changes nothing at the end", toWave1 + "web-1=unchanged web-2=unchanged web-3=unchanged undo-all", "next release: done", ""},
 		}},
 		{"extend", three(patient), []clusterRow{
@@ -318,7 +322,7 @@ func TestCluster(t *testing.T) {
 			{"holds its cluster", toWave1 + "web-1=backed-out", "held: web-1 is backed-out: broken", "hold"},
 		}},
 		{"backout-cluster", three(undoing), []clusterRow{
-			{"a peer that failed brings the others back", toWave2 + "web-2=backed-out", "next backout web-1", "gate"},
+			{"a peer that failed brings the others back", toWave2 + "web-2=backed-out may", "next backout web-1", "gate"},
 			{"a canary has none", toWave1 + "web-1=backed-out", "held: web-1 is backed-out: broken", "hold"},
 		}},
 		{"hold and resume", three(patient), []clusterRow{
@@ -384,6 +388,7 @@ var jane = Message{Actor: "jane", Reason: "because"}
 //	late:web-1=…, stale:watch=…               a report that is not awaited any more: it must change nothing
 //	web-1~drain, web-1~                       its workflow holds before its drain, and goes on; old:web-1~drain that of an older try
 //	approve reject backout hold resume abort  a person's message, skip@web-1 with a host; refused:… one that must be refused
+//	may maynot trip gone                      its campaign's answer; that the breaker tripped; that the campaign is gone
 //	unwatched                                 no watch may be wanted now
 //	+24h                                      time passes
 func playCluster(t *testing.T, c Cluster, word string, now time.Time) (Cluster, time.Time) {
@@ -434,6 +439,12 @@ func playCluster(t *testing.T, c Cluster, word string, now time.Time) (Cluster, 
 		if fmt.Sprint(after) != before {
 			t.Fatalf("%s changed %s to %+v", word, before, after)
 		}
+	case word == "may" || word == "maynot":
+		c = c.Heed(Word{Ask: c.asking(), May: word == "may", Why: "others fail too"}, now)
+	case word == "trip":
+		c = c.Heed(Word{Trip: 1, Why: "others fail too"}, now)
+	case word == "gone":
+		c = c.Orphaned("campaign/monthly-1", now)
 	case prefixed && kind == "refused":
 		refuse(t, c, rest, now)
 	case strings.HasPrefix(what, "web-") && strings.Contains(what, "~"):
@@ -478,7 +489,7 @@ func playSlot(t *testing.T, c Cluster, host, result string, now time.Time) (Clus
 	case "manifestless":
 		e.Outcome, e.Manifest = Patched, ""
 	case BackedOut, Returned, Skipped, Quarantined, Lost:
-		e.Reason = "broken"
+		e.Reason, e.Blame = "broken", "broken"
 	}
 	return c.Ended(e, now), now
 }
@@ -488,7 +499,7 @@ func watchResult(c Cluster, word string) WatchResult {
 	case "pass":
 		return WatchResult{Verdict: Pass, Passes: c.Passes + 1, Samples: 1}
 	case "fail":
-		return WatchResult{Verdict: Fail, Reason: "page broken", Samples: 1}
+		return WatchResult{Verdict: Fail, Reason: "page broken", Blame: "check page", Samples: 1}
 	case "unknown":
 		return WatchResult{Verdict: Inconclusive, Reason: "a peer fails it too", Samples: 1}
 	}

@@ -43,6 +43,10 @@ func TestVersionsThatFailedAreCharged(t *testing.T) {
 		c.Phase, c.Wave = PhaseRoll, 1
 		return c
 	}
+	granted := func(c Cluster) Cluster { return c.Heed(Word{Ask: c.Asks, May: true}, epoch) }
+	goesBack := func(c Cluster) Cluster { return c.Started(c.Members[c.nextBackout()].Host, ModeBackout, epoch) }
+	asking := endedAs(peers(patient), "web-2", Patched, "").failed("page answers 500", epoch)
+	refused := asking.Heed(Word{Ask: asking.Asks, Why: "others fail too"}, epoch)
 	for _, row := range []struct {
 		says string
 		c    Cluster
@@ -59,7 +63,16 @@ func TestVersionsThatFailedAreCharged(t *testing.T) {
 		{"a peer whose fail the policy leaves behind says nothing of what soaked", endedAs(peers(skipping), "web-2", BackedOut, "disk full"), ""},
 		{"but the canary does", endedAs(rolling(skipping), "web-1", BackedOut, "page answers 500"), "tx-web-1 of web-1: page answers 500"},
 		{"a peer that undoes the cluster speaks against its own transaction", endedAs(peers(undoing), "web-2", BackedOut, "page answers 500"), "tx-web-2 of web-2: page answers 500"},
-		{"a soak that failed speaks against the canary's, which holds all", endedAs(peers(patient), "web-2", Patched, "").failed("page answers 500", epoch), "tx-web-1 of web-1: soak failed: page answers 500"},
+		{"a soak that failed speaks against the canary's, which holds all", goesBack(granted(asking)), "tx-web-1 of web-1: soak failed: page answers 500"},
+		{"but not before its backout is granted", asking, ""},
+		{"and begins", granted(asking), ""},
+		{"nor where the breaker stops it before that", granted(asking).Heed(Word{Trip: 1, Why: "others fail too"}, epoch), ""},
+		{"until a person has that go on", goesBack(granted(asking).Heed(Word{Trip: 1, Why: "others fail too"}, epoch).Resume(jane, epoch)), "tx-web-1 of web-1: soak failed: page answers 500"},
+		{"nor where it is refused: many have that fault, and not for their versions", refused, ""},
+		{"also when a person lets it soak anew", refused.Resume(jane, epoch), ""},
+		{"but when a person has it brought back", refused.Backout(jane, "backout", epoch), "tx-web-1 of web-1: backout by jane (claimed): because"},
+		{"a member on its way when it is granted counts once that is patched", goesBack(endedAs(granted(soaking().Started("web-2", ModePatch, epoch).failed("page answers 500", epoch)), "web-2", Patched, "")), "tx-web-1 of web-1: soak failed: page answers 500"},
+		{"a member that undoes the cluster speaks for itself alone, granted or not", goesBack(granted(endedAs(peers(undoing), "web-2", BackedOut, "page answers 500"))), "tx-web-2 of web-2: page answers 500"},
 		{"a person's reject too, with the reason", soaking().Backout(jane, "reject", epoch), "tx-web-1 of web-1: reject by jane (claimed): because"},
 		{"said while the canary is on its way, it counts once that is patched", endedAs(rolling(patient).Started("web-1", ModePatch, epoch).Backout(jane, "backout", epoch), "web-1", Patched, ""), "tx-web-1 of web-1: backout by jane (claimed): because"},
 		{"an abort does not", soaking().Abort(jane, epoch), ""},
@@ -134,7 +147,7 @@ func TestVersionsAreOnRecordWhileTheClusterHolds(t *testing.T) {
 		t.Errorf("in trouble it wakes at %s and waits for %q, want to ask again and hold as before", d.WakeAt, c.WaitFor)
 	}
 	c = c.Recorded("quarantine.1", ClaimResult{OK: true}, epoch)
-	c = c.Resume(jane, epoch)
+	c = c.Retry(jane, epoch)
 	c = endedAs(c, "web-1", BackedOut, "page answers 500")
 	if got := evidenceOf(c); got != "[tx-web-1]" {
 		t.Errorf("tried again and failed again: %q, want one record of one transaction", got)

@@ -23,11 +23,7 @@ const (
 // stops its cluster, and no other becomes canary in place of one that failed: a person says so (P3).
 func (c Cluster) failedMember(e MemberEnd, now time.Time) Cluster {
 	why := e.Host + " is " + string(e.Outcome) + because(e.Reason)
-	failures := 0
-	c = c.slot(e.Host, func(s *Slot) {
-		s.Failures++
-		failures = s.Failures
-	})
+	c, failures := c.count(e)
 	switch {
 	case !e.Outcome.Safe():
 	case failures <= c.Policy.Retries:
@@ -41,11 +37,25 @@ func (c Cluster) failedMember(e MemberEnd, now time.Time) Cluster {
 		}
 		why += "; that is number " + strconv.Itoa(failed) + ", and at most " + strconv.Itoa(most) + " may fail"
 	case c.Policy.OnFailure == FailBackoutCluster && c.patchedCount() > 0:
-		return c.backout(why, now)
+		return c.ask(why, now)
 	case c.Policy.OnFailure == FailStopCampaign:
 		c.StopCampaign = why
 	}
 	return c.hold(why, now)
+}
+
+// count keeps how often a member failed. Once for good it is a failure of its stage: also one that policy or a person left as it is.
+func (c Cluster) count(e MemberEnd) (_ Cluster, failures int) {
+	c = c.slot(e.Host, func(s *Slot) {
+		if e.failed() {
+			s.Failures++
+		}
+		failures = s.Failures
+		if e.failed() && e.Outcome != Skipped && (failures > c.Policy.Retries || e.GivenUp || !e.Outcome.Safe()) { // whom somebody else has, we did not try
+			s.Failed, s.Blame = true, blame(e.Blame)
+		}
+	})
+	return c, failures
 }
 
 // leave marks every member that failed as one that stays as it is.

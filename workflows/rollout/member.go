@@ -102,6 +102,7 @@ type Member struct {
 	Why      string `json:"why,omitempty"`     // the first cause of a failure, kept for the end
 	Suspect  string `json:"suspect,omitempty"` // what speaks against the versions it got
 	LeftOut  string `json:"left_out,omitempty"`
+	Blame    string `json:"blame,omitempty"`   // the check or the package that it is about
 	OutAt    int64  `json:"out_at,omitempty"`  // unix milliseconds when the drain began
 	BackAt   int64  `json:"back_at,omitempty"` // and when the undrain was through
 	OutMilli int64  `json:"out_milli,omitempty"`
@@ -125,6 +126,8 @@ type Member struct {
 type MemberResult struct {
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason,omitempty"`
+	// Blame is the check or the package that a fail is about, in the same words wherever it comes up.
+	Blame string `json:"blame,omitempty"`
 	// Foreign: somebody else's maintenance was found (inspect, drain, undrain).
 	Foreign bool `json:"foreign,omitempty"`
 	// Nothing: there is nothing to do (fetch), or the step left the host as it was (patch, power).
@@ -304,6 +307,9 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 			return m.notBack(r, now)
 		}
 		return m.wait(r.Reason, now).drainAgain()
+	}
+	if r.Verdict == Fail && !m.Failed && (m.Touched || m.Why == "") {
+		m.Blame = r.Blame
 	}
 	switch m.Step {
 	case StepInspect:

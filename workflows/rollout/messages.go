@@ -81,7 +81,11 @@ func (c Cluster) MayBackout(m Message) error {
 		return fmt.Errorf("cluster %q has ended: start a new instance", c.Name)
 	}
 	if c.Phase == PhaseHold && c.BackoutFor != "" {
-		return fmt.Errorf("cluster %q: it is on its way back already: %s; to try that again: rollpatch retry %s --cluster %s", c.Name, c.HoldFor, c.Instance, c.Name)
+		what, word := "to try that again", "retry"
+		if c.stopped() {
+			what, word = "to have that go on", "resume"
+		}
+		return fmt.Errorf("cluster %q: it is on its way back already: %s; %s: rollpatch %s %s --cluster %s", c.Name, c.HoldFor, what, word, c.Instance, c.Name)
 	}
 	if _, running := c.running(); c.patchedCount() == 0 && !running {
 		return fmt.Errorf("cluster %q: no member is patched, nothing to back out", c.Name)
@@ -111,16 +115,30 @@ func (c Cluster) Unpause() Cluster {
 	return c
 }
 
-// Resume ends an operator's hold. One for a member that failed wants a word that says what becomes of it.
+// Resume ends an operator's hold, and has what the breaker stopped go on: a refused soak from its beginning, a way back that was begun. A
+// hold for a member that failed wants a word that says what becomes of it.
 func (c Cluster) Resume(m Message, now time.Time) Cluster {
 	if c.MayResume(m) != nil {
 		return c
 	}
-	c.Paused = ""
-	if c.Phase != PhaseHold || c.failing() {
+	goesOn := c.goesOn()
+	if c.Paused = ""; !goesOn {
 		return c
 	}
-	c.HoldFor, c.StopCampaign = "", ""
+	spared := c.AskFor != ""
+	c.HoldFor, c.StopCampaign, c.AskFor = "", "", ""
+	switch {
+	case c.BackoutFor != "":
+		c.Auto = false // a person says so
+	case spared:
+		c.AskSoak = false
+		for _, s := range c.failedMembers() {
+			if s.Outcome.Safe() {
+				c = c.again(s.Host)
+			}
+		}
+		return c.watchAnew(now)
+	}
 	return c.to(PhaseRoll, now).border(now)
 }
 

@@ -64,7 +64,8 @@ func TestSimulation(t *testing.T) {
 		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,"+
 		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
-		"versions quarantined,versions left out,quarantine in trouble", ",") {
+		"versions quarantined,versions left out,quarantine in trouble,"+
+		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -100,6 +101,9 @@ func newWorld(seed int, trace func(string)) *world {
 		w.kind = troubled
 	}
 	w.publish()
+	if w.epidemic = w.kind != cooperative && w.chance(0.2); w.epidemic {
+		w.traits[w.latest] = failsSoak
+	}
 	w.build()
 	for i := range 1 + w.rng.IntN(2) {
 		w.campaign(i)
@@ -109,21 +113,27 @@ func newWorld(seed int, trace func(string)) *world {
 
 // build makes one to three clusters; two of them may share a host.
 func (w *world) build() {
-	for i := range 1 + w.rng.IntN(3) {
+	clusters := 1 + w.rng.IntN(3)
+	if w.epidemic {
+		clusters = 3
+	}
+	for i := range clusters {
 		c := &spec{name: fmt.Sprintf("c%d", i), stage: w.rng.IntN(2), last: w.chance(0.3)}
 		size := 1 + w.rng.IntN(5)
-		if w.chance(0.08) {
+		if w.epidemic {
+			c.stage, size = 0, 2+w.rng.IntN(2)
+		} else if w.chance(0.08) {
 			size = 10 + w.rng.IntN(3)
 			w.seen["three waves"]++
 		}
-		if i == 1 && w.chance(0.4) {
+		if i == 1 && !w.epidemic && w.chance(0.4) {
 			c.members = append(c.members, w.clusters[0].members[0])
 			c.shares, w.clusters[0].shares = []string{"c0"}, []string{"c1"}
 			w.seen["shared host"]++
 		}
 		for len(c.members) < size {
 			h := &host{name: fmt.Sprintf("h%d", len(w.hosts)), version: 1, runs: map[string]*hostRun{}}
-			if w.chance(0.1) {
+			if !w.epidemic && w.chance(0.1) {
 				h.version = w.latest
 			}
 			w.hosts = append(w.hosts, h)
@@ -155,9 +165,11 @@ func (w *world) build() {
 }
 
 func (w *world) campaign(i int) {
-	r := &campaignRun{world: w, flights: flights{}, clusters: map[string]*clusterRun{}}
+	r := &campaignRun{world: w, flights: flights{}, clusters: map[string]*clusterRun{}, granted: map[string]bool{}, failures: map[string]int{}}
 	unattended := w.kind == deaf || w.kind == troubled && w.chance(0.3)
 	r.c = Campaign{Instance: "i" + strconv.Itoa(i), Name: "monthly", Parallel: 1 + w.rng.IntN(3), Stages: []string{"staging", "production"}, Unattended: unattended}
+	r.c.Ramp = [][]int{nil, {1}, {1, 1}, {2}, {1, 5, 25}}[w.rng.IntN(5)]
+	r.c.Breaker, r.c.StopSame, r.c.StopAny = 1+w.rng.IntN(2), []int{0, 2, 3}[w.rng.IntN(3)], []int{2 + w.rng.IntN(3), 2 + w.rng.IntN(3)}
 	stages := map[int]bool{}
 	for _, c := range w.clusters {
 		stages[c.stage] = true
@@ -169,6 +181,9 @@ func (w *world) campaign(i int) {
 		}
 		r.c.Clusters = append(r.c.Clusters, Ref{Name: c.name, Stage: stage, Shares: c.shares, Last: c.last, Total: len(c.members)})
 	}
+	slices.SortStableFunc(r.c.Clusters, func(a, b Ref) int { // as a plan has them
+		return strings.Compare(fmt.Sprint(a.Last), fmt.Sprint(b.Last))
+	})
 	r.cluster = ClusterPolicy{
 		Soak: w.between(20*time.Minute, 3*time.Hour), SoakPasses: 1 + w.rng.IntN(3), SoakApproval: !unattended || w.kind == troubled && w.chance(0.2),
 		RetryEvery: 5 * time.Minute, WaitMax: time.Hour, Unattended: unattended,
@@ -184,6 +199,9 @@ func (w *world) campaign(i int) {
 		RetryEvery: 5 * time.Minute, Leftover: []string{"hold", LeftoverUndrain, LeftoverProceed}[w.rng.IntN(3)],
 		PowerAfter: []time.Duration{0, 20 * time.Minute, 40 * time.Minute}[w.rng.IntN(3)],
 		HoldMax:    []time.Duration{0, 20 * time.Minute, 2 * time.Hour}[w.rng.IntN(3)],
+	}
+	if w.epidemic {
+		r.c.Parallel, r.c.Ramp, r.c.Breaker, r.c.StopSame, r.c.StopAny = 3, nil, 1, 0, []int{9, 9}
 	}
 	w.runs = append(w.runs, r)
 	w.after(time.Duration(i)*w.between(0, 4*time.Hour), r.step)
@@ -269,6 +287,15 @@ func (w *world) working() []*memberRun {
 // waitsForPeople holds for a campaign that nobody answered: somebody was told what it waits for, and it is safe.
 func (w *world) waitsForPeople() {
 	w.seen["still waiting for a person"]++
+	stuck := true
+	for _, r := range w.runs {
+		if !r.over && r.c.Paused != "" {
+			stuck = false
+			if w.told["hold "+r.c.Instance] == 0 {
+				w.broken("nobody was told what %s is stopped for", r.c.Instance)
+			}
+		}
+	}
 	for _, r := range w.runs {
 		for _, c := range r.ordered() {
 			switch {
@@ -278,7 +305,6 @@ func (w *world) waitsForPeople() {
 			}
 		}
 	}
-	stuck := true
 	for _, m := range w.working() {
 		if m.m.Held && w.told["hold "+m.h.name] == 0 {
 			w.broken("nobody was told what %s holds for", m.name())
@@ -501,10 +527,13 @@ type clusterRun struct {
 	longer     time.Duration   // what people added to the soak
 	unforgiven map[string]bool // hosts that ended badly, and nobody has said go on
 	gone       map[string]bool // hosts that were left as they are
-	judged     bool            // a soak failed, or a person said that what was patched is bad
+	judged     bool            // a soak failed and its backout began, or a person said that what was patched is bad
 	owed       []int           // versions that failed on a member
 	stuck      time.Time       // since when what it asks for is in trouble
 	stuckIn    Phase
+	person     bool // a person said that it is brought back
+	may        int  // how often the breaker had tripped when it was told that it may by itself; -1: it was not told, or that was taken back
+	warned     bool // it was told that it may not
 }
 
 // waitsForAPerson says that somebody must have been told.
@@ -529,6 +558,9 @@ func (c *clusterRun) step() {
 		d := c.c.Next(c.now)
 		c.said(c.name(), d)
 		c.report()
+		if strings.Contains(c.c.HoldFor+c.c.Reason, "stopped on its way") {
+			c.seen["stopped on its way back"]++
+		}
 		if d.End {
 			c.finish()
 			return
@@ -738,8 +770,10 @@ func (c *clusterRun) start(a Action) {
 		if a.Canary != (c.first == nil) {
 			c.broken("P4: %s starts %s with canary %t, but %v was first", c.name(), a.Host, a.Canary, c.first)
 		}
-	} else if c.failed == "" {
+	} else if c.judged = c.judged || c.failed == "a failed soak"; c.failed == "" {
 		c.broken("%s backs %s out, and nobody said so", c.name(), a.Host)
+	} else if !c.person && c.may < 0 {
+		c.broken("%s backs %s out by itself, and its campaign has not said that it may", c.name(), a.Host)
 	}
 	c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Started(a.Host, a.Mode, c.now) })
 	c.begin(c.slotOf(a.Host))
@@ -856,7 +890,7 @@ func (c *clusterRun) ended(r *memberRun) {
 		c.fails[r.h.name]++
 	}
 	if c.suspect && r.m.Outcome != Patched && !c.aborted {
-		c.suspect, c.failed, c.judged = false, "a failed soak", true
+		c.suspect, c.failed = false, "a failed soak"
 	}
 	if r.blamed && r.cuts[StepPatch] == 0 && r.m.Outcome == BackedOut && c.fails[r.h.name] > c.c.Policy.Retries && (c.c.Policy.OnFailure != FailSkipMember || c.first == nil) {
 		c.owed = append(c.owed, r.to)
@@ -876,7 +910,7 @@ func (c *clusterRun) ended(r *memberRun) {
 	case r.m.Outcome == Unchanged:
 	case r.given:
 		c.gone[r.h.name] = true
-	case c.undoes(r):
+	case c.failed == "" && c.undoes(r):
 		c.failed = "a member that failed"
 	case c.c.Policy.OnFailure == FailSkipMember && c.first != nil && r.m.Outcome.Safe() && len(c.gone) < c.c.Policy.Failures && c.fails[r.h.name] > c.c.Policy.Retries:
 		c.seen["left by policy"]++
@@ -905,7 +939,7 @@ func (c *clusterRun) watch(a Action) {
 			if !contains(patched, h.name) || c.healthy(h, true) {
 				continue
 			}
-			r.Verdict, r.Passes, r.Reason = Fail, 0, h.name+" fails its checks"
+			r.Verdict, r.Passes, r.Reason, r.Blame = Fail, 0, h.name+" fails its checks", "check page"
 			for _, p := range c.spec.members {
 				if contains(peers, p.name) && !c.healthy(p, true) || !c.up(h) {
 					r.Verdict = Inconclusive
@@ -968,7 +1002,7 @@ func (c *clusterRun) heard(v Verdict) {
 		c.suspect = true
 		c.seen["soak suspect"]++
 	case v == Fail:
-		c.failed, c.judged = "a failed soak", true
+		c.failed = "a failed soak"
 		c.seen["soak failed"]++
 	default:
 		c.seen["soak inconclusive"]++
@@ -1054,7 +1088,7 @@ func (c *clusterRun) hear(word string) {
 		if word == "reject" {
 			c.seen["soak rejected"]++
 		}
-		c.failed, c.judged = word, true
+		c.failed, c.judged, c.person = word, true, true
 		c.c = before.Backout(m, word, c.now)
 		c.tell(before, "backout")
 	case "hold":
@@ -1075,24 +1109,35 @@ func (c *clusterRun) hear(word string) {
 	case "extend":
 		c.seen["soak extended"]++
 		c.c = before.Extend(forHalfADay(m), c.now)
-		if c.c.SoakNo == 1 {
+		if c.c.Wave == 0 {
 			c.longer = c.c.SoakEnds.Sub(c.firstAt.Add(c.c.Policy.Soak))
 			c.passed, c.streak, c.passesFrom = false, 0, time.Time{}
 		}
 	case "resume":
 		c.c = before.Resume(m, c.now)
+		switch {
+		case before.stopped():
+			c.seen["went on with it"]++
+			c.person, c.stuck = true, time.Time{}
+		case before.spared():
+			c.anew()
+		}
 	case "retry":
 		c.c = before.Retry(m, c.now)
 		c.tell(before, word)
 		if c.c.Phase != before.Phase {
 			c.seen["retried a failure"]++
 			clear(c.unforgiven)
+			c.person, c.stuck = c.person || before.BackoutFor != "", time.Time{}
 		}
 	case "undo-all":
 		switch {
 		case before.BackoutFor != "":
+			if c.person = true; before.Phase == PhaseHold {
+				c.stuck = time.Time{} // it is begun anew
+			}
 		case before.MayBackout(m) == nil:
-			c.failed, c.judged = word, true
+			c.failed, c.judged, c.person = word, true, true
 		default:
 			c.aborted = c.aborted || before.Phase != PhaseRelease
 		}
@@ -1130,6 +1175,64 @@ func (c *clusterRun) tell(before Cluster, word string) {
 	}
 }
 
+// anew is what a person's resume after a failed soak comes to: it is watched from the beginning.
+func (c *clusterRun) anew() {
+	c.seen["went on in spite of a failed soak"]++
+	c.failed, c.person, c.may = "", false, -1
+	clear(c.unforgiven)
+	for host := range c.gone {
+		if !c.left(host) {
+			delete(c.gone, host)
+		}
+	}
+	c.patchedAt = c.now // it settles again
+	if c.c.Wave == 0 {
+		c.firstAt, c.longer, c.passed, c.approved, c.streak, c.passesFrom = c.now, 0, false, false, 0, time.Time{}
+	}
+}
+
+// heed is a word of its campaign: sooner or later, in any order, and sometimes twice. An answer may be lost.
+func (c *clusterRun) heed(w Word) {
+	if w.Ask > 0 && c.trouble(0.3) {
+		c.seen["word lost"]++
+		return
+	}
+	deliver := func() {
+		if c.over {
+			return
+		}
+		before := c.c
+		c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Heed(w, c.now) })
+		switch {
+		case w.May && w.Ask == before.asking():
+			c.seen["granted"]++
+			c.may = w.Trip
+		case !w.May && w.Trip > c.may:
+			c.may, c.warned = -1, true
+			if before.asking() > 0 {
+				c.seen["refused"]++
+				if !c.judged {
+					c.seen["spared the versions"]++
+				}
+			}
+		}
+		c.logf("%s is told %+v, and is in %s", c.name(), w, c.c.Phase)
+		c.step()
+	}
+	c.after(c.between(0, time.Minute), deliver)
+	if c.chance(0.2) {
+		c.after(c.between(time.Minute, 3*time.Hour), deliver)
+	}
+}
+
+// asksAgain puts a question again that was not answered.
+func (c *clusterRun) asksAgain() {
+	if now := c.c.Report(); !c.over && now.Ask > 0 {
+		c.after(c.between(0, 30*time.Second), func() { c.camp.hears(now) })
+		c.after(time.Minute, c.asksAgain)
+	}
+}
+
 // report tells the campaign what changed: in order, sooner or later, and sometimes twice.
 func (c *clusterRun) report() {
 	now := c.c.Report()
@@ -1141,6 +1244,13 @@ func (c *clusterRun) report() {
 		c.reportsAt = at
 	}
 	deliver := func() { c.camp.hears(now) }
+	if now.Ask > 0 {
+		c.after(time.Minute, c.asksAgain)
+		if c.trouble(0.3) {
+			c.seen["question lost"]++
+			return
+		}
+	}
 	c.after(c.reportsAt.Sub(c.now), deliver)
 	if c.chance(0.2) {
 		c.after(c.between(time.Minute, 3*time.Hour), deliver)
@@ -1162,7 +1272,7 @@ func (c *clusterRun) finish() {
 			if !c.left(h.name) {
 				c.broken("%s is done, but %s is %q", c.name(), h.name, o)
 			}
-		case c.failed != "" && !c.aborted && o == Patched:
+		case c.failed != "" && !c.aborted && o == Patched && !(c.warned && !c.person && c.c.Policy.Unattended):
 			c.broken("%s ends %s after %s, and %s stays patched", c.name(), c.c.Outcome, c.failed, h.name)
 		}
 	}
@@ -1211,7 +1321,11 @@ type campaignRun struct {
 	clusters map[string]*clusterRun
 	over     bool
 	begun    bool
-	undone   bool // a person had the whole campaign backed out
+	undone   bool            // a person had the whole campaign backed out
+	grants   []time.Time     // of automatic backouts, since a person last resumed it
+	granted  map[string]bool // the questions that were answered by a yes
+	failures map[string]int  // by cluster, as they were reported
+	excused  int             // of these, what a person had seen
 }
 
 // ordered lists its clusters' workflows in the order of the inventory.
@@ -1230,6 +1344,12 @@ func (r *campaignRun) step() {
 		again, r.begun = false, true
 		d := r.c.Next(r.now)
 		r.said(r.c.Instance, d)
+		if strings.Contains(d.Reason, "not begun until") {
+			r.seen["ramp waited"]++
+		}
+		if strings.Contains(d.Reason, "not begun, because") {
+			r.seen["ramp ended it"]++
+		}
 		if d.End {
 			r.finish()
 			return
@@ -1283,9 +1403,48 @@ func (r *campaignRun) mayStart(name string) {
 			r.broken("%s starts %s before %s of the stage before is done", r.c.Instance, name, c.Name)
 		}
 	}
+	r.mayRamp(me)
+	if n := r.failedIn(me.Stage) - r.excused; n >= r.c.StopAny[me.Stage] {
+		r.broken("%s starts %s after %d failures in its stage", r.c.Instance, name, n)
+	}
 	if running >= r.c.Parallel {
 		r.broken("%s starts %s beside %d, at most %d may run", r.c.Instance, name, running, r.c.Parallel)
 	}
+}
+
+// mayRamp holds that the canaries of every step before have been back.
+func (r *campaignRun) mayRamp(me Ref) {
+	var before []string
+	for _, c := range r.c.Clusters {
+		if c.Name == me.Name {
+			break
+		}
+		if c.Stage == me.Stage {
+			before = append(before, c.Name)
+		}
+	}
+	full := 0 // the clusters of the steps before its own
+	for _, n := range r.c.Ramp {
+		if full+n > len(before) {
+			break
+		}
+		full += n
+	}
+	for _, name := range before[:full] {
+		if c := r.clusters[name]; c == nil || c.first == nil && c.c.Ending != ClusterDone { // with nothing to patch, or on a person's word
+			r.broken("%s starts %s, and the canary of %s has not been back", r.c.Instance, me.Name, name)
+		}
+	}
+}
+
+func (r *campaignRun) failedIn(stage int) int {
+	n := 0
+	for _, c := range r.c.Clusters {
+		if c.Stage == stage {
+			n += r.failures[c.Name]
+		}
+	}
+	return n
 }
 
 func (r *campaignRun) begin(name string) {
@@ -1297,7 +1456,7 @@ func (r *campaignRun) begin(name string) {
 			if s.name != name {
 				continue
 			}
-			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, gone: map[string]bool{}}
+			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, gone: map[string]bool{}, may: -1}
 			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
 			if s.accepted {
 				c.c.Accepted = "there is no other"
@@ -1327,17 +1486,53 @@ func (r *campaignRun) begin(name string) {
 
 func (r *campaignRun) hears(rep Report) {
 	if !r.over {
-		stopped, aborted := r.c.Stopped, r.c.AbortFor
+		paused, aborted, trips, stage := r.c.Paused, r.c.AbortFor, r.c.Trips, r.c.Stage
 		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Reported(rep, r.now) })
+		r.failures[rep.Name] = max(r.failures[rep.Name], rep.Failed)
+		if r.c.Stage != stage {
+			r.excused = 0
+		}
+		r.answer(rep)
+		if r.c.Trips != trips {
+			r.seen["breaker tripped"]++
+			for _, c := range r.ordered() {
+				c.heed(r.c.Warning())
+			}
+		}
+		if r.c.Limited {
+			r.seen["stage stopped"]++
+		}
 		switch {
 		case r.c.AbortFor != aborted:
 			r.pass("abort")
-		case r.c.Stopped != stopped:
+		case r.c.Paused != paused:
 			r.seen["campaign stopped"]++
 			r.pass("hold")
 		}
 		r.step()
 	}
+}
+
+// answer hands the answer to a question on, and holds that no more clusters may back out by themselves than the breaker lets.
+func (r *campaignRun) answer(rep Report) {
+	w, asked := r.c.Answer(rep)
+	if !asked {
+		return
+	}
+	if question := fmt.Sprint(rep.Name, rep.Ask); w.May && !r.granted[question] && !r.undone {
+		r.granted[question] = true
+		r.grants = append(r.grants, r.now)
+		n := 0
+		for _, at := range r.grants {
+			if r.now.Sub(at) < 15*time.Minute {
+				n++
+			}
+		}
+		if n > r.c.Breaker {
+			r.broken("%s lets %d clusters back out by themselves within 15 minutes, at most %d may", r.c.Instance, n, r.c.Breaker)
+		}
+	}
+	r.clusters[rep.Name].heed(w)
 }
 
 func (r *campaignRun) hear(word string) {
@@ -1349,6 +1544,10 @@ func (r *campaignRun) hear(word string) {
 	case "hold":
 		r.c = r.c.Hold(jane)
 	case "resume":
+		if r.c.Tripped != "" {
+			r.grants = nil
+		}
+		r.excused = r.failedIn(r.c.Stage)
 		r.c = r.c.Resume()
 	case "abort":
 		r.c = r.c.Abort(jane, r.now)

@@ -10,8 +10,8 @@ import (
 // What a person may say where a member failed, or holds: one word for each idea. retry has it tried again, skip leaves it as it is,
 // backout undoes the cluster, and resume ends only what a person held.
 
-// failures are the members that failed, and of which nobody has said what becomes of them.
-func (c Cluster) failures() []Slot {
+// failedMembers are the members that failed, and of which nobody has said what becomes of them.
+func (c Cluster) failedMembers() []Slot {
 	var out []Slot
 	for _, m := range c.Members {
 		if !m.Running && !m.Left && m.Outcome != "" && m.Outcome != Patched && m.Outcome != Unchanged {
@@ -22,10 +22,21 @@ func (c Cluster) failures() []Slot {
 }
 
 // failing says that the hold is one for a member that failed, or for a way back that could not begin.
-func (c Cluster) failing() bool { return c.BackoutFor != "" || len(c.failures()) > 0 }
+func (c Cluster) failing() bool { return c.BackoutFor != "" || len(c.failedMembers()) > 0 }
+
+// spared says that it holds because its campaign refused its backout: what is patched stays so, and no failed member is what it is about.
+func (c Cluster) spared() bool { return c.Phase == PhaseHold && c.AskFor != "" }
+
+// stopped says that it holds because the breaker stopped its backout on its way.
+func (c Cluster) stopped() bool { return c.Phase == PhaseHold && c.BackoutFor != "" && c.Auto }
+
+// goesOn says that resume is the word for its hold.
+func (c Cluster) goesOn() bool {
+	return c.Phase == PhaseHold && (c.spared() || c.stopped() || !c.failing())
+}
 
 // resumable says that a person's hold keeps it, or one that is over but for a person's word.
-func (c Cluster) resumable() bool { return c.Paused != "" || c.Phase == PhaseHold && !c.failing() }
+func (c Cluster) resumable() bool { return c.Paused != "" || c.goesOn() }
 
 // Open are the words that a cluster which holds takes now.
 func (c Cluster) Open() []string {
@@ -76,7 +87,7 @@ func (c Cluster) MayRetry(m Message) error {
 	if err := c.held(m.Host); err != nil || c.BackoutFor != "" {
 		return err
 	}
-	for _, s := range c.failures() {
+	for _, s := range c.failedMembers() {
 		if (m.Host == "" || m.Host == s.Host) && s.Outcome.Safe() {
 			return nil
 		}
@@ -91,7 +102,7 @@ func (c Cluster) Retry(m Message, now time.Time) Cluster {
 	}
 	c.Paused, c.HoldFor, c.StopCampaign = "", "", ""
 	if c.BackoutFor == "" {
-		for _, s := range c.failures() {
+		for _, s := range c.failedMembers() {
 			if s.Outcome.Safe() {
 				c = c.again(s.Host)
 			}
@@ -138,6 +149,11 @@ func (c Cluster) held(host string) error {
 	switch {
 	case c.Phase != PhaseHold:
 		return fmt.Errorf("cluster %q: no member that failed holds it, it is in %s", c.Name, c.Phase)
+	case c.stopped():
+		return fmt.Errorf("cluster %q: its backout was stopped on its way; to have it go on: rollpatch resume %s --cluster %s", c.Name, c.Instance, c.Name)
+	case c.spared():
+		return fmt.Errorf("cluster %q: no member that failed holds it, but a backout that was refused: to have it watched anew: rollpatch resume %s --cluster %s; to bring its members back: rollpatch backout %s --cluster %s",
+			c.Name, c.Instance, c.Name, c.Instance, c.Name)
 	case c.BackoutFor != "":
 		return nil
 	case !c.failing():
@@ -145,7 +161,7 @@ func (c Cluster) held(host string) error {
 	case host == "":
 		return nil
 	}
-	for _, s := range c.failures() {
+	for _, s := range c.failedMembers() {
 		if s.Host == host {
 			return nil
 		}

@@ -20,6 +20,7 @@ type world struct {
 	trace func(string)
 
 	kind     simKind
+	epidemic bool // the newest version fails its soaks, everywhere
 	calm     bool // nothing goes wrong any more
 	blind    time.Time
 	mute     time.Time // until then nobody answers to a claim or a release
@@ -430,7 +431,7 @@ func (r *memberRun) carryOut(a Action) {
 	if r.foreign && a.Do != StepInspect && r.m.Mode == ModePatch {
 		r.broken("P8: %s goes on to %s of a host that somebody else has in maintenance", r.name(), a.Do)
 	}
-	switch unchanged := h.version == r.from && !h.half; {
+	switch unchanged := h.version == r.from && !h.half && !r.inUse[StepBackout]; { // what came of a way back that was not told, nobody knows
 	case !r.below || a.Do == StepCheck || a.Do == StepUndrain || r.inUse[a.Do]: // what has begun is only asked for
 	case unchanged && r.m.Mode == ModePatch && !r.m.BackOut, a.Do == StepPatch, a.Do == StepReboot, a.Do == StepDrain:
 		r.broken("P2: %s goes on to %s, out while its peers are below their floor", r.name(), a.Do)
@@ -717,7 +718,7 @@ func (r *memberRun) verdict(traffic bool) MemberResult {
 	case !r.up(r.h):
 		return unknown
 	case !r.healthy(r.h, traffic):
-		return MemberResult{Verdict: Fail, Reason: "checks do not pass"}
+		return MemberResult{Verdict: Fail, Reason: "checks do not pass", Blame: "check page"}
 	}
 	return MemberResult{Verdict: Pass}
 }
@@ -824,7 +825,7 @@ func (r *memberRun) begin(a Action, key string) *hostRun {
 			run.result = MemberResult{Verdict: Fail, Interrupted: true, Reason: "power cut"}
 			r.seen["patch interrupted"]++
 		case r.trait(r.to) == failsPatch || r.trouble(0.02):
-			run.result = MemberResult{Verdict: Fail, Reason: "postinst failed"}
+			run.result = MemberResult{Verdict: Fail, Reason: "postinst failed", Blame: "package web"}
 			finish(func() { h.version, h.patchedAt = r.to, r.now })
 		default:
 			run.result.NeedsReboot = r.to%2 == 0
@@ -959,7 +960,7 @@ func (r *memberRun) finish() {
 		delete(r.at, h.name)
 	}
 	r.end = MemberEnd{
-		Host: h.name, Mode: r.m.Mode, Try: r.try, Outcome: r.m.Outcome, Reason: r.m.Reason, Changes: fmt.Sprintf("%d>%d", r.from, r.to), Suspect: r.m.Suspect, LeftOut: r.m.LeftOut,
+		Host: h.name, Mode: r.m.Mode, Try: r.try, Outcome: r.m.Outcome, Reason: r.m.Reason, Blame: r.m.Blame, Changes: fmt.Sprintf("%d>%d", r.from, r.to), Suspect: r.m.Suspect, LeftOut: r.m.LeftOut,
 		GivenUp: r.m.Skipped(),
 	}
 	if r.m.Outcome == Patched {

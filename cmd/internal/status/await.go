@@ -77,6 +77,10 @@ func (c Cluster) awaits(instance string) []Await {
 		}
 		a.Type = []string{say("approve", instance, c.Name), say("reject", instance, c.Name)}
 		out = append(out, a)
+	case rollout.PhaseAsk:
+		a.For = "its campaign's word that it may back out: " + c.asksFor
+		a.Type = []string{say("backout", instance, c.Name)}
+		out = append(out, a)
 	case rollout.PhaseHold:
 		a.Person = true
 		a.For = "a person: " + c.Reason

@@ -60,6 +60,9 @@ func (r *Reader) Read(ctx context.Context, instance string) (Status, error) {
 	}
 	held := c.Held()
 	for _, ref := range c.Clusters {
+		if ref.Reason == "" {
+			ref.Reason = c.WaitsFor(ref.Name)
+		}
 		cl, err := r.cluster(ctx, c.Instance, ref, now)
 		if err != nil {
 			return Status{}, err
@@ -146,6 +149,9 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 			out.State = string(rollout.PhaseClaim)
 		case rollout.PhaseHold:
 			out.Reason = report.Reason // since when is told beside it
+		}
+		if out.asksFor = c.AskFor; c.Phase == rollout.PhaseAsk && c.Refused != "" {
+			out.asksFor += "; it may not: " + c.Refused // as soon as the member on its way is through
 		}
 		if why := c.StuckFor(); why != "" && (c.Phase != rollout.PhaseRoll || c.Paused == "") {
 			out.stuck, out.trouble, out.Since = c.Phase, why, c.Stuck
