@@ -100,6 +100,12 @@ func (a *Activities) Survey(ctx context.Context, in RecordsInput) (Found, error)
 	if f.Records, err = a.Claims.List(soon, access, ""); err != nil {
 		return unanswered(ctx, err)
 	}
+	for i, c := range f.Records {
+		if c.Suspects != nil { // lists of versions are too much for a history, and nobody asks for them here
+			s := *c.Suspects
+			s.Versions, f.Records[i].Suspects = nil, &s
+		}
+	}
 	marked, err := a.Catalog.Marked(soon, access, reasonPrefix)
 	if err != nil {
 		return unanswered(ctx, err)

@@ -63,13 +63,17 @@ func TestWays(t *testing.T) {
 func TestASurveyListsRecordsAndMaintenanceThatNamesUs(t *testing.T) {
 	w := newWorld()
 	w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance, Server: theServer}
+	w.records["versions/web/1"] = Claim{Key: "versions/web/1", Owner: instance, Server: theServer, Suspects: &Suspects{Cluster: "web", Versions: []Change{{Name: "nginx", New: "2"}}, Count: 1}}
 	w.instances[0].Maintenance = []string{Reason(instance, "web-1")}
 	w.instances[1].Maintenance = []string{"jane looks at the disk"}
 	w.instances[2].Maintenance = []string{"rollpatch is broken, says jane"}
 	part, _ := w.Put(t.Context(), plan.Body(webPart()))
 	got, err := do(t, nil, w.activities().Survey, RecordsInput{Part: part})
-	if err != nil || len(got.Records) != 1 || got.Records[0].Server != theServer {
+	if err != nil || len(got.Records) != 2 || got.Records[0].Server != theServer {
 		t.Fatalf("%+v, %v", got, err)
+	}
+	if s := got.Records[1].Suspects; s == nil || s.Count != 1 || s.Versions != nil {
+		t.Errorf("suspects %+v: want them without the list of versions, which may be too much for a history", s)
 	}
 	want := []rollout.Mark{
 		{Node: "web-1", Service: "http", Reason: Reason(instance, "web-1"), Instance: instance, Host: "web-1"},

@@ -47,6 +47,7 @@ func (s *sweeper) survey(ctx workflow.Context) (did []string) {
 		m.do(ctx, one)
 	}
 	m.tellGiven(ctx)
+	m.remind(ctx)
 	m.owed.flush(ctx, SegmentQueue(""))
 	if sure && len(s.Seen) == 0 {
 		s.Quiet = quietFor

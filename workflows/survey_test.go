@@ -35,6 +35,7 @@ type estate struct {
 	read    func(n int) string // what is wrong with the inventory, the n-th time
 	reads   int
 	then    func(env *testsuite.TestWorkflowEnvironment)
+	days    int // how long it is swept, once an hour; 0: for an hour, every two minutes
 }
 
 const server = "server-1"
@@ -53,7 +54,6 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(30 * time.Second)
-	env.SetWorkflowRunTimeout(24 * time.Hour)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.SweeperID, TaskQueue: workflows.Queue})
 	workflows.Register(env)
 	if e.ways.Problem == "" && e.ways.Ways == nil {
@@ -151,8 +151,13 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 	if e.then != nil {
 		e.then(env)
 	}
-	env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
-	env.ExecuteWorkflow(workflows.SweeperType, workflows.SweeperState{Every: 2 * time.Minute})
+	lasts, every := time.Hour, 2*time.Minute
+	if e.days > 0 {
+		lasts, every = time.Duration(e.days)*24*time.Hour, time.Hour
+	}
+	env.SetWorkflowRunTimeout(lasts + 24*time.Hour)
+	env.RegisterDelayedCallback(env.CancelWorkflow, lasts)
+	env.ExecuteWorkflow(workflows.SweeperType, workflows.SweeperState{Every: every})
 	if !env.IsWorkflowCompleted() {
 		t.Fatal("the sweeper did not end")
 	}
@@ -378,6 +383,24 @@ func TestMaintenanceWithoutARecordIsToldOnce(t *testing.T) {
 	}
 	if len(st.Notes) != 1 || !strings.Contains(st.Notes[0], "no record in Consul") {
 		t.Errorf("it notes %q", st.Notes)
+	}
+}
+
+func TestPeopleAreRemindedOfAQuarantineOnceADay(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	kept, theirs, versions := of("quarantine/web-2"), of("quarantine/web-1"), of("versions/web/3f2a9c1b7d20")
+	theirs.Server = "another server"
+	kept.Told = &activities.Told{Cluster: "web", Owner: "web team"}
+	versions.Told, versions.Suspects = kept.Told, &activities.Suspects{Cluster: "web", Review: versions.Since}
+	e := &estate{records: []activities.Claim{kept, theirs, versions, of("drain/web-2")}, days: 4}
+	w.survey(t, e)
+	if n := w.told(rollout.TellQuarantine, "", "in quarantine in cluster web (web team): "); n != 3 {
+		t.Errorf("told %d times in four days, want once a day from the second on: %+v", n, w.notices)
+	}
+	for _, n := range w.notices {
+		if strings.Contains(n.Text, "web-1") || !strings.Contains(n.Text, "web-2 since 2026-11-01") || !strings.Contains(n.Text, "versions/web/3f2a9c1b7d20 since 2026-11-01, overdue") {
+			t.Errorf("told %q, want the host and the versions of this server", n.Text)
+		}
 	}
 }
 

@@ -32,6 +32,8 @@ type SweeperState struct {
 	TakenUp []string  `json:"taken_up,omitempty"`
 	Last    string    `json:"last,omitempty"` // what the last sweep that found something did
 	At      time.Time `json:"at,omitzero"`    // of the last sweep
+	// Reminded is when people were told last what is in quarantine.
+	Reminded time.Time `json:"reminded,omitzero"`
 
 	Seen  []rollout.Seen `json:"seen,omitempty"`  // what surveys found that nobody works on
 	Told  []string       `json:"told,omitempty"`  // the trouble that was logged and told
