@@ -37,13 +37,13 @@ func toldOf(p plan.Part) *Told {
 
 const versionsPrefix = "versions/"
 
-// versionsKey is the same for the same versions: what is quarantined twice is on record once.
-func versionsKey(cluster string, versions []Change) string {
-	var names []string
-	for _, v := range versions {
+// versionsKey is the same for the same versions on the same platform: what is quarantined twice is on record once.
+func versionsKey(s Suspects) string {
+	names := []string{s.OS + " " + s.Release + " " + s.Arch}
+	for _, v := range s.Versions {
 		names = append(names, v.Name+" "+v.New)
 	}
-	return versionsPrefix + cluster + "/" + strings.TrimPrefix(plan.Digest(names), "sha256:")[:12]
+	return versionsPrefix + s.Cluster + "/" + strings.TrimPrefix(plan.Digest(names), "sha256:")[:12]
 }
 
 // mostVersions stand in one record: a value in Consul's KV ends at 512 KiB.
@@ -68,12 +68,13 @@ func (a *Activities) QuarantineVersions(ctx context.Context, in EvidenceInput) (
 		}
 		changes = slices.DeleteFunc(changes, func(c Change) bool { return c.New == "" })
 		for versions := range slices.Chunk(changes, mostVersions) {
+			suspects := Suspects{
+				Cluster: p.Cluster.Name, OS: m.OS, Release: m.Release, Arch: m.Arch, Host: in.Evidence.Host, Versions: versions, Count: len(versions),
+				Review: in.Evidence.At.Add(time.Duration(p.Policy.Review)),
+			}
 			record := Claim{
-				Key: versionsKey(p.Cluster.Name, versions), Owner: in.Instance, Since: in.Evidence.At, Reason: clip(in.Evidence.Why), Server: server, Plan: in.Plan, Told: toldOf(p),
-				Suspects: &Suspects{
-					Cluster: p.Cluster.Name, OS: m.OS, Release: m.Release, Arch: m.Arch, Host: in.Evidence.Host, Versions: versions, Count: len(versions),
-					Review: in.Evidence.At.Add(time.Duration(p.Policy.Review)),
-				},
+				Key: versionsKey(suspects), Owner: in.Instance, Since: in.Evidence.At, Reason: clip(in.Evidence.Why), Server: server, Plan: in.Plan, Told: toldOf(p),
+				Suspects: &suspects,
 			}
 			// One that another instance has put there says the same of the same versions.
 			if _, err := a.Claims.Take(ctx, consulOf(p, p.Cluster.Consul, ""), []Claim{record}); err != nil {

@@ -34,6 +34,11 @@ func (w *world) suspects(t *testing.T, changes []Change, also func(p *plan.Part,
 
 var sick = []Change{{"lab-web", "1.0", "1.2"}, {"lab-web-data", "1.0", "1.2"}, {"gone", "3.0", ""}}
 
+// on is a list of versions on a platform.
+func on(cluster, release string, versions []Change) Suspects {
+	return Suspects{Cluster: cluster, OS: "debian", Release: release, Arch: "amd64", Versions: versions}
+}
+
 func TestVersionsThatFailedAreOnRecord(t *testing.T) {
 	w := newWorld()
 	r, in, err := w.suspects(t, sick, nil)
@@ -42,7 +47,10 @@ func TestVersionsThatFailedAreOnRecord(t *testing.T) {
 	}
 	w.proveAudit(t, in.Intent, r.Audit)
 	w.proveNoSecret(t, w.records)
-	key := versionsKey("web", sick[:2])
+	key := versionsKey(on("web", "12", sick[:2]))
+	if arm := (Suspects{Cluster: "web", OS: "debian", Release: "12", Arch: "arm64", Versions: sick[:2]}); versionsKey(arm) == key {
+		t.Error("the same versions of another platform have the same name: theirs would never be on record")
+	}
 	want := Claim{
 		Key: key, Owner: instance, Since: failedAt, Reason: "page answers 500", Server: theServer, Plan: "sha256:plan", Told: &Told{Cluster: "web", Owner: "web team", Contact: "web@rollpatch.invalid"},
 		Suspects: &Suspects{Cluster: "web", OS: "debian", Release: "12", Arch: "amd64", Host: "web-1", Versions: sick[:2], Count: 2, Review: failedAt.Add(30 * 24 * time.Hour)},
@@ -108,7 +116,7 @@ func TestVersionsThatCannotBePutOnRecord(t *testing.T) {
 
 func TestFetchLeavesVersionsInQuarantineOut(t *testing.T) {
 	record := func(cluster, owner, release string, versions ...Change) Claim {
-		return Claim{Key: versionsKey(cluster, versions), Owner: owner, Since: failedAt, Reason: "page answers 500", Suspects: &Suspects{Cluster: cluster, OS: "debian", Release: release, Arch: "amd64", Host: "web-1", Versions: versions}}
+		return Claim{Key: versionsKey(on(cluster, release, versions)), Owner: owner, Since: failedAt, Reason: "page answers 500", Suspects: &Suspects{Cluster: cluster, OS: "debian", Release: release, Arch: "amd64", Host: "web-1", Versions: versions}}
 	}
 	bad := Change{"openssl", "1.0", "1.1"}
 	given := func(pending string, records ...Claim) func(w *world, p *plan.Part, in *StepInput) {
@@ -126,7 +134,7 @@ func TestFetchLeavesVersionsInQuarantineOut(t *testing.T) {
 		without = "upgrade\tnginx\t1\t2\tdebian\t0\t9\nleft\topenssl\t1.0\t1.1\nleft\tlibssl\t1.0\t1.1\n"
 		whole   = "upgrade\tnginx\t1\t2\tdebian\t0\t9\nupgrade\topenssl\t1.0\t1.1\tdebian\t1\t9\n"
 	)
-	name := strings.TrimPrefix(versionsKey("web", []Change{bad}), versionsPrefix)
+	name := strings.TrimPrefix(versionsKey(on("web", "12", []Change{bad})), versionsPrefix)
 	asked := func(want string) func(*testing.T, *world, StepResult) {
 		return func(t *testing.T, w *world, r StepResult) {
 			if got := w.given["pending"]["ROLLPATCH_LEAVE_OUT"]; got != want {

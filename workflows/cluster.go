@@ -178,7 +178,8 @@ func (c *cluster) hear(word string, m rollout.Message) {
 		c.tellHolding(UpdateBackout, m)
 	case backoutAll:
 		c.Cluster = c.BackoutAll(m, c.now())
-		c.abortMembers(rollout.ModePatch)
+		c.tellHolding(UpdateBackout, m) // one that holds is not given up on: it is asked until it can be told
+		c.abort(func(s rollout.Slot) bool { return s.Mode == rollout.ModePatch && s.Holds == "" })
 	case UpdateRetry:
 		c.Cluster = c.Retry(m, c.now())
 		c.tellHolding(word, m)
@@ -217,8 +218,12 @@ var anyMode = []rollout.Mode{rollout.ModePatch, rollout.ModeBackout}
 // abortMembers tells the members on their way in these modes: one that is not patched yet goes back into service, and a backout is
 // finished unless it holds.
 func (c *cluster) abortMembers(modes ...rollout.Mode) {
+	c.abort(func(s rollout.Slot) bool { return slices.Contains(modes, s.Mode) })
+}
+
+func (c *cluster) abort(which func(rollout.Slot) bool) {
 	for _, s := range c.Members {
-		if s.Running && s.RunID != "" && slices.Contains(modes, s.Mode) { // one that is being started is told by follow, once its id is ours for sure
+		if s.Running && s.RunID != "" && which(s) { // one that is being started is told by follow, once its id is ours for sure
 			c.send(MemberID(s.Host), signalAbort, memberAbort{c.Instance})
 		}
 	}

@@ -188,7 +188,7 @@ func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) 
 	}
 	st := MemberState{
 		Member: rollout.NewMember(rec.Owner, "", r.in.Name, rollout.ModeReturn, false, rollout.MemberPolicy{}),
-		Part:   r.in.Parts[0], Segment: r.in.Segment, Try: 1,
+		Part:   r.in.Parts[0], Segment: r.in.Segment, Try: tryOf(ctx),
 	}
 	st.Audit.Chain = r.head.Chain + "/" + r.in.Name
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
@@ -224,6 +224,9 @@ func (r *records) releaseVersions(ctx workflow.Context, all []Record) ([]Record,
 	}
 	return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key)
 }
+
+// tryOf tells one return of a host from the next: with the same run ids, a script that failed once would be followed to that end for ever.
+func tryOf(ctx workflow.Context) int { return int(workflow.Now(ctx).Unix()) }
 
 func (r *records) drop(ctx workflow.Context, owner string, keys ...string) error {
 	in := activities.DropInput{Part: r.in.Parts[0], Owner: owner, Keys: keys, Intent: intend(ctx, &r.head, r.in.Word, "", "", strings.Join(keys, ", ")+" of "+owner)}

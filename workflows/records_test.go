@@ -145,6 +145,21 @@ func TestAQuarantineEnds(t *testing.T) {
 		t.Errorf("not in order, and %q was done to it, %v dropped", got, dropped)
 	}
 
+	// A script that failed in one return is not followed to that end by the next.
+	w = newWorld("web-1", "web-2")
+	w.scripted = 40
+	if _, _, err = w.records(t, in, stand); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.runs) == 0 {
+		t.Error("no script was run")
+	}
+	for _, run := range w.runs {
+		if strings.HasSuffix(run, ".-1-1") {
+			t.Errorf("run %s would be the same in every return", run)
+		}
+	}
+
 	in.How = workflows.Retired
 	w = newWorld()
 	_, dropped, err = w.records(t, in, stand)

@@ -281,7 +281,7 @@ func (m *mending) putBack(ctx workflow.Context, one rollout.Mend) {
 	home := m.homes[one.Host]
 	st := MemberState{
 		Member: rollout.Forgotten(one.Owner, home.Cluster, one.Host, one.Text, home.Member),
-		Part:   home.Part, Plan: m.found.plan(one.Owner), Segment: home.Segment, Limits: home.Limits, // no try of its cluster's
+		Part:   home.Part, Plan: m.found.plan(one.Owner), Segment: home.Segment, Limits: home.Limits, Try: tryOf(ctx),
 	}
 	st.Audit.Chain = m.head.Chain + "/" + one.Host
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{

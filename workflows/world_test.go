@@ -81,6 +81,8 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 	switch name {
 	case "inspect":
 		r.Boot, r.Seq, r.Scripted = "boot-1", max(w.seqs[in.Host], w.scripted), w.scripted > 0
+	case "check":
+		r.Seq, r.Scripted = max(w.seqs[in.Host], w.scripted), w.scripted > 0
 	case "fetch":
 		r.MemberResult.Changes, r.Changes = 2, "sha256:changes"
 		if in.Manifest == "" {

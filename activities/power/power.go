@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"slices"
 	"time"
@@ -49,7 +50,7 @@ func (s *Switch) Cycle(ctx context.Context, h inventory.Host) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, h.Power.Command[0], h.Power.Command[1:]...)
 	cmd.WaitDelay = time.Second
-	cmd.Env = append(cmd.Environ(), env...)
+	cmd.Env = append(inherited(os.LookupEnv), env...)
 	err := cmd.Run()
 	switch {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
@@ -59,4 +60,15 @@ func (s *Switch) Cycle(ctx context.Context, h inventory.Host) error {
 		return fmt.Errorf("power of %q: command %q did not end: %w", h.Name, h.Power.Command[0], ctx.Err())
 	}
 	return fmt.Errorf("power of %q: command %q: %w", h.Name, h.Power.Command[0], err)
+}
+
+// inherited is what a program of others gets of the worker's environment: its tokens are none of that.
+func inherited(lookup func(string) (string, bool)) []string {
+	var env []string
+	for _, name := range []string{"PATH", "HOME", "LANG", "TZ"} {
+		if value, ok := lookup(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }

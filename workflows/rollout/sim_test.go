@@ -1142,7 +1142,10 @@ func (c *clusterRun) hear(word string) {
 			c.aborted = c.aborted || before.Phase != PhaseRelease
 		}
 		c.c = before.BackoutAll(m, c.now)
-		c.abortMembers(ModePatch)
+		c.tell(before, "backout")
+		if run, running := before.running(); !running || run.Holds == "" {
+			c.abortMembers(ModePatch)
+		}
 	case "abort":
 		c.aborted = c.aborted || c.c.Phase != PhaseRelease
 		c.c = before.Abort(m, c.now)
