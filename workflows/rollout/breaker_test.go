@@ -155,6 +155,7 @@ func TestClusterAsksBeforeItBacksOut(t *testing.T) {
 			{"and goes on when the checks pass", toWave2 + "web-2=patched watch=fail maynot resume watch=pass +10m", "next patch web-3", "gate fail hold"},
 			{"a resume goes on with a way back that was stopped", toSoak + "watch=fail may trip resume", "next backout web-1", "fail hold"},
 			{"and that is a person's word", toWave2 + "web-2=patched watch=fail may trip resume web-2=backed-out trip", "next backout web-1", "gate fail hold"},
+			{"of a peer that is in quarantine meanwhile a person says what becomes of it first", toWave2 + "web-2 watch=fail web-2=quarantined maynot resume", "held: web-2 is quarantined: broken", "gate fail hold hold"},
 			{"retry has nobody to try again", toSoak + "watch=fail maynot refused:retry", "held: " + refused + "1", "fail hold"},
 			{"and is no second word for a way back that was stopped", toSoak + "watch=fail may trip refused:retry refused:backout refused:skip", "held: " + stopped + "1", "fail hold"},
 			{"but is the word for one that could not begin", toSoak + "watch=fail may web-1=returned refused:resume retry trip", "next backout web-1", "fail hold"},

@@ -72,7 +72,7 @@ func (c Cluster) evident(e MemberEnd, now time.Time) Cluster {
 // forgiven says that the policy takes the fail for the host's own: the member is tried once more, or left as it is while its peers go on
 // to the same versions.
 func (c Cluster) forgiven(e MemberEnd) bool {
-	if c.AbortFor != "" || c.BackoutFor != "" || e.TakenUp || !e.Outcome.Safe() {
+	if c.AbortFor != "" || c.BackoutFor != "" || c.AskFor != "" || c.Suspect != "" || e.TakenUp || !e.Outcome.Safe() {
 		return false
 	}
 	for _, s := range c.Members {

@@ -60,6 +60,7 @@ func TestVersionsThatFailedAreCharged(t *testing.T) {
 		{"one that is tried again has not said its last word", endedAs(rolling(retrying), "web-1", BackedOut, "page answers 500"), ""},
 		{"after the last try it has", endedAs(endedAs(rolling(retrying), "web-1", BackedOut, "page answers 500"), "web-1", BackedOut, "again"), "tx-web-1 of web-1: again"},
 		{"in quarantine it is not tried again", endedAs(rolling(retrying), "web-1", Quarantined, "page answers 500"), "tx-web-1 of web-1: page answers 500"},
+		{"nor while its cluster asks whether it may back out", endedAs(peers(retrying).failed("page answers 404", epoch), "web-2", BackedOut, "page answers 500"), "tx-web-2 of web-2: page answers 500"},
 		{"a peer whose fail the policy leaves behind says nothing of what soaked", endedAs(peers(skipping), "web-2", BackedOut, "disk full"), ""},
 		{"but the canary does", endedAs(rolling(skipping), "web-1", BackedOut, "page answers 500"), "tx-web-1 of web-1: page answers 500"},
 		{"a peer that undoes the cluster speaks against its own transaction", endedAs(peers(undoing), "web-2", BackedOut, "page answers 500"), "tx-web-2 of web-2: page answers 500"},

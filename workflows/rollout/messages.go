@@ -137,6 +137,9 @@ func (c Cluster) Resume(m Message, now time.Time) Cluster {
 				c = c.again(s.Host)
 			}
 		}
+		if unsafe := c.failedMembers(); len(unsafe) > 0 { // of one that is not safe nobody has said yet what becomes of it
+			return c.hold(unsafe[0].Host+" is "+string(unsafe[0].Outcome)+because(unsafe[0].Reason), now)
+		}
 		return c.watchAnew(now)
 	}
 	return c.to(PhaseRoll, now).border(now)
