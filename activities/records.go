@@ -50,6 +50,9 @@ func (a *Activities) Records(ctx context.Context, in RecordsInput) ([]Claim, err
 	return all, nil
 }
 
+// Server is the id of the Temporal server that the worker works for: records that name another one are not its own.
+func (a *Activities) Server(ctx context.Context) (string, error) { return a.ServerID(ctx) }
+
 // Drop removes records, and only if they are still that owner's.
 func (a *Activities) Drop(ctx context.Context, in DropInput) (DropResult, error) {
 	p, err := a.part(ctx, in.Part)

@@ -48,11 +48,13 @@ type RecordsInput struct {
 	Name string `json:"name,omitempty"`
 	// Clusters are those that are claimed together with the one that is meant, and Hosts its members: whoever works on one of them
 	// needs the claim.
-	Clusters []string        `json:"clusters,omitempty"`
-	Hosts    []string        `json:"hosts,omitempty"`
-	How      string          `json:"how,omitempty"` // out of a quarantine
-	Segment  string          `json:"segment,omitempty"`
-	Message  rollout.Message `json:"message,omitzero"`
+	Clusters []string `json:"clusters,omitempty"`
+	Hosts    []string `json:"hosts,omitempty"`
+	How      string   `json:"how,omitempty"` // out of a quarantine
+	// Elsewhere: a person says that the rollpatch with another database, whose record it is, is gone for good.
+	Elsewhere bool            `json:"elsewhere,omitempty"`
+	Segment   string          `json:"segment,omitempty"`
+	Message   rollout.Message `json:"message,omitzero"`
 }
 
 // Record is what stands in Consul, and whether its owner still works.
@@ -62,6 +64,8 @@ type Record struct {
 	Status string `json:"status"` // of its owner's workflow
 	// Drained says of a quarantined member that it is out of service on purpose.
 	Drained bool `json:"drained,omitempty"`
+	// Elsewhere: its owner runs on another Temporal server, which alone knows whether it works.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 }
 
 // Records lists the records, or does with one of them what a person says.
@@ -90,6 +94,8 @@ type records struct {
 	head  audit.Head
 	owed  unwritten
 	asked map[string]activities.AskResult
+	// server is the id of ours.
+	server string
 }
 
 // ask asks about each workflow once.
@@ -108,6 +114,9 @@ func refused(format string, args ...any) error {
 }
 
 func (r *records) list(ctx workflow.Context) ([]Record, error) {
+	if err := workflow.ExecuteActivity(brief(ctx, "", "ask which server this is"), "Server").Get(ctx, &r.server); err != nil {
+		return nil, err
+	}
 	var all []Record
 	for _, part := range r.in.Parts {
 		segment := r.in.Segment
@@ -133,7 +142,7 @@ func (r *records) list(ctx workflow.Context) ([]Record, error) {
 				return nil, err
 			}
 			host, quarantined := strings.CutPrefix(c.Key, quarantinePrefix)
-			all = append(all, Record{Claim: c, Live: a.Running, Status: strings.ToLower(a.Status), Drained: quarantined && drained[host]})
+			all = append(all, Record{Claim: c, Live: a.Running, Status: strings.ToLower(a.Status), Drained: quarantined && drained[host], Elsewhere: c.Server != "" && c.Server != r.server})
 		}
 	}
 	return all, nil
@@ -147,11 +156,22 @@ func find(all []Record, key string) (Record, bool) {
 	return all[i], true
 }
 
+// ours refuses what another rollpatch may still work on: this server cannot tell.
+func (r *records) ours(rec Record, again string) error {
+	if !rec.Elsewhere || r.in.Elsewhere {
+		return nil
+	}
+	return refused("%s of %s belongs to another rollpatch, with a Temporal database of its own: say it there; if that is gone for good: rollpatch %s --elsewhere --reason \"...\"", rec.Key, rec.Owner, again)
+}
+
 // breakClaim removes the claim of an owner that does not work on the cluster any more.
 func (r *records) breakClaim(ctx workflow.Context, all []Record) ([]Record, error) {
 	rec, ok := find(all, claimPrefix+r.in.Name)
 	if !ok {
 		return nil, refused("cluster %q is not claimed", r.in.Name)
+	}
+	if err := r.ours(rec, "claims break "+r.in.Name); err != nil {
+		return nil, err
 	}
 	for _, name := range append([]string{r.in.Name}, r.in.Clusters...) {
 		a, err := r.ask(ctx, ClusterID(rec.Owner, name))
@@ -183,6 +203,9 @@ func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) 
 	if !ok {
 		return nil, refused("host %q is not in quarantine", r.in.Name)
 	}
+	if err := r.ours(rec, "quarantine release "+r.in.Name+" --"+r.in.How); err != nil {
+		return nil, err
+	}
 	if r.in.How == Retired {
 		return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key, drainPrefix+r.in.Name)
 	}
@@ -213,6 +236,9 @@ func (r *records) releaseVersions(ctx workflow.Context, all []Record) ([]Record,
 	rec, ok := find(all, versionsPrefix+r.in.Name)
 	if !ok {
 		return nil, refused("no versions are in quarantine as %s: rollpatch quarantine list shows those that are", r.in.Name)
+	}
+	if err := r.ours(rec, "quarantine release "+r.in.Name); err != nil {
+		return nil, err
 	}
 	cluster, _, _ := strings.Cut(r.in.Name, "/")
 	a, err := r.ask(ctx, ClusterID(rec.Owner, cluster))

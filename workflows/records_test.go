@@ -26,6 +26,7 @@ func (w *world) records(t *testing.T, in workflows.RecordsInput, stand []activit
 	env.SetTestTimeout(30 * time.Second)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "records/1", TaskQueue: workflows.Queue})
 	workflows.Register(env)
+	env.RegisterActivityWithOptions(func(context.Context) (string, error) { return server, nil }, activity.RegisterOptions{Name: "Server"})
 	env.RegisterActivityWithOptions(func(context.Context, activities.RecordsInput) ([]activities.Claim, error) {
 		return stand, nil
 	}, activity.RegisterOptions{Name: "Records"})
@@ -119,6 +120,31 @@ func TestAClaimIsBrokenOnlyWhenItsOwnerIsGone(t *testing.T) {
 	other.Owner = "weekly-1"
 	if _, _, err = newWorld().records(t, in, []activities.Claim{other}, "host/web-2"); err != nil {
 		t.Errorf("a member of another instance keeps a claim: %v", err)
+	}
+}
+
+func TestRecordsOfAnotherRollpatchAreLeftToIt(t *testing.T) {
+	theirs := func(c activities.Claim) activities.Claim { c.Server = "another server"; return c }
+	for _, row := range []struct {
+		in   workflows.RecordsInput
+		key  string
+		drop string
+	}{
+		{workflows.RecordsInput{Word: workflows.RecordsBreak, Name: "web"}, "cluster/web", "monthly-1 cluster/web"},
+		{workflows.RecordsInput{Word: workflows.RecordsRelease, Name: "web-1", How: workflows.Retired}, "quarantine/web-1", "monthly-1 quarantine/web-1"},
+		{workflows.RecordsInput{Word: workflows.RecordsRelease, Name: "web/3f2a9c1b7d20", How: workflows.Versions}, "versions/web/3f2a9c1b7d20", "monthly-1 versions/web/3f2a9c1b7d20"},
+	} {
+		stand := []activities.Claim{theirs(activities.Claim{Key: row.key, Owner: "monthly-1"})}
+		row.in.Parts, row.in.Message = []string{"part"}, person
+		_, dropped, err := newWorld().records(t, row.in, stand)
+		refusedWith(t, err, "belongs to another rollpatch")
+		if len(dropped) > 0 {
+			t.Errorf("dropped %v", dropped)
+		}
+		row.in.Elsewhere = true // a person knows that it is gone
+		if _, dropped, err = newWorld().records(t, row.in, stand); err != nil || !slices.Contains(dropped, row.drop) {
+			t.Errorf("dropped %v, %v; want %s", dropped, err, row.drop)
+		}
 	}
 }
 

@@ -25,11 +25,15 @@ func (d *desk) claimsCommand() *cli.Command {
 		},
 		&cli.Command{
 			Name: "break", Usage: "take a cluster's claim away from an owner that does not work on it any more", ArgsUsage: "CLUSTER",
-			Description: "Refused while its owner's workflows run on this Temporal server. Of an owner that this server does not know, only you can tell:\n" +
-				"be sure that no other rollpatchd works on the cluster.",
-			Flags: join(inventoryFlags(), messageFlags(), d.storeFlags(), outputFlags(), serverFlags()), Action: d.breakClaim,
+			Description: "Refused while its owner's workflows run on this Temporal server, and for a claim of another rollpatch, which has a database of its own:\n" +
+				"whether that one works on the cluster only you can tell.",
+			Flags: join(inventoryFlags(), elsewhereFlags(), messageFlags(), d.storeFlags(), outputFlags(), serverFlags()), Action: d.breakClaim,
 		},
 	)
+}
+
+func elsewhereFlags() []cli.Flag {
+	return []cli.Flag{&cli.BoolFlag{Name: "elsewhere", Usage: "also a record of another rollpatch, with a database of its own, which is gone for good"}}
 }
 
 // The states of a record's owner.
@@ -37,13 +41,14 @@ const (
 	ownerRuns    = status.Running
 	ownerEnded   = "ended"
 	ownerUnknown = "unknown" // to this server
+	ownerOther   = "elsewhere"
 )
 
 // held is a record in Consul as people and programs read it.
 type held struct {
 	Key    string    `json:"key"` // cluster/NAME, drain/HOST, quarantine/HOST or versions/CLUSTER/ID
 	Owner  string    `json:"owner"`
-	State  string    `json:"owner_state"` // running, ended or unknown: to this Temporal server
+	State  string    `json:"owner_state"` // running, ended or unknown to this Temporal server; elsewhere: it runs, or ran, on another one
 	Since  time.Time `json:"since,omitzero"`
 	Reason string    `json:"reason,omitempty"`
 }
@@ -58,6 +63,8 @@ const (
 func heldOf(r workflows.Record) held {
 	h := held{Key: r.Key, Owner: r.Owner, State: ownerEnded, Since: r.Since, Reason: r.Reason}
 	switch {
+	case r.Elsewhere:
+		h.State = ownerOther
 	case r.Live:
 		h.State = ownerRuns
 	case r.Status == activities.NotFound:
@@ -67,8 +74,11 @@ func heldOf(r workflows.Record) held {
 }
 
 func ownerWords(state string) string {
-	if state == ownerUnknown {
+	switch state {
+	case ownerUnknown:
 		return "unknown to this server"
+	case ownerOther:
+		return "of another rollpatch"
 	}
 	return state
 }
@@ -98,7 +108,7 @@ func (d *desk) claims(c *cli.Context) error {
 		return err
 	}
 	for _, h := range out {
-		if name, ok := strings.CutPrefix(h.Key, clusterKey); ok && h.State != ownerRuns {
+		if name, ok := strings.CutPrefix(h.Key, clusterKey); ok && h.State != ownerRuns && h.State != ownerOther {
 			d.note("if nobody works on cluster %s any more: rollpatch claims break %s --reason \"...\"", name, name)
 		}
 	}
@@ -179,7 +189,7 @@ func (d *desk) listRecords(c *cli.Context) ([]workflows.Record, error) {
 
 // changeRecord has one record changed, on a person's word.
 func (d *desk) changeRecord(c *cli.Context, m rollout.Message, part plan.Part, in workflows.RecordsInput) ([]workflows.Record, error) {
-	in.Message = m
+	in.Message, in.Elsewhere = m, c.Bool("elsewhere")
 	recs, err := d.records(c, m.ID, []plan.Part{part}, in)
 	if refused := (*refusal)(nil); errors.As(err, &refused) {
 		return nil, failed(err)
@@ -187,6 +197,9 @@ func (d *desk) changeRecord(c *cli.Context, m rollout.Message, part plan.Part, i
 	how := flagOf(in.How)
 	if in.How == workflows.Versions {
 		how = "" // their name says it
+	}
+	if in.Elsewhere {
+		how += " --elsewhere"
 	}
 	again := fmt.Sprintf("rollpatch %s %s%s%s --reason %q --id %s", called(c), in.Name, how, inventoryOf(c), m.Reason, m.ID)
 	return recs, unanswered(c, err, "the same again says what came of it, and does nothing twice: "+again)

@@ -35,7 +35,7 @@ func (d *desk) quarantineCommand() *cli.Command {
 				&cli.BoolFlag{Name: workflows.Return, Usage: "the host is in order again: check it and put it back into service"},
 				&cli.BoolFlag{Name: workflows.Rebuilt, Usage: "the host was set up anew: check it and put it into service"},
 				&cli.BoolFlag{Name: workflows.Retired, Usage: "the host is gone for good: forget it, and touch nothing"},
-			}, messageFlags(), d.storeFlags(), outputFlags(), serverFlags()),
+			}, elsewhereFlags(), messageFlags(), d.storeFlags(), outputFlags(), serverFlags()),
 			Action: d.release,
 		},
 	)

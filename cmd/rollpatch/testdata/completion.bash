@@ -86,7 +86,7 @@ _rollpatch() {
 			flags="--address --help --inventory --namespace --output --store --verbose"
 			;;
 		break)
-			flags="--address --as --help --id --inventory --namespace --output --reason --store --verbose"
+			flags="--address --as --elsewhere --help --id --inventory --namespace --output --reason --store --verbose"
 			;;
 		esac
 		;;
@@ -99,7 +99,7 @@ _rollpatch() {
 			flags="--address --help --inventory --namespace --output --store --verbose"
 			;;
 		release)
-			flags="--address --as --help --id --inventory --namespace --output --reason --rebuilt --retired --return --store --verbose"
+			flags="--address --as --elsewhere --help --id --inventory --namespace --output --reason --rebuilt --retired --return --store --verbose"
 			;;
 		esac
 		;;

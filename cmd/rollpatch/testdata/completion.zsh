@@ -284,6 +284,7 @@ _rollpatch() {
 			_arguments \
 				'--address=[ADDRESS of the Temporal server]:value:' \
 				'--as=[NAME on record; nobody proves it]:value:' \
+				'--elsewhere[also a record of another rollpatch, with a database of its own, which is gone for good]' \
 				'--help[show help]' \
 				'--id=[request ID; a message with the same one is taken once]:value:' \
 				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
@@ -321,6 +322,7 @@ _rollpatch() {
 			_arguments \
 				'--address=[ADDRESS of the Temporal server]:value:' \
 				'--as=[NAME on record; nobody proves it]:value:' \
+				'--elsewhere[also a record of another rollpatch, with a database of its own, which is gone for good]' \
 				'--help[show help]' \
 				'--id=[request ID; a message with the same one is taken once]:value:' \
 				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
