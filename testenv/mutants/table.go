@@ -181,4 +181,59 @@ var all = []Mutant{
 		Old: "if LosingOneBreaks(len(c.Members), c.MinHealthy) && c.Accepted == \"\" {", New: "if false {",
 		Package: rolloutPkg, Test: "^TestCluster$",
 	},
+	{
+		Name: "a shared fault: a trip stops automatic backouts", File: "workflows/rollout/breaker.go",
+		Old: "May: c.BackoutFor != \"\" || ref.May && c.Tripped == \"\", Trip", New: "May: true, Trip",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "a shared fault: a cluster asks before it backs out", File: "workflows/rollout/cluster.go",
+		Old: "return c.ask(\"soak failed: \"+why, now)", New: "return c.backout(\"soak failed: \"+why, now)",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "a ramp waits for the canaries of the step before", File: "workflows/rollout/ramp.go",
+		Old: "if n += size; len(awaited) > 0 {", New: "if n += size; false {",
+		Package: rolloutPkg, Test: "^TestRamp$",
+	},
+	{
+		Name: "its own house goes last", File: "workflows/rollout/house.go",
+		Old: "if !r.Last {", New: "if true {",
+		Package: rolloutPkg, Test: "^TestItsOwnHouseGoesLast$",
+	},
+	{
+		Name: "a power is cycled once in a reboot", File: "workflows/rollout/reboot.go",
+		Old: "m.WentDown && !m.Powered && !now", New: "m.WentDown && !now",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "versions that failed are on record before the release", File: "workflows/rollout/cluster.go",
+		Old: "if c.Phase == PhaseRelease && len(c.Evidence) > 0 {", New: "if false {",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P8: records of another server are not mended", File: "workflows/rollout/survey.go",
+		Old: "if r.Server != s.Server || s.Server == \"\" {", New: "if s.Server == \"\" {",
+		Package: rolloutPkg, Test: "^TestMend$",
+	},
+	{
+		Name: "P5: nothing is mended that somebody works on", File: "workflows/rollout/survey.go",
+		Old: "idle = asked && !home.AtWork", New: "idle = asked",
+		Package: rolloutPkg, Test: "^TestMend$",
+	},
+	{
+		Name: "what is mended has stood for long enough", File: "workflows/rollout/survey.go",
+		Old: "return !at.After(began)", New: "return true",
+		Package: rolloutPkg, Test: "^TestMend$",
+	},
+	{
+		Name: "folders of unfinished instances are not pruned", File: "activities/sshrun/starter.sh",
+		Old: "|| unfinished \"$old\"; then", New: "; then",
+		Package: sshrunPkg, Test: "^TestOldFoldersAreRemovedAsARunStarts$",
+	},
+	{
+		Name: "P8: what somebody else took out by hand is theirs", File: "activities/bycommand.go",
+		Old: "if !recorded && state == stateOut {", New: "if false {",
+		Package: activitiesPkg, Test: "ByCommand$",
+	},
 }
