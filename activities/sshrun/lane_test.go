@@ -1,7 +1,11 @@
 package sshrun
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/rollpatch/rollpatch/activities"
 )
@@ -34,4 +38,31 @@ func TestRunsOfLanes(t *testing.T) {
 			t.Errorf("lane %q is taken", lane)
 		}
 	}
+}
+
+func TestInALaneOneRunEndsBeforeTheNextBegins(t *testing.T) {
+	h := newTestHost(t)
+	p := newPool(t, Options{})
+	over := filepath.Join(t.TempDir(), "over")
+	drain := aRun("monthly-1.web-1.drain.1-1", 7, "until [ -e "+over+" ]; do sleep 0.02; done")
+	undrain := aRun("monthly-1.web-1.undrain.1-1", 8, "echo done")
+	drain.Lane, undrain.Lane = "web/web-1", "web/web-1"
+	ended := make(chan error, 1)
+	go func() {
+		_, err := p.Run(t.Context(), h.target(), drain, nil)
+		ended <- err
+	}()
+	for h.beginnings() == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if out, err := p.Run(t.Context(), h.target(), undrain, nil); err == nil || !strings.Contains(err.Error(), "run monthly-1.web-1.drain.1-1 goes on for web-1") {
+		t.Errorf("beside a drain that goes on: %+v, %v", out, err)
+	}
+	if err := os.WriteFile(over, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	ask(t, p.Run, h, undrain, activities.RunExited, "")
 }

@@ -113,6 +113,17 @@ prune() {
 	done
 }
 
+# In a lane one run ends before the next begins: a drain that goes on would undo the undrain that was begun after it.
+alone() {
+	[ -n "$lane" ] || return 0
+	for other in "$runs"/*/alive; do
+		folder=${other%/alive}
+		if [ -e "$other" ] && [ ! -e "$folder/status" ] && ! flock -s -n "$other" true; then
+			fail "run ${folder##*/} goes on for ${lane#*/}: it ends first"
+		fi
+	done
+}
+
 # Makes the run known to the host, or finds that it is.
 accept() {
 	if [ -d "$run" ]; then
@@ -127,6 +138,7 @@ accept() {
 	elif [ "$seq" -le "$host_seq" ]; then
 		refuse "number $seq is not above $host_seq, the highest that the host has seen"
 	else
+		alone
 		prune || :
 		rm -rf "$runs"/.new-* "$runs"/.withdrawn-*
 		mkdir "$new"

@@ -236,4 +236,9 @@ var all = []Mutant{
 		Old: "if !recorded && state == stateOut {", New: "if false {",
 		Package: activitiesPkg, Test: "ByCommand$",
 	},
+	{
+		Name: "P8: a drain that goes on is waited for by the undrain", File: "activities/sshrun/starter.sh",
+		Old: "\t\talone\n", New: "",
+		Package: sshrunPkg, Test: "^TestInALaneOneRunEndsBeforeTheNextBegins$",
+	},
 }
