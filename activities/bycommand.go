@@ -188,13 +188,14 @@ func (d byCommand) run(ctx context.Context, s scene, in StepInput, script invent
 	if d.no > 0 {
 		in.Run += "." + strconv.Itoa(d.no+1)
 	}
+	prune := d.prune(ctx, in)
 	var all []func(*StepResult) error
 	for _, place := range places {
 		at := s
 		at.target = targetOf(place)
 		all = append(all, func(r *StepResult) error {
 			out, err := d.follow(ctx, at, in, Run{
-				ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Lane: d.c.Cluster.Name + "/" + s.host.Name, Script: []byte(script.Body), Env: d.env(s, s.host), Deadline: limit,
+				ID: in.Run, Seq: in.Seq, Step: in.Intent.Action, Lane: d.c.Cluster.Name + "/" + s.host.Name, Script: []byte(script.Body), Env: d.env(s, s.host), Deadline: limit, Prune: prune,
 			}, r)
 			what := fmt.Sprintf("%s on %s", script.File, place.Name)
 			switch {

@@ -62,6 +62,9 @@ func TestDrainByCommand(t *testing.T) {
 				if run.BeginBy.IsZero() || time.Until(run.BeginBy) > rollout.GateCounts {
 					t.Errorf("it may begin until %s: longer than the gate's word counts", run.BeginBy)
 				}
+				if run.Prune == nil {
+					t.Error("folders of old drains are kept for ever")
+				}
 				if !slices.Equal(w.ports, []int{80}) || w.did("catalog") > 0 {
 					t.Errorf("ports %v, asked the catalog %d times", w.ports, w.did("catalog"))
 				}
@@ -183,6 +186,9 @@ func TestUndrainByCommand(t *testing.T) {
 		{"the scripts run, all say in, our record goes, they say it twice, and the checks pass", drained(nil), rollout.Pass, "1 checks passed 3 times", func(t *testing.T, w *world, r StepResult) {
 			if len(w.records) > 0 || len(w.runs) != 2 || w.did("state of web-1 on lb-1") != 3 {
 				t.Errorf("records %v, did %q", w.records, w.log)
+			}
+			if w.runs[0].Prune != nil {
+				t.Error("it tidies up while the member is out of service")
 			}
 			if !w.runs[0].BeginBy.IsZero() {
 				t.Error("it waits for no gate")

@@ -28,10 +28,10 @@ type Instances interface {
 	Unfinished(ctx context.Context) ([]string, error)
 }
 
-// prune is what the host may forget as the step's run starts. Only the fetch has it done: the member still serves then. While the claims
+// prune is what the host may forget as the step's run starts. Only the fetch, and a drain by command, have it done: the member still serves then. While the claims
 // of the host's clusters are ours no other instance works there, so that an instance of another server is not in question either.
 func (a *Activities) prune(ctx context.Context, in StepInput) *Prune {
-	if in.Intent.Action != string(rollout.StepFetch) {
+	if in.Intent.Action != string(rollout.StepFetch) && in.Intent.Action != string(rollout.StepDrain) {
 		return nil
 	}
 	unfinished, err := a.Instances.Unfinished(ctx)
