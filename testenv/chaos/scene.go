@@ -54,7 +54,7 @@ policy:
   reboot: if-needed
   drain: {timeout: 10s}
   checks: {passes: 2, interval: 1s, timeout: 6s}
-  wait_max: 15s
+  wait_max: 30s # longer than it takes to notice that a worker is gone
   timeouts: {patch: 1m, reboot: 10s, fetch: 1m}
 `
 
@@ -68,7 +68,7 @@ policy:
   reboot: if-needed
   drain: {timeout: 20s}
   checks: {passes: 2, interval: 1s, timeout: 12s}
-  wait_max: 20s
+  wait_max: 30s
   timeouts: {patch: 1m, reboot: 20s, fetch: 1m}
 `
 

@@ -257,11 +257,19 @@ func (c Cluster) Tick(now time.Time) Cluster {
 	return c
 }
 
+// awayFor is how late the end of a wait may be seen. What is later was seen by nobody, server and workers were away: the wait begins anew,
+// since it was not the checks that said nothing.
+const awayFor = time.Minute
+
 // doubt tells a person when checks that can be told neither way keep a cluster waiting for too long (P10). Nobody is there to
 // be told in an unattended one: it halts.
 func (c Cluster) doubt(now time.Time) Cluster {
 	since := c.doubtSince()
 	if c.Policy.WaitMax == 0 || c.Doubted || since.IsZero() || now.Sub(since) < c.Policy.WaitMax {
+		return c
+	}
+	if now.Sub(since)-c.Policy.WaitMax > awayFor {
+		c.Doubt = now
 		return c
 	}
 	why := c.doubted()
