@@ -96,6 +96,7 @@ type scene struct {
 	watch  *watch         // whose record this is
 	worker *estate.Worker // where rollpatchd has none inside
 	others []*estate.Worker
+	args   []string // of rollpatchd with its worker inside
 	told   *receiver
 
 	name     string // of the campaign
@@ -123,7 +124,7 @@ func open(ctx context.Context, kind, dir, bin, network string) (*scene, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &scene{Estate: e, fleet: e.Fleet(), lab: e.Lab()}
+	s := &scene{Estate: e, fleet: e.Fleet(), lab: e.Lab(), args: e.Daemon.Args}
 	if s.lab != nil {
 		s.watch, err = newWatch(s.lab)
 	}
@@ -142,9 +143,9 @@ func (s *scene) apart(ctx context.Context, apart bool) error {
 		return nil
 	}
 	err := s.Daemon.Stop()
-	s.Daemon.Args, s.Daemon.Address = noUI, "" // nobody is connected, and its port may be somebody else's by now
+	s.Daemon.Args, s.Daemon.Address = s.args, "" // nobody is connected, and its port may be somebody else's by now
 	if apart {
-		s.Daemon.Args = append(slices.Clone(noUI), "--worker=false")
+		s.Daemon.Args = append(slices.Clone(s.args), "--worker=false")
 	} else {
 		err = errors.Join(err, s.worker.Kill())
 		s.worker = nil
