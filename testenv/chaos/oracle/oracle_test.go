@@ -170,6 +170,8 @@ func TestCheck(t *testing.T) {
 		{"a step is run again without an interruption", new(story).begin().drain("web-1").run(Ran, "web-1", "patch", 1, nil).run(Ran, "web-1", "patch", 2, nil).undrain("web-1").end("done"), []string{"P6 ran 2 times"}},
 		{"a step is run again after an interruption", new(story).begin().drain("web-1").run(Ran, "web-1", "patch", 1, nil).run(Interrupted, "web-1", "patch", 1, nil).run(Ran, "web-1", "patch", 2, nil).undrain("web-1").end("done"), nil},
 		{"a second reboot", new(story).begin().drain("web-1").reboot("web-1").run(RebootAsked, "web-1", "reboot", 2, nil).add(Event{Kind: Booted, Host: "web-1"}).undrain("web-1").end("done"), []string{"P6 rebooted the host 2 times"}},
+		{"the way back has a reboot of its own", new(story).begin().drain("web-1").patch("web-1", "1.2").reboot("web-1").world(Down, "web-1").wait(2*time.Second).backout("web-1").run(RebootAsked, "web-1", "reboot", 2, nil).
+			add(Event{Kind: Booted, Host: "web-1"}).world(Up, "web-1").undrain("web-1").end("halted"), nil},
 
 		{"jane's maintenance is removed by us", good().add(jane).add(by(ForeignRemoved, "program")), []string{"P8 by program"}},
 		{"jane removes her own", good().add(jane).add(by(ForeignRemoved, Person)).add(found("")), nil},
@@ -186,6 +188,10 @@ func TestCheck(t *testing.T) {
 			add(Event{Kind: Down, Host: "web-1", Service: "web", By: "host"}).world(Up, "web-1").drain("web-1").backout("web-1").undrain("web-1").end("halted"), []string{"P10 nothing was found wrong"}},
 		{"a person wants it back", new(story).begin().member("web-1", "1.4").say("reject").drain("web-1").backout("web-1").undrain("web-1").end("halted"), nil},
 		{"a member whose service did not come back is backed out", new(story).begin().drain("web-1").run(Begin, "web-1", "patch", 1, got("1.2")).world(Down, "web-1").run(End, "web-1", "patch", 1, nil).wait(2*time.Second).backout("web-1").world(Up, "web-1").undrain("web-1").end("halted"), nil},
+		{"so is one that could not be reached in between", new(story).begin().drain("web-1").run(Begin, "web-1", "patch", 1, got("1.2")).world(Down, "web-1").run(End, "web-1", "patch", 1, nil).wait(700*time.Millisecond).
+			world(Cut, "web-1").wait(9*time.Second).world(Healed, "web-1").wait(700*time.Millisecond).backout("web-1").world(Up, "web-1").undrain("web-1").end("halted"), nil},
+		{"but not one that was ill for a moment, and then out of reach", new(story).begin().drain("web-1").run(Begin, "web-1", "patch", 1, got("1.2")).world(Down, "web-1").run(End, "web-1", "patch", 1, nil).wait(300*time.Millisecond).
+			world(Cut, "web-1").wait(9*time.Second).world(Healed, "web-1").backout("web-1").world(Up, "web-1").undrain("web-1").end("halted"), []string{"P10 nothing was found wrong"}},
 		{"a transaction that failed is backed out", new(story).begin().drain("web-1").run(Begin, "web-1", "patch", 1, got("1.3")).run(End, "web-1", "patch", 1, func(e *Event) { e.Failed = true }).backout("web-1").undrain("web-1").end("halted"), nil},
 		{"a soak that fails brings the others back too", new(story).begin().member("web-1", "1.4").wait(3*time.Second).member("web-2", "1.4").world(Down, "web-1").
 			drain("web-2").backout("web-2").undrain("web-2").drain("web-1").backout("web-1").world(Up, "web-1").undrain("web-1").end("halted"), nil},

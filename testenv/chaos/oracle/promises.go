@@ -250,6 +250,7 @@ func heard(log []Event, host, instance string) bool {
 // once is P6: a run's script runs once, and a step is run again only after a recorded interruption.
 func once(log []Event, _ Facts) (all []Violation) {
 	runs, steps, reboots, cut := map[string]int{}, map[string]int{}, map[string]int{}, map[string]int{}
+	way := map[string]string{} // of a host: the backout that it is in, which may need a reboot of its own
 	for i, e := range log {
 		again := func(what string, n int) {
 			if n > 1+cut[e.Try] {
@@ -263,14 +264,17 @@ func once(log []Event, _ Facts) (all []Violation) {
 			if runs[e.Run]++; runs[e.Run] > 1 {
 				all = append(all, breach(log, i, e.Host, "the script of run %s ran %d times", e.Run, runs[e.Run]))
 			}
+			if e.Step == "backout" {
+				way[e.Host] = e.Try
+			}
 			if e.Step == "patch" || e.Step == "backout" {
 				steps[e.Try]++
 				again("ran", steps[e.Try])
 			}
 		case RebootAsked:
 			if e.Run != "" {
-				reboots[e.Try]++
-				again("rebooted the host", reboots[e.Try])
+				reboots[e.Try+way[e.Host]]++
+				again("rebooted the host", reboots[e.Try+way[e.Host]])
 			}
 		}
 	}
@@ -345,11 +349,12 @@ func told(log []Event, f Facts) (all []Violation) {
 // short, a service that broke while nothing was done to its host or that did not come back, and a person's word.
 func blind(log []Event, f Facts) (all []Violation) {
 	w, cause, said := newWorld(), map[string]bool{}, map[string]bool{}
-	idle := map[string]time.Time{} // since when nothing is done to a host whose service is down
+	idle := map[string]time.Time{}      // since when nothing is done to a host whose service is down
+	spent := map[string]time.Duration{} // and for how long that was so before, since it is down
 	for i, e := range log {
 		m := w.of(e.Host)
 		calm := m.working == "" && !m.asked && !m.cut
-		if t, ok := idle[e.Host]; ok && e.Time.Sub(t) > f.Grace {
+		if t, ok := idle[e.Host]; ok && spent[e.Host]+e.Time.Sub(t) > f.Grace {
 			cause[e.Host] = true
 		}
 		switch {
@@ -359,6 +364,7 @@ func blind(log []Event, f Facts) (all []Violation) {
 			cause[e.Host] = true
 		case e.Kind == Begin && e.Step == "patch":
 			cause[e.Host] = false
+			delete(spent, e.Host)
 		case e.Kind == Begin && e.Step == "backout" && !cause[e.Host] && !said[e.Instance] && !shared(log[:i], e.Instance, cause):
 			all = append(all, breach(log, i, e.Host, "backed out although nothing was found wrong with it"))
 		}
@@ -367,8 +373,12 @@ func blind(log []Event, f Facts) (all []Violation) {
 			if _, ok := idle[e.Host]; !ok {
 				idle[e.Host] = e.Time
 			}
-		} else {
+		} else if t, ok := idle[e.Host]; ok {
+			spent[e.Host] += e.Time.Sub(t)
 			delete(idle, e.Host)
+		}
+		if len(m.down) == 0 {
+			delete(spent, e.Host)
 		}
 	}
 	return all
