@@ -213,8 +213,8 @@ func (c *campaign) follow(ctx workflow.Context, r rollout.Ref) {
 // when none has worked for so long that none will.
 func (c *campaign) takenUp(ctx workflow.Context, name string) bool {
 	gone := func() bool { return c.outcomeOf(name) != "" }
-	for idle := time.Duration(0); idle < takeUpWithin; {
-		if done, err := workflow.AwaitWithTimeout(ctx, takeUpAsk, gone); done || err != nil {
+	for idle, pause := time.Duration(0), takeUpAskFirst; idle < takeUpWithin; pause = min(2*pause, takeUpAsk) {
+		if done, err := workflow.AwaitWithTimeout(ctx, pause, gone); done || err != nil {
 			return true
 		}
 		r, err := askFor(ctx, SegmentQueue(""), ClusterID(c.Instance, name), "")
@@ -225,7 +225,7 @@ func (c *campaign) takenUp(ctx workflow.Context, name string) bool {
 			c.reported(report)
 			return true
 		default:
-			idle += takeUpAsk
+			idle += pause
 		}
 	}
 	return false

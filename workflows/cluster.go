@@ -377,15 +377,18 @@ func fromOutside(err error) bool {
 	return temporal.IsTerminatedError(err) || errors.As(err, &timeout)
 }
 
-// takeUpAsk is how often it is asked for meanwhile: its report may be lost as well.
-const takeUpAsk = 5 * time.Minute
+// It is asked for meanwhile, soon and then less often: its report may be lost as well, where both were ended.
+const (
+	takeUpAskFirst = 20 * time.Second
+	takeUpAsk      = 5 * time.Minute
+)
 
 // takenUp waits for the report of a member whose workflow was ended from outside: the sweeper takes it up, in another run. It is false
 // when nothing worked on the host for so long that nobody will.
 func (c *cluster) takenUp(ctx workflow.Context, s rollout.Slot) bool {
 	gone := func() bool { return !c.onItsWay(s.Host, s.RunID) }
-	for idle := time.Duration(0); idle < takeUpWithin; {
-		if done, err := workflow.AwaitWithTimeout(ctx, takeUpAsk, gone); done || err != nil {
+	for idle, pause := time.Duration(0), takeUpAskFirst; idle < takeUpWithin; pause = min(2*pause, takeUpAsk) {
+		if done, err := workflow.AwaitWithTimeout(ctx, pause, gone); done || err != nil {
 			return true
 		}
 		r, err := askFor(ctx, c.queue(), MemberID(s.Host), "")
@@ -396,7 +399,7 @@ func (c *cluster) takenUp(ctx workflow.Context, s rollout.Slot) bool {
 			c.memberEnded(end)
 			return true
 		default:
-			idle += takeUpAsk
+			idle += pause
 		}
 	}
 	return false
