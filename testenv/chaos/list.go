@@ -53,6 +53,10 @@ func Faults() []Fault {
 			ID: "F3", Name: "server alone killed", Steps: []Step{claim, gate, drain, patch, down, check, undrain, inSoak, settling}, Often: patch, Workers: true, Lasts: 3 * time.Second,
 			Inject: func(s *scene) error { return s.Daemon.Kill() }, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) },
 		},
+		{
+			ID: "F3", Name: "rollpatchd away for longer than anybody waits", Steps: []Step{gate, drain, patch, down, undrain, inSoak, settling},
+			Inject: func(s *scene) error { return s.Daemon.Kill() }, Lasts: 25 * time.Second, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) },
+		},
 		{ID: "F6", Name: "consul loses its leader again and again", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak, settling}, Often: drain, Inject: flap(func(s *scene, off bool) { s.fleet.Leader(!off) }, 700*time.Millisecond), Lasts: 6 * time.Second, Clear: calm(leader(true))},
 		{ID: "F7", Name: "consul without a leader", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak, settling}, Often: gate, Inject: leader(false), Lasts: 8 * time.Second, Clear: leader(true)},
 		{

@@ -149,8 +149,17 @@ func oldThenNew(s *scene) error {
 	return s.others[0].Kill()
 }
 
-// startThird starts another worker of the new build.
-func startThird(s *scene) error { return s.startWorker("third") }
+// startThird starts another worker of the new build. Whoever asks before that is told which one was there last.
+func startThird(s *scene) error {
+	r, err := s.Rollpatch(s.ctx, nil, "why", canary)
+	if err != nil {
+		return err
+	}
+	if want := fmt.Sprintf("no worker answers: the last to ask for work was %d@", s.others[0].PID); !strings.Contains(r.Stderr, want) {
+		return fmt.Errorf("with no worker there, rollpatch why says %q, want %q", r.Stderr, want)
+	}
+	return s.startWorker("third")
+}
 
 // eachWorked: each of the workers took tasks of this campaign.
 func eachWorked(s *scene, _ []oracle.Event) (problems []string) {
