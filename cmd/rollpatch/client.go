@@ -134,13 +134,37 @@ type temporalServer struct {
 func (t *temporalServer) Close() { t.client.Close() }
 
 func (t *temporalServer) State(ctx context.Context, workflowID string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	v, err := t.client.QueryWorkflow(ctx, workflowID, "", workflows.QueryState)
+	v, err := t.client.QueryWorkflow(asking, workflowID, "", workflows.QueryState)
 	if err != nil {
-		return t.explain(err, true)
+		if err = t.explain(err, true); errors.Is(err, status.ErrNoWorker) {
+			err = fmt.Errorf("%w: %s", err, t.lastWorker(ctx))
+		}
+		return err
 	}
 	return v.Get(into)
+}
+
+// lastWorker is which worker asked for work last, and when: each asks once a minute at least, for as long as it lives. The server
+// remembers those of a few minutes, but not who was told to stop.
+func (t *temporalServer) lastWorker(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	r, err := t.client.DescribeTaskQueue(ctx, workflows.Queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+	if err != nil {
+		return "nobody can say which was there last: " + err.Error()
+	}
+	who, when := "", time.Time{}
+	for _, p := range r.GetPollers() {
+		if at := p.GetLastAccessTime().AsTime(); at.After(when) {
+			who, when = strings.TrimRight(p.GetIdentity(), "@"), at
+		}
+	}
+	if who == "" {
+		return "none asks for work"
+	}
+	return fmt.Sprintf("the last to ask for work was %s, at %s", who, stamp(when))
 }
 
 func (t *temporalServer) Describe(ctx context.Context, workflowID string) (status.Execution, error) {

@@ -11,8 +11,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.temporal.io/api/serviceerror"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
 	"github.com/rollpatch/rollpatch/workflows"
@@ -128,6 +131,30 @@ func TestExplain(t *testing.T) {
 	} {
 		if got := srv.explain(row.err, row.query); !errors.Is(got, row.want) {
 			t.Errorf("%s: explain(%v, %v) = %v, want %v", row.name, row.err, row.query, got, row.want)
+		}
+	}
+}
+
+// Where nobody answers for a workflow, it is told which worker was there last.
+func TestTheLastWorkerIsTold(t *testing.T) {
+	at := func(identity string, minute int) *taskqueuepb.PollerInfo {
+		return &taskqueuepb.PollerInfo{Identity: identity, LastAccessTime: timestamppb.New(time.Date(2026, 11, 1, 1, minute, 0, 0, time.UTC))}
+	}
+	for _, row := range []struct {
+		says string
+		stub *stub
+		is   error
+		want string
+	}{
+		{"the latest of several", &stub{query: serviceerror.NewDeadlineExceeded("x"), pollers: []*taskqueuepb.PollerInfo{at("7@ops-1@", 1), at("8@ops-2@", 2), at("9@ops-1@", 0)}},
+			status.ErrNoWorker, "no worker answers: the last to ask for work was 8@ops-2, at 2026-11-01T01:02:00Z"},
+		{"none that is remembered", &stub{query: serviceerror.NewFailedPrecondition("no poller")}, status.ErrNoWorker, "no worker answers: none asks for work"},
+		{"a server that goes away meanwhile", &stub{query: serviceerror.NewDeadlineExceeded("x"), gone: serviceerror.NewUnavailable("down")}, status.ErrNoWorker, "no worker answers: nobody can say which was there last: down"},
+		{"another error says nothing of workers", &stub{query: serviceerror.NewNotFound("x"), pollers: []*taskqueuepb.PollerInfo{at("7@ops-1@", 1)}}, status.ErrNotFound, "no such workflow"},
+	} {
+		err := (&temporalServer{client: row.stub}).State(t.Context(), "campaign/x", nil)
+		if !errors.Is(err, row.is) || err.Error() != row.want {
+			t.Errorf("%s: %v, want %q", row.says, err, row.want)
 		}
 	}
 }

@@ -182,10 +182,18 @@ func (l *lane) estate(ctx context.Context, j job) (err error) {
 func (l *lane) run(ctx context.Context, j job) Row {
 	row := Row{Fault: j.ID, Name: j.Name, Step: j.step.Name, Hosts: j.hosts()}
 	began := time.Now()
+	var other string
+	var err error
+	if j.Another {
+		other, err = estate.Another(ctx, l.opts.Bin) // which takes as long as a compiler does
+	}
 	ctx, cancel := context.WithTimeout(ctx, j.limit()+time.Minute)
 	defer cancel()
-	err := l.estate(ctx, j)
 	if err == nil {
+		err = l.estate(ctx, j)
+	}
+	if err == nil {
+		l.scene.other = other
 		name := strings.ToLower(j.ID + "-" + j.step.Name)
 		if err = l.scene.enter(ctx, name); err == nil {
 			l.scene.play(j, &row)

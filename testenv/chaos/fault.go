@@ -22,6 +22,7 @@ type Fault struct {
 	Whole   bool   // its campaign goes to its end also where others are cut short, since what it is about comes after the canary
 	Version string // of lab-web that is offered, default 1.4: one that needs a reboot
 	Workers bool   // a worker of its own, beside a rollpatchd without one
+	Another bool   // another build of rollpatch is at hand
 	Setup   func(*scene) error
 	Begin   func(*scene) error // how the campaign starts, default by a command that only starts it
 	Inject  func(*scene) error

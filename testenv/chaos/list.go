@@ -53,6 +53,10 @@ func Faults() []Fault {
 			ID: "F3", Name: "server alone killed", Steps: []Step{claim, gate, drain, patch, down, check, undrain, inSoak, settling}, Often: patch, Workers: true, Lasts: 3 * time.Second,
 			Inject: func(s *scene) error { return s.Daemon.Kill() }, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) },
 		},
+		{
+			ID: "F3", Name: "rollpatchd away for longer than anybody waits", Steps: []Step{gate, drain, patch, down, undrain, inSoak, settling},
+			Inject: func(s *scene) error { return s.Daemon.Kill() }, Lasts: 25 * time.Second, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) },
+		},
 		{ID: "F6", Name: "consul loses its leader again and again", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak, settling}, Often: drain, Inject: flap(func(s *scene, off bool) { s.fleet.Leader(!off) }, 700*time.Millisecond), Lasts: 6 * time.Second, Clear: calm(leader(true))},
 		{ID: "F7", Name: "consul without a leader", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak, settling}, Often: gate, Inject: leader(false), Lasts: 8 * time.Second, Clear: leader(true)},
 		{
@@ -157,6 +161,23 @@ func Faults() []Fault {
 		},
 		{
 			ID: "DB", Name: "database of the fetch", Steps: []Step{patch, check, inSoak, onPeer, settling}, Begin: begunWithCopy, Inject: restoreDatabase, End: endsMended, Ends: []string{"done", "halted"}, Limit: 8 * time.Minute,
+		},
+		{
+			ID: "F30", Name: "rollpatchd upgraded", Steps: []Step{claim, gate, drain, patch, configure, rebooting, down, check, undrain, onPeer, settling}, Often: patch, Another: true, Within: handover,
+			Inject: func(s *scene) error { return s.Daemon.Stop() }, Clear: startOther, Holds: ownScripts,
+		},
+		{
+			ID: "F30", Name: "rollpatchd upgraded in the soak", Whole: true, Steps: []Step{inSoak}, Often: inSoak, Another: true, Within: handover,
+			Inject: func(s *scene) error { return errors.Join(s.readSoak(), s.Daemon.Stop()) }, Clear: startOther, Holds: all(ownScripts, sameSoak),
+		},
+		{
+			ID: "F30", Name: "rollpatchd upgraded, and the old one put back", Steps: []Step{gate, patch, inSoak}, Another: true, Within: handover,
+			Inject: func(s *scene) error { return errors.Join(s.Daemon.Stop(), startOther(s)) }, Lasts: 2 * time.Second,
+			Clear: func(s *scene) error { return errors.Join(s.Daemon.Stop(), s.startBuild(s.bin)) },
+		},
+		{
+			ID: "F30", Name: "workers of two builds, one after the other away", Whole: true, Steps: []Step{drain}, Often: drain, Another: true, Workers: true, Within: recovery,
+			Setup: besideOther, Inject: oldThenNew, Clear: startThird, Holds: eachWorked,
 		},
 		{ID: "F32", Name: "command killed", Steps: []Step{inspect, patch, inSoak}, Often: patch, Begin: watched, Inject: func(s *scene) error { return s.cli.Process.Kill() }},
 		{ID: "F33", Name: "hold, resume", Steps: every, Inject: said("hold"), Lasts: 2 * time.Second, Clear: said("resume")},

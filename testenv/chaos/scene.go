@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -97,6 +98,9 @@ type scene struct {
 	worker *estate.Worker // where rollpatchd has none inside
 	others []*estate.Worker
 	args   []string // of rollpatchd with its worker inside
+	bin    string // folder of the build that is tried,
+	other  string // and of another one, where the fault wants it
+	mixed  bool   // what runs is not what a run begins with: another build, or no worker
 	told   *receiver
 
 	name     string // of the campaign
@@ -105,6 +109,9 @@ type scene struct {
 	from     int    // the fleet's record's length at the beginning
 	hit      int    // and when the fault hit
 	hitAt    time.Time
+	since    time.Time         // when another build was started
+	soak     estate.SoakStatus // as it was before that
+	pids     []int             // of the workers, in their order
 	file     string
 	instance string
 	more     []string // other instances
@@ -124,7 +131,7 @@ func open(ctx context.Context, kind, dir, bin, network string) (*scene, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &scene{Estate: e, fleet: e.Fleet(), lab: e.Lab(), args: e.Daemon.Args}
+	s := &scene{Estate: e, fleet: e.Fleet(), lab: e.Lab(), bin: bin, args: e.Daemon.Args}
 	if s.lab != nil {
 		s.watch, err = newWatch(s.lab)
 	}
@@ -138,17 +145,20 @@ func open(ctx context.Context, kind, dir, bin, network string) (*scene, error) {
 }
 
 // apart starts rollpatchd anew with its worker inside, or beside it: one of its own can be killed, or frozen, while the server goes on.
+// What an upgrade left is put back.
 func (s *scene) apart(ctx context.Context, apart bool) error {
-	if apart == (s.worker != nil) {
+	if apart == (s.worker != nil) && !s.mixed {
 		return nil
 	}
 	err := s.Daemon.Stop()
 	s.Daemon.Args, s.Daemon.Address = s.args, "" // nobody is connected, and its port may be somebody else's by now
-	if apart {
-		s.Daemon.Args = append(slices.Clone(s.args), "--worker=false")
-	} else {
+	s.Daemon.Bin, s.mixed = filepath.Join(s.bin, "rollpatchd"), false
+	if s.worker != nil {
 		err = errors.Join(err, s.worker.Kill())
 		s.worker = nil
+	}
+	if apart {
+		s.Daemon.Args = append(slices.Clone(s.args), "--worker=false")
 	}
 	if err = errors.Join(err, s.Daemon.Start(ctx)); err == nil && apart {
 		s.worker = s.Worker("worker")

@@ -1,5 +1,7 @@
 package estate
 
+import "time"
+
 // Status is what `rollpatch status --output json` prints, as far as tests and the demo read it: from outside, as any other
 // program would.
 type Status struct {
@@ -20,7 +22,14 @@ type ClusterStatus struct {
 	Name    string         `json:"name"`
 	State   string         `json:"state"`
 	Reason  string         `json:"reason"`
+	Soak    SoakStatus     `json:"soak"`
 	Members []MemberStatus `json:"members"`
+}
+
+// SoakStatus is its last soak, if it had any.
+type SoakStatus struct {
+	Number int       `json:"number"`
+	Ends   time.Time `json:"ends"`
 }
 
 // MemberStatus is one member of it.

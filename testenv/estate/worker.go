@@ -2,6 +2,7 @@ package estate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ import (
 // has none inside.
 type Worker struct {
 	PID int
+	Bin string // folder of the build that it is of, default the estate's
 
 	estate *Estate
 	name   string
@@ -34,7 +36,7 @@ func (w *Worker) Start(ctx context.Context) error {
 		return err
 	}
 	e := w.estate
-	cmd := exec.Command(filepath.Join(e.opts.Bin, "rollpatch"), "worker", "--store", e.Store(), "--audit", e.Daemon.AuditFile(), "--inventory", e.InventoryFile())
+	cmd := exec.Command(filepath.Join(cmp.Or(w.Bin, e.opts.Bin), "rollpatch"), "worker", "--store", e.Store(), "--audit", e.Daemon.AuditFile(), "--inventory", e.InventoryFile())
 	cmd.Env = e.env()
 	if w.run, err = run(cmd, w.LogFile()); err != nil {
 		return fmt.Errorf("rollpatch worker: %w", err)

@@ -47,6 +47,16 @@ var all = []Mutant{
 		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
 	},
 	{
+		Name: "P3: passes of before a time without a worker end no soak", File: "workflows/rollout/cluster.go",
+		Old: "if c.overslept(c.SoakEnds, now) {", New: "if false {",
+		Package: rolloutPkg, Test: "^TestCluster$",
+	},
+	{
+		Name: "P10: a time without a worker is no doubt", File: "workflows/rollout/cluster.go",
+		Old: "if c.Phase != PhaseRoll && c.overslept(since.Add(c.Policy.WaitMax), now) {", New: "if false {",
+		Package: rolloutPkg, Test: "^TestCluster$",
+	},
+	{
 		Name: "P3: no other becomes canary by policy", File: "workflows/rollout/failure.go",
 		Old: "case c.Policy.OnFailure == FailSkipMember && c.Manifest != \"\":", New: "case c.Policy.OnFailure == FailSkipMember:",
 		Package: rolloutPkg, Test: simulation, Flags: someWorlds,

@@ -103,6 +103,9 @@ type Cluster struct {
 	Doubt    time.Time `json:"doubt,omitzero"`    // since when the verdict is inconclusive
 	Doubted  bool      `json:"doubted,omitempty"` // for so long that a person was told
 	Settling time.Time `json:"settling,omitzero"` // since when the checks of a settling wave pass
+	// SampledAt is when the watch last told something, and Again how often the checks were asked anew because nobody had been there to hear.
+	SampledAt time.Time `json:"sampled_at,omitzero"`
+	Again     int       `json:"again,omitempty"`
 
 	StopCampaign string         `json:"stop_campaign,omitempty"` // why no other cluster may go on either
 	Paused       string         `json:"paused,omitempty"`        // why an operator holds it; takes effect at the next border
@@ -237,7 +240,10 @@ func (c Cluster) Tick(now time.Time) Cluster {
 			return c.doubt(now)
 		}
 	case PhaseSettle:
-		if !now.Before(c.Settling.Add(c.Policy.Settle)) && c.Verdict == Pass {
+		if ends := c.Settling.Add(c.Policy.Settle); !now.Before(ends) && c.Verdict == Pass {
+			if c.overslept(ends, now) {
+				return c.anew(now)
+			}
 			if c = c.to(PhaseRoll, now); c.nextMember() < 0 {
 				return c.border(now)
 			}
@@ -248,6 +254,9 @@ func (c Cluster) Tick(now time.Time) Cluster {
 		if now.Before(c.SoakEnds) || c.Verdict != Pass || c.Passes < c.Policy.SoakPasses {
 			return c.doubt(now) // the timer's end is no pass (P3)
 		}
+		if c.overslept(c.SoakEnds, now) {
+			return c.anew(now)
+		}
 		if !c.Policy.SoakApproval {
 			return c.nextWave(now)
 		}
@@ -257,18 +266,30 @@ func (c Cluster) Tick(now time.Time) Cluster {
 	return c
 }
 
-// awayFor is how late the end of a wait may be seen. What is later was seen by nobody, server and workers were away: the wait begins anew,
-// since it was not the checks that said nothing.
-const awayFor = time.Minute
+// tooLate is how long after its time a look at the clock shows that no worker was there to look.
+const tooLate = 5 * time.Second
+
+// overslept says that no worker was there when something was due: nobody has asked the checks since, and what they said before is old.
+func (c Cluster) overslept(due, now time.Time) bool {
+	return now.Sub(due) > tooLate && c.SampledAt.Before(due)
+}
+
+// anew has the checks asked from the beginning: as many passes in a row as if none had been seen.
+func (c Cluster) anew(now time.Time) Cluster {
+	c = c.unwatched()
+	c.Again++
+	c.Doubt = now
+	return c
+}
 
 // doubt tells a person when checks that can be told neither way keep a cluster waiting for too long (P10). Nobody is there to
-// be told in an unattended one: it halts.
+// be told in an unattended one: it halts. Where no worker was there meanwhile, nobody has asked the checks either: the wait begins anew.
 func (c Cluster) doubt(now time.Time) Cluster {
 	since := c.doubtSince()
 	if c.Policy.WaitMax == 0 || c.Doubted || since.IsZero() || now.Sub(since) < c.Policy.WaitMax {
 		return c
 	}
-	if now.Sub(since)-c.Policy.WaitMax > awayFor {
+	if c.Phase != PhaseRoll && c.overslept(since.Add(c.Policy.WaitMax), now) { // a cluster that rolls may have had no time to look
 		c.Doubt = now
 		return c
 	}
@@ -602,7 +623,7 @@ func (c Cluster) Sampled(r WatchResult, now time.Time) Cluster {
 	if !c.watching() || r.ID != "" && r.ID != c.watchID() {
 		return c
 	}
-	c.Verdict, c.Watched = r.Verdict, r.Reason
+	c.Verdict, c.Watched, c.SampledAt = r.Verdict, r.Reason, now
 	if r.Verdict == Fail {
 		c.SoakBlame = blame(r.Blame)
 	}
@@ -696,9 +717,13 @@ func (c Cluster) watching() bool {
 	return c.Phase == PhaseSoak || c.Phase == PhaseGate || c.Phase == PhaseSettle || c.Phase == PhaseRoll && c.SoakNo > 0
 }
 
-// watchID changes with the soak and the members that are watched.
+// watchID changes with the soak, the members that are watched, and where the checks are asked anew.
 func (c Cluster) watchID() string {
-	return "watch." + strconv.Itoa(c.SoakNo) + "." + strconv.Itoa(c.patchedCount())
+	id := "watch." + strconv.Itoa(c.SoakNo) + "." + strconv.Itoa(c.patchedCount())
+	if c.Again > 0 {
+		id += "." + strconv.Itoa(c.Again)
+	}
+	return id
 }
 
 // Watch lists the members whose checks count for the soak, and the peers that were not touched, for comparison.

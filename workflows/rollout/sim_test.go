@@ -62,7 +62,7 @@ func TestSimulation(t *testing.T) {
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
 		"undrain met somebody else,peers fell while it was out,peers fell in its drain,frozen in patch,frozen in backout,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
 		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,"+
-		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,still waiting for a person,"+
+		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,no worker,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
 		"versions quarantined,versions left out,quarantine in trouble,"+
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped", ",") {
@@ -94,7 +94,7 @@ func simulate(seed int, trace func(string)) (why string, seen map[string]int) {
 
 func newWorld(seed int, trace func(string)) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(uint64(seed), 7)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
+		rng: rand.New(rand.NewPCG(uint64(seed), 7)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
 		traits: []trait{good, good}, told: map[string]int{}, seen: map[string]int{}, kind: simKind(seed % 5),
 	}
 	if w.kind > deaf {
@@ -219,6 +219,9 @@ func (w *world) play() {
 		w.after(w.between(0, time.Hour), w.somethingHappens)
 	}
 	w.after(w.between(time.Minute, 30*time.Minute), w.crashes)
+	if w.outages.IntN(3) == 0 {
+		w.after(time.Duration(w.outages.Int64N(int64(36*time.Hour))), w.away)
+	}
 	if w.kind == cooperative || w.kind == troubled {
 		w.after(w.between(time.Minute, time.Hour), w.peopleCome)
 	}
@@ -408,6 +411,30 @@ func (w *world) somethingHappens() {
 		}
 	}
 	w.after(w.between(2*time.Minute, time.Hour), w.somethingHappens)
+}
+
+// away is a time in which no worker is there: what was due in it comes when one is back, each thing in its turn.
+func (w *world) away() {
+	lasts := time.Minute + time.Duration(w.outages.Int64N(int64(8*time.Hour)))
+	w.logf("no worker is there for %s", lasts)
+	w.seen["no worker"]++
+	w.wentAt, w.backAt = w.now, w.now.Add(lasts)
+	var due eventQueue
+	for w.queue.Len() > 0 && w.queue[0].at.Before(w.backAt) {
+		due = append(due, heap.Pop(&w.queue).(event))
+	}
+	for i, e := range due {
+		e.at = w.backAt.Add(time.Duration(i))
+		heap.Push(&w.queue, e)
+	}
+	if w.now.Sub(epoch) < 3*24*time.Hour {
+		w.after(lasts+time.Duration(w.outages.Int64N(int64(24*time.Hour))), w.away)
+	}
+}
+
+// missed says that something came due while no worker was there, and that nobody asked the checks since.
+func (c *clusterRun) missed(due time.Time) bool {
+	return due.After(c.wentAt) && c.backAt.Sub(due) > tooLate && c.verdictAt.Before(c.backAt)
 }
 
 // crashes kills a workflow's memory and what it has in flight.
@@ -767,6 +794,9 @@ func (c *clusterRun) start(a Action) {
 			c.broken("P3: %s starts %s after %q (aborted %t)", c.name(), a.Host, c.failed, c.aborted)
 		}
 		c.maySettle(a.Host)
+		if c.first != nil && c.last[a.Host] == "" && c.missed(c.c.SoakEnds) {
+			c.broken("P3: %s starts %s, and nobody looked since the soak ended while no worker was there", c.name(), a.Host)
+		}
 		if a.Canary != (c.first == nil) {
 			c.broken("P4: %s starts %s with canary %t, but %v was first", c.name(), a.Host, a.Canary, c.first)
 		}
@@ -866,6 +896,9 @@ func (c *clusterRun) maySettle(host string) {
 	c.settledAt = c.patchedAt
 	if c.now.Before(c.patchedAt.Add(c.c.Policy.Settle)) {
 		c.broken("%s starts %s before the one before it has settled", c.name(), host)
+	}
+	if c.missed(c.c.Settling.Add(c.c.Policy.Settle)) {
+		c.broken("%s starts %s, and nobody looked since the one before it was to have settled, while no worker was there", c.name(), host)
 	}
 	if c.c.Policy.Settle > 0 && (c.verdict != Pass || c.verdictAt.Before(c.patchedAt)) {
 		c.broken("%s starts %s with %q of the one before it", c.name(), host, c.verdict)

@@ -16,8 +16,11 @@ type world struct {
 	rng   *rand.Rand
 	now   time.Time
 	queue eventQueue
-	n     int // events so far: their order at one instant
-	trace func(string)
+	// outages are when no worker is there, of their own so that the rest of a seed is what it was; the last one was from wentAt to backAt.
+	outages        *rand.Rand
+	wentAt, backAt time.Time
+	n              int // events so far: their order at one instant
+	trace          func(string)
 
 	kind     simKind
 	epidemic bool // the newest version fails its soaks, everywhere
@@ -395,7 +398,7 @@ func (r *memberRun) holds() {
 			word := []string{"retry", "skip", "backout"}[r.rng.IntN(3)]
 			r.after(r.between(time.Minute, time.Hour), func() { r.cl.hear(word) })
 		}
-	case most > 0 && r.h.ours == r.cl.camp.c.Instance && h.Step != StepUndrain && h.Step != StepQuarantine && r.now.Sub(r.heldAt) > most+30*time.Minute:
+	case most > 0 && r.h.ours == r.cl.camp.c.Instance && h.Step != StepUndrain && h.Step != StepQuarantine && min(r.now.Sub(r.heldAt), r.now.Sub(r.backAt)) > most+30*time.Minute:
 		r.broken("%s has been kept out of service since %s, and nobody was there to say so", r.name(), r.heldAt)
 	}
 }

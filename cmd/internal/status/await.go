@@ -102,11 +102,11 @@ func (c Cluster) awaits(instance string) []Await {
 		}
 		out = append(out, a)
 	}
-	if c.untaken != "" {
+	if c.untaken.Name != "" {
 		out = append(out, noWorker(c.Name, "", c.untaken))
 	}
 	for _, m := range c.Members {
-		if m.untaken != "" {
+		if m.untaken.Name != "" {
 			out = append(out, noWorker(c.Name, m.Host, m.untaken))
 		}
 		if m.frozen {
@@ -149,8 +149,8 @@ func (c Cluster) inTrouble(a Await, instance string) Await {
 }
 
 // noWorker is an activity that nobody takes: whoever runs the workers is asked, not whoever decides of the campaign.
-func noWorker(cluster, host, activity string) Await {
-	return Await{Cluster: cluster, Host: host, For: "a worker to take " + activity, Person: true, Type: []string{"rollpatch worker"}}
+func noWorker(cluster, host string, a Activity) Await {
+	return Await{Cluster: cluster, Host: host, For: "a worker to take " + a.Name, Since: a.Since, Person: true, Type: []string{"rollpatch worker"}}
 }
 
 func (c Cluster) has(o rollout.Outcome) bool {

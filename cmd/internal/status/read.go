@@ -262,7 +262,7 @@ const untaken = 10 * time.Second
 type late struct {
 	reason  string // each part begins with "; "
 	since   time.Time
-	untaken string
+	untaken Activity
 }
 
 // pending says what the State cannot: an attempt that failed and is made again, or that nobody takes.
@@ -277,11 +277,14 @@ func (r *Reader) pending(ctx context.Context, id string, now time.Time) (late, e
 			l.since = a.Since
 		}
 		switch {
+		case !a.Taken && !a.Since.IsZero() && now.Sub(a.Since) > untaken:
+			l.reason += "; no worker has taken " + a.Name + " since " + a.Since.UTC().Format(time.RFC3339)
+			if a.Failure != "" {
+				l.reason += ", when it was to be tried again: " + a.Failure
+			}
+			l.untaken = a
 		case a.Failure != "":
 			l.reason += "; " + a.Name + " is tried again: " + a.Failure
-		case !a.Taken && now.Sub(a.Since) > untaken:
-			l.reason += "; no worker has taken " + a.Name + " yet"
-			l.untaken = a.Name
 		}
 	}
 	return l, err

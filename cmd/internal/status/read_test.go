@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -170,8 +171,11 @@ func TestReadSaysWhatTheStateCannot(t *testing.T) {
 	}{
 		{"an activity on its way says since when", status.Activity{Name: "Reboot", Attempt: 1, Taken: true, Since: now.Add(-time.Minute)}, "", now.Add(-time.Minute)},
 		{"one that was just scheduled says no more", status.Activity{Name: "Reboot", Attempt: 1, Since: now.Add(-time.Second)}, "", now.Add(-time.Second)},
-		{"one that lies there waits for a worker", status.Activity{Name: "Reboot", Attempt: 1, Since: now.Add(-time.Minute)}, "no worker has taken Reboot yet", now.Add(-time.Minute)},
-		{"one that is tried again says why, and does not know since when", status.Activity{Name: "Reboot", Attempt: 3, Since: now, Failure: "i/o timeout"}, "Reboot is tried again: i/o timeout", time.Time{}},
+		{"one that lies there waits for a worker", status.Activity{Name: "Reboot", Attempt: 1, Since: now.Add(-time.Minute)}, "no worker has taken Reboot since 2026-11-01T01:59:00Z", now.Add(-time.Minute)},
+		{"so does one whose worker was lost", status.Activity{Name: "Reboot", Attempt: 2, Since: now.Add(-time.Minute), Failure: "activity Heartbeat timeout"},
+			"no worker has taken Reboot since 2026-11-01T01:59:00Z, when it was to be tried again: activity Heartbeat timeout", time.Time{}},
+		{"one that is about to be tried again does not", status.Activity{Name: "Reboot", Attempt: 2, Since: now.Add(time.Second), Failure: "i/o timeout"}, "Reboot is tried again: i/o timeout", time.Time{}},
+		{"one that is tried again says why, and does not know since when", status.Activity{Name: "Reboot", Attempt: 3, Taken: true, Since: now.Add(-time.Minute), Failure: "i/o timeout"}, "Reboot is tried again: i/o timeout", time.Time{}},
 	} {
 		src, b := world()
 		src.runs[workflows.MemberID("a")] = status.Execution{Status: status.Running, Pending: []status.Activity{row.activity}}
@@ -179,6 +183,12 @@ func TestReadSaysWhatTheStateCannot(t *testing.T) {
 		a, _ := web.Member("a")
 		if a.Reason != row.reason || !a.Since.Equal(row.since) {
 			t.Errorf("%s: reason %q since %v, want %q since %v", row.name, a.Reason, a.Since, row.reason, row.since)
+		}
+		waits := slices.ContainsFunc(read(t, reader(src, b)).Awaits, func(w status.Await) bool {
+			return w.Host == "a" && w.For == "a worker to take Reboot" && w.Since.Equal(row.activity.Since) && w.Person
+		})
+		if want := strings.HasPrefix(row.reason, "no worker"); waits != want {
+			t.Errorf("%s: it waits for a worker: %v, want %v", row.name, waits, want)
 		}
 	}
 }

@@ -96,7 +96,7 @@ type Cluster struct {
 	stuck   rollout.Phase // where it cannot ask for what it waits for
 	trouble string        // and why
 	open    []string      // what a person may say to it now, where it holds or one of its members does
-	untaken string        // an activity that no worker has taken for too long
+	untaken Activity      // one that no worker has taken for too long
 	asksFor string        // why it would be brought back, if its campaign lets it
 }
 
@@ -128,9 +128,9 @@ type Member struct {
 	OutSeconds float64             `json:"out_seconds,omitempty"` // out of service
 	Reason     string              `json:"reason,omitempty"`
 	waitFor    string
-	frozen     bool   // it waits for the end of a freeze
-	own        string // the reason without what the State cannot say
-	untaken    string // an activity that no worker has taken for too long
+	frozen     bool     // it waits for the end of a freeze
+	own        string   // the reason without what the State cannot say
+	untaken    Activity // one that no worker has taken for too long
 }
 
 // The states that are not words of the rules.
