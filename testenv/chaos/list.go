@@ -55,12 +55,12 @@ func Faults() []Fault {
 		},
 		{
 			ID: "F3", Name: "rollpatchd away for longer than anybody waits", Steps: []Step{gate, drain, patch, down, undrain, inSoak, settling},
-			Inject: func(s *scene) error { return s.Daemon.Kill() }, Lasts: 25 * time.Second, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) },
+			Inject: func(s *scene) error { return s.Daemon.Kill() }, Lasts: 40 * time.Second, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) },
 		},
 		{ID: "F6", Name: "consul loses its leader again and again", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak, settling}, Often: drain, Inject: flap(func(s *scene, off bool) { s.fleet.Leader(!off) }, 700*time.Millisecond), Lasts: 6 * time.Second, Clear: calm(leader(true))},
 		{ID: "F7", Name: "consul without a leader", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak, settling}, Often: gate, Inject: leader(false), Lasts: 8 * time.Second, Clear: leader(true)},
 		{
-			ID: "F7", Name: "consul without a leader for longer than anybody waits", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak}, Inject: leader(false), Lasts: 25 * time.Second,
+			ID: "F7", Name: "consul without a leader for longer than anybody waits", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak}, Inject: leader(false), Lasts: 40 * time.Second,
 			Clear: leader(true), Ends: []string{"done", "halted"},
 		},
 		{
@@ -141,7 +141,7 @@ func Faults() []Fault {
 			Inject: func(s *scene) error {
 				return errors.Join(s.Daemon.Kill(), s.fleet.Break("web-3", true), s.lasts(grace+2*time.Second), s.Daemon.Start(s.ctx))
 			},
-			Lasts: 25 * time.Second, Clear: broken("web-3", false),
+			Lasts: 40 * time.Second, Clear: broken("web-3", false),
 		},
 		{
 			ID: "F27", Name: "another member falls ill while it cannot be reached", Steps: []Step{gate, drain, patching, rebooting, check}, Loses: true, Ends: []string{"done", "halted"},

@@ -98,9 +98,9 @@ type scene struct {
 	worker *estate.Worker // where rollpatchd has none inside
 	others []*estate.Worker
 	args   []string // of rollpatchd with its worker inside
-	bin    string // folder of the build that is tried,
-	other  string // and of another one, where the fault wants it
-	mixed  bool   // what runs is not what a run begins with: another build, or no worker
+	bin    string   // folder of the build that is tried,
+	other  string   // and of another one, where the fault wants it
+	mixed  bool     // what runs is not what a run begins with: another build, or no worker
 	told   *receiver
 
 	name     string // of the campaign
