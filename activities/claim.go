@@ -9,9 +9,9 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
-func clusterKey(name string) string    { return "cluster/" + name }
-func drainKey(host string) string      { return "drain/" + host }
-func quarantineKey(host string) string { return "quarantine/" + host }
+func clusterKey(name string) string    { return rollout.ClusterRecord + name }
+func drainKey(host string) string      { return rollout.DrainRecord + host }
+func quarantineKey(host string) string { return rollout.QuarantineRecord + host }
 
 func ownerOf(list []Claim, key string) string {
 	for _, c := range list {

@@ -94,7 +94,6 @@ type ClaimInput struct {
 // EvidenceInput puts the versions of a transaction that failed into quarantine.
 type EvidenceInput struct {
 	ClaimInput
-	Plan     string           `json:"plan,omitempty"`
 	Evidence rollout.Evidence `json:"evidence"`
 }
 

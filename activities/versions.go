@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // Suspects are versions that a patch failed with. Until a person releases them, later instances leave them out on the hosts of that
@@ -35,15 +36,13 @@ func toldOf(p plan.Part) *Told {
 	return &Told{Cluster: p.Cluster.Name, Owner: p.Cluster.Owner, Contact: p.Cluster.Contact}
 }
 
-const versionsPrefix = "versions/"
-
 // versionsKey is the same for the same versions on the same platform: what is quarantined twice is on record once.
 func versionsKey(s Suspects) string {
 	names := []string{s.OS + " " + s.Release + " " + s.Arch}
 	for _, v := range s.Versions {
 		names = append(names, v.Name+" "+v.New)
 	}
-	return versionsPrefix + s.Cluster + "/" + strings.TrimPrefix(plan.Digest(names), "sha256:")[:12]
+	return rollout.VersionsRecord + s.Cluster + "/" + strings.TrimPrefix(plan.Digest(names), "sha256:")[:12]
 }
 
 // mostVersions stand in one record: a value in Consul's KV ends at 512 KiB.
@@ -117,7 +116,7 @@ type shut map[string]Claim
 func (a *Activities) inQuarantine(ctx context.Context, s scene, f facts, instance string) (shut, error) {
 	q := shut{}
 	for _, cl := range s.clusters() {
-		records, err := a.Claims.List(ctx, s.consulFor(cl.Cluster), versionsPrefix+cl.Cluster.Name+"/")
+		records, err := a.Claims.List(ctx, s.consulFor(cl.Cluster), rollout.VersionsRecord+cl.Cluster.Name+"/")
 		if err != nil {
 			return nil, err
 		}
@@ -170,7 +169,7 @@ func (q shut) without(want string) (rest string, left []Change) {
 func (q shut) meets(changes []Change) string {
 	for _, c := range changes {
 		if q.has(c.Name, c.New) {
-			return fmt.Sprintf("the transaction would bring %s %s, which is in quarantine as %s", c.Name, c.New, strings.TrimPrefix(q[c.Name+" "+c.New].Key, versionsPrefix))
+			return fmt.Sprintf("the transaction would bring %s %s, which is in quarantine as %s", c.Name, c.New, strings.TrimPrefix(q[c.Name+" "+c.New].Key, rollout.VersionsRecord))
 		}
 	}
 	return ""
@@ -190,7 +189,7 @@ func (q shut) told(left []Change) (text, release string) {
 			continue
 		}
 		own = append(own, v)
-		if name := strings.TrimPrefix(c.Key, versionsPrefix); !slices.Contains(names, name) {
+		if name := strings.TrimPrefix(c.Key, rollout.VersionsRecord); !slices.Contains(names, name) {
 			names = append(names, name)
 			why = append(why, fmt.Sprintf("%s since %s by %s: %s", name, c.Since.UTC().Format("2006-01-02"), c.Owner, short(c.Reason)))
 		}

@@ -27,14 +27,6 @@ const (
 	Versions = "versions" // the way out for versions: they may be installed again
 )
 
-// The beginnings of the records' keys.
-const (
-	claimPrefix      = "cluster/"
-	drainPrefix      = "drain/"
-	quarantinePrefix = "quarantine/"
-	versionsPrefix   = "versions/"
-)
-
 // ErrRefused is the type of the error of what is not done, and why.
 const ErrRefused = "Refused"
 
@@ -129,7 +121,7 @@ func (r *records) list(ctx workflow.Context) ([]Record, error) {
 		}
 		drained := map[string]bool{}
 		for _, c := range found {
-			if host, ok := strings.CutPrefix(c.Key, drainPrefix); ok {
+			if host, ok := strings.CutPrefix(c.Key, rollout.DrainRecord); ok {
 				drained[host] = true
 			}
 		}
@@ -141,7 +133,7 @@ func (r *records) list(ctx workflow.Context) ([]Record, error) {
 			if err != nil {
 				return nil, err
 			}
-			host, quarantined := strings.CutPrefix(c.Key, quarantinePrefix)
+			host, quarantined := strings.CutPrefix(c.Key, rollout.QuarantineRecord)
 			all = append(all, Record{Claim: c, Live: a.Running, Status: strings.ToLower(a.Status), Drained: quarantined && drained[host], Elsewhere: c.Server != "" && c.Server != r.server})
 		}
 	}
@@ -166,7 +158,7 @@ func (r *records) ours(rec Record, again string) error {
 
 // breakClaim removes the claim of an owner that does not work on the cluster any more.
 func (r *records) breakClaim(ctx workflow.Context, all []Record) ([]Record, error) {
-	rec, ok := find(all, claimPrefix+r.in.Name)
+	rec, ok := find(all, rollout.ClusterRecord+r.in.Name)
 	if !ok {
 		return nil, refused("cluster %q is not claimed", r.in.Name)
 	}
@@ -199,7 +191,7 @@ func (r *records) breakClaim(ctx workflow.Context, all []Record) ([]Record, erro
 
 // release ends a quarantine. A member that is to serve is checked first, and goes back into service before its record goes.
 func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) {
-	rec, ok := find(all, quarantinePrefix+r.in.Name)
+	rec, ok := find(all, rollout.QuarantineRecord+r.in.Name)
 	if !ok {
 		return nil, refused("host %q is not in quarantine", r.in.Name)
 	}
@@ -207,7 +199,7 @@ func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) 
 		return nil, err
 	}
 	if r.in.How == Retired {
-		return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key, drainPrefix+r.in.Name)
+		return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key, rollout.DrainRecord+r.in.Name)
 	}
 	st := MemberState{
 		Member: rollout.NewMember(rec.Owner, "", r.in.Name, rollout.ModeReturn, false, rollout.MemberPolicy{}),
@@ -233,7 +225,7 @@ func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) 
 
 // releaseVersions lets versions be installed again. While the instance that put them there works on the cluster, it may do so once more.
 func (r *records) releaseVersions(ctx workflow.Context, all []Record) ([]Record, error) {
-	rec, ok := find(all, versionsPrefix+r.in.Name)
+	rec, ok := find(all, rollout.VersionsRecord+r.in.Name)
 	if !ok {
 		return nil, refused("no versions are in quarantine as %s: rollpatch quarantine list shows those that are", r.in.Name)
 	}

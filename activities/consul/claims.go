@@ -12,11 +12,12 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 const (
 	// root is where records stand in KV.
-	root = "rollpatch/claims/"
+	root = rollout.RecordsRoot
 	// most is how many operations Consul takes in one transaction.
 	most = 64
 	// rounds bounds how often a transaction that lost a race is tried on what stands there now.

@@ -53,13 +53,6 @@ type held struct {
 	Reason string    `json:"reason,omitempty"`
 }
 
-const (
-	clusterKey    = "cluster/"
-	drainKey      = "drain/"
-	quarantineKey = "quarantine/"
-	versionsKey   = "versions/"
-)
-
 func heldOf(r workflows.Record) held {
 	h := held{Key: r.Key, Owner: r.Owner, State: ownerEnded, Since: r.Since, Reason: r.Reason}
 	switch {
@@ -94,7 +87,7 @@ func (d *desk) claims(c *cli.Context) error {
 	}
 	out := []held{}
 	for _, r := range all {
-		if !strings.HasPrefix(r.Key, quarantineKey) && !strings.HasPrefix(r.Key, versionsKey) {
+		if !strings.HasPrefix(r.Key, rollout.QuarantineRecord) && !strings.HasPrefix(r.Key, rollout.VersionsRecord) {
 			out = append(out, heldOf(r))
 		}
 	}
@@ -108,7 +101,7 @@ func (d *desk) claims(c *cli.Context) error {
 		return err
 	}
 	for _, h := range out {
-		if name, ok := strings.CutPrefix(h.Key, clusterKey); ok && h.State != ownerRuns && h.State != ownerOther {
+		if name, ok := strings.CutPrefix(h.Key, rollout.ClusterRecord); ok && h.State != ownerRuns && h.State != ownerOther {
 			d.note("if nobody works on cluster %s any more: rollpatch claims break %s --reason \"...\"", name, name)
 		}
 	}

@@ -8,13 +8,6 @@ import (
 	"time"
 )
 
-// The beginnings of the records' keys.
-const (
-	ClusterRecord    = "cluster/"
-	DrainRecord      = "drain/"
-	QuarantineRecord = "quarantine/"
-)
-
 // Record is what stands in a Consul for an instance.
 type Record struct {
 	Key    string    `json:"key"` // cluster/<name>, drain/<host>, quarantine/<host>
@@ -205,7 +198,7 @@ func drained(m Mend, of Owner, home Home) Mend {
 	left := "was left drained by " + m.Owner + ", which " + of.gone()
 	switch {
 	case home.Problem != "":
-		m.Do, m.Text, m.Next = MendTell, m.Host+" "+left+": "+home.Problem, "consul kv get rollpatch/claims/"+m.Key
+		m.Do, m.Text, m.Next = MendTell, m.Host+" "+left+": "+home.Problem, "consul kv get "+RecordsRoot+m.Key
 	case home.Busy != "":
 		m.Do, m.Text, m.Next = MendTell, m.Host+" "+left+": "+home.Busy+" works on it", "rollpatch why "+m.Host
 	default:
