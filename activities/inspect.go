@@ -32,7 +32,7 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 				return nil
 			}
 		}
-		st, err := a.standing(ctx, s, in.Instance)
+		st, err := a.standing(ctx, s, in)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}

@@ -125,12 +125,30 @@ type Claim struct {
 	Suspects *Suspects `json:"suspects,omitempty"` // of a quarantine of versions
 }
 
+// Owner is whose a record is: an instance of one server. Two servers on one Consul give the same name to instances of the same campaign
+// that begin in the same second.
+type Owner struct {
+	Instance string `json:"instance"`
+	Server   string `json:"server,omitempty"`
+}
+
+// By is whose the record is.
+func (c Claim) By() Owner { return Owner{Instance: c.Owner, Server: c.Server} }
+
+// name is a record's owner for those who read it here, on this owner's server.
+func (o Owner) name(c Claim) string {
+	if c.Server != o.Server {
+		return c.Owner + " of another rollpatch"
+	}
+	return c.Owner
+}
+
 // Claims keeps records in Consul KV by check-and-set. They never expire.
 type Claims interface {
 	// Take claims all keys or none. Taking what the owner already has is success. held names who has one of them.
 	Take(ctx context.Context, c ConsulAccess, claims []Claim) (held []Claim, err error)
 	// Release removes records of this owner; others' stay.
-	Release(ctx context.Context, c ConsulAccess, owner string, keys []string) error
+	Release(ctx context.Context, c ConsulAccess, owner Owner, keys []string) error
 	// List returns all records under a prefix ("cluster/", "").
 	List(ctx context.Context, c ConsulAccess, prefix string) ([]Claim, error)
 }

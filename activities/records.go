@@ -16,7 +16,7 @@ type RecordsInput struct {
 // DropInput removes records of one owner, on a person's word.
 type DropInput struct {
 	Part   string      `json:"part"`
-	Owner  string      `json:"owner"`
+	Owner  Owner       `json:"owner"`
 	Keys   []string    `json:"keys"`
 	Intent audit.Entry `json:"intent"`
 }

@@ -61,7 +61,7 @@ func (a *Activities) QuarantineVersions(ctx context.Context, in EvidenceInput) (
 				return err
 			}
 		}
-		server, err := a.ServerID(ctx)
+		me, err := a.owner(ctx, in.Instance)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (a *Activities) QuarantineVersions(ctx context.Context, in EvidenceInput) (
 				Review: in.Evidence.At.Add(time.Duration(p.Policy.Review)),
 			}
 			record := Claim{
-				Key: versionsKey(suspects), Owner: in.Instance, Since: in.Evidence.At, Reason: clip(in.Evidence.Why), Server: server, Plan: in.Plan, Told: toldOf(p),
+				Key: versionsKey(suspects), Owner: in.Instance, Since: in.Evidence.At, Reason: clip(in.Evidence.Why), Server: me.Server, Plan: in.Plan, Told: toldOf(p),
 				Suspects: &suspects,
 			}
 			// One that another instance has put there says the same of the same versions.
@@ -115,6 +115,10 @@ type shut map[string]Claim
 // there while it worked on this cluster, which a person may have it try again.
 func (a *Activities) inQuarantine(ctx context.Context, s scene, f facts, instance string) (shut, error) {
 	q := shut{}
+	me, err := a.owner(ctx, instance)
+	if err != nil {
+		return nil, err
+	}
 	for _, cl := range s.clusters() {
 		records, err := a.Claims.List(ctx, s.consulFor(cl.Cluster), rollout.VersionsRecord+cl.Cluster.Name+"/")
 		if err != nil {
@@ -124,7 +128,7 @@ func (a *Activities) inQuarantine(ctx context.Context, s scene, f facts, instanc
 			switch {
 			case c.Suspects == nil:
 				return nil, fmt.Errorf("the record %s names no versions: nobody knows what to leave out", c.Key)
-			case c.Owner == instance && cl.Cluster.Name == s.part.Cluster.Name:
+			case c.By() == me && cl.Cluster.Name == s.part.Cluster.Name:
 				continue
 			case c.Suspects.OS != "" && (c.Suspects.OS != f.OS || c.Suspects.Release != f.Release || c.Suspects.Arch != f.Arch):
 				continue

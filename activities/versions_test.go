@@ -116,7 +116,7 @@ func TestVersionsThatCannotBePutOnRecord(t *testing.T) {
 
 func TestFetchLeavesVersionsInQuarantineOut(t *testing.T) {
 	record := func(cluster, owner, release string, versions ...Change) Claim {
-		return Claim{Key: versionsKey(on(cluster, release, versions)), Owner: owner, Since: failedAt, Reason: "page answers 500", Suspects: &Suspects{Cluster: cluster, OS: "debian", Release: release, Arch: "amd64", Host: "web-1", Versions: versions}}
+		return Claim{Key: versionsKey(on(cluster, release, versions)), Owner: owner, Server: theServer, Since: failedAt, Reason: "page answers 500", Suspects: &Suspects{Cluster: cluster, OS: "debian", Release: release, Arch: "amd64", Host: "web-1", Versions: versions}}
 	}
 	bad := Change{"openssl", "1.0", "1.1"}
 	given := func(pending string, records ...Claim) func(w *world, p *plan.Part, in *StepInput) {

@@ -126,15 +126,19 @@ func (r *records) list(ctx workflow.Context) ([]Record, error) {
 			}
 		}
 		for _, c := range found {
-			if slices.ContainsFunc(all, func(o Record) bool { return o.Key == c.Key && o.Owner == c.Owner && o.Since.Equal(c.Since) }) {
+			if slices.ContainsFunc(all, func(o Record) bool { return o.Key == c.Key && o.By() == c.By() && o.Since.Equal(c.Since) }) {
 				continue // two ways to one Consul
 			}
-			a, err := r.ask(ctx, CampaignID(c.Owner))
-			if err != nil {
-				return nil, err
-			}
 			host, quarantined := strings.CutPrefix(c.Key, rollout.QuarantineRecord)
-			all = append(all, Record{Claim: c, Live: a.Running, Status: strings.ToLower(a.Status), Drained: quarantined && drained[host], Elsewhere: c.Server != "" && c.Server != r.server})
+			rec := Record{Claim: c, Drained: quarantined && drained[host], Elsewhere: c.Server != r.server}
+			if !rec.Elsewhere { // who has the same name here is another instance
+				a, err := r.ask(ctx, CampaignID(c.Owner))
+				if err != nil {
+					return nil, err
+				}
+				rec.Live, rec.Status = a.Running, strings.ToLower(a.Status)
+			}
+			all = append(all, rec)
 		}
 	}
 	return all, nil
@@ -165,6 +169,9 @@ func (r *records) breakClaim(ctx workflow.Context, all []Record) ([]Record, erro
 	if err := r.ours(rec, "claims break "+r.in.Name); err != nil {
 		return nil, err
 	}
+	if rec.Elsewhere {
+		return []Record{rec}, r.drop(ctx, rec, rec.Key)
+	}
 	for _, name := range append([]string{r.in.Name}, r.in.Clusters...) {
 		a, err := r.ask(ctx, ClusterID(rec.Owner, name))
 		if err != nil {
@@ -186,7 +193,7 @@ func (r *records) breakClaim(ctx workflow.Context, all []Record) ([]Record, erro
 			return nil, refused("cluster %q is claimed by %s, which works on %s: wait until that has ended: rollpatch why %s", r.in.Name, rec.Owner, host, host)
 		}
 	}
-	return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key)
+	return []Record{rec}, r.drop(ctx, rec, rec.Key)
 }
 
 // release ends a quarantine. A member that is to serve is checked first, and goes back into service before its record goes.
@@ -199,11 +206,14 @@ func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) 
 		return nil, err
 	}
 	if r.in.How == Retired {
-		return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key, rollout.DrainRecord+r.in.Name)
+		return []Record{rec}, r.drop(ctx, rec, rec.Key, rollout.DrainRecord+r.in.Name)
 	}
 	st := MemberState{
 		Member: rollout.NewMember(rec.Owner, "", r.in.Name, rollout.ModeReturn, false, rollout.MemberPolicy{}),
 		Part:   r.in.Parts[0], Segment: r.in.Segment, Try: tryOf(ctx),
+	}
+	if rec.Elsewhere {
+		st.Server = rec.Server
 	}
 	st.Audit.Chain = r.head.Chain + "/" + r.in.Name
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
@@ -220,7 +230,7 @@ func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) 
 	}
 	r.owed.add(ctx, &r.head, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: string(rollout.ModeReturn), Host: r.in.Name, Detail: string(end.Outcome), Result: end.Audit.Digest})
 	r.owed.flush(ctx, SegmentQueue(r.in.Segment))
-	return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key)
+	return []Record{rec}, r.drop(ctx, rec, rec.Key)
 }
 
 // releaseVersions lets versions be installed again. While the instance that put them there works on the cluster, it may do so once more.
@@ -232,6 +242,9 @@ func (r *records) releaseVersions(ctx workflow.Context, all []Record) ([]Record,
 	if err := r.ours(rec, "quarantine release "+r.in.Name); err != nil {
 		return nil, err
 	}
+	if rec.Elsewhere {
+		return []Record{rec}, r.drop(ctx, rec, rec.Key)
+	}
 	cluster, _, _ := strings.Cut(r.in.Name, "/")
 	a, err := r.ask(ctx, ClusterID(rec.Owner, cluster))
 	if err != nil {
@@ -240,14 +253,14 @@ func (r *records) releaseVersions(ctx workflow.Context, all []Record) ([]Record,
 	if a.Running || a.EndedFromOutside {
 		return nil, refused("%s, which they failed in, still works on cluster %q: wait for its end, or end it with: rollpatch abort %s --reason \"...\"", rec.Owner, cluster, rec.Owner)
 	}
-	return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key)
+	return []Record{rec}, r.drop(ctx, rec, rec.Key)
 }
 
 // tryOf tells one return of a host from the next: with the same run ids, a script that failed once would be followed to that end for ever.
 func tryOf(ctx workflow.Context) int { return int(workflow.Now(ctx).Unix()) }
 
-func (r *records) drop(ctx workflow.Context, owner string, keys ...string) error {
-	in := activities.DropInput{Part: r.in.Parts[0], Owner: owner, Keys: keys, Intent: intend(ctx, &r.head, r.in.Word, "", "", strings.Join(keys, ", ")+" of "+owner)}
+func (r *records) drop(ctx workflow.Context, rec Record, keys ...string) error {
+	in := activities.DropInput{Part: r.in.Parts[0], Owner: rec.By(), Keys: keys, Intent: intend(ctx, &r.head, r.in.Word, "", "", strings.Join(keys, ", ")+" of "+rec.Owner)}
 	return workflow.ExecuteActivity(brief(ctx, r.in.Segment, r.in.Word+" "+r.in.Name), "Drop", in).Get(ctx, nil)
 }
 

@@ -80,15 +80,24 @@ func (s *sweeper) warn(ctx workflow.Context, text string) (isNew bool) {
 // found is what stands in the Consuls that could be asked.
 type found struct {
 	rollout.Survey
-	claims map[string]activities.Claim // by key and owner
-	ways   map[string][]activities.Way // to where that stands
+	claims map[place]activities.Claim // by key and owner
+	ways   map[place][]activities.Way // to where that stands
 }
 
-func place(key, owner string) string { return key + " " + owner }
+// place is a record's key, and whose it is there.
+type place struct {
+	key string
+	by  activities.Owner
+}
+
+// ours is where a record stands of an instance of this server.
+func (f found) ours(key, owner string) place {
+	return place{key, activities.Owner{Instance: owner, Server: f.Server}}
+}
 
 // look asks every Consul at the same time. One that cannot be asked is told, and keeps nobody from the others.
 func (s *sweeper) look(ctx workflow.Context, ways activities.Ways) found {
-	all := found{Survey: rollout.Survey{Server: ways.Server}, claims: map[string]activities.Claim{}, ways: map[string][]activities.Way{}}
+	all := found{Survey: rollout.Survey{Server: ways.Server}, claims: map[place]activities.Claim{}, ways: map[place][]activities.Way{}}
 	var asked []workflow.Future
 	for _, w := range ways.Ways {
 		asked = append(asked, workflow.ExecuteActivity(brief(ctx, w.Segment, "look at the records and the maintenance in the Consul of cluster "+w.Cluster), "Survey", activities.RecordsInput{Part: w.Part}))
@@ -104,7 +113,7 @@ func (s *sweeper) look(ctx workflow.Context, ways activities.Ways) found {
 			continue
 		}
 		for _, c := range one.Records {
-			at := place(c.Key, c.Owner)
+			at := place{c.Key, c.By()}
 			if known, ok := all.claims[at]; ok && known.Since.Equal(c.Since) {
 				continue // two ways to one Consul
 			}
@@ -123,7 +132,7 @@ func (s *sweeper) look(ctx workflow.Context, ways activities.Ways) found {
 // plan is where it stands who is told of an instance: each of its records says so.
 func (f found) plan(owner string) string {
 	for _, r := range f.Records {
-		if c := f.claims[place(r.Key, r.Owner)]; c.Owner == owner && c.Plan != "" {
+		if c := f.claims[f.ours(r.Key, owner)]; r.Owner == owner && c.Plan != "" {
 			return c.Plan
 		}
 	}
@@ -300,8 +309,8 @@ func (m *mending) putBack(ctx workflow.Context, one rollout.Mend) {
 
 // giveBack drops a claim, wherever it stands and only if it is still that owner's.
 func (m *mending) giveBack(ctx workflow.Context, one rollout.Mend) {
-	for _, way := range m.found.ways[place(one.Key, one.Owner)] {
-		in := activities.DropInput{Part: way.Part, Owner: one.Owner, Keys: []string{one.Key}, Intent: intend(ctx, &m.head, string(rollout.DoRelease), "", "", one.Key+" of "+one.Owner+": "+one.Text)}
+	for _, way := range m.found.ways[m.found.ours(one.Key, one.Owner)] {
+		in := activities.DropInput{Part: way.Part, Owner: activities.Owner{Instance: one.Owner, Server: m.found.Server}, Keys: []string{one.Key}, Intent: intend(ctx, &m.head, string(rollout.DoRelease), "", "", one.Key+" of "+one.Owner+": "+one.Text)}
 		var r activities.DropResult
 		if err := workflow.ExecuteActivity(brief(ctx, way.Segment, "give back "+one.Key+" of "+one.Owner), "Drop", in).Get(ctx, &r); err != nil {
 			m.warn(ctx, "the claim of cluster "+one.Cluster+" could not be given back: "+cause(err))

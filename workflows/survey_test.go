@@ -120,8 +120,8 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 		out, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: in.Intent.Action, Result: "gone"})
 		w.entries = append(w.entries, out)
 		for _, k := range in.Keys {
-			e.dropped = append(e.dropped, in.Owner+" "+k)
-			e.drop(in.Owner, k)
+			e.dropped = append(e.dropped, in.Owner.Instance+" "+k)
+			e.drop(in.Owner.Instance, k)
 		}
 		return activities.DropResult{Audit: head}, nil
 	})

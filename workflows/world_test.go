@@ -23,6 +23,7 @@ import (
 type world struct {
 	mu      sync.Mutex
 	calls   []string // "step host"
+	servers []string // "step server", of steps in the name of an instance of another server
 	runs    []string // run ids, in the order in which scripts were started
 	seqs    map[string]int64
 	entries []audit.Entry
@@ -65,6 +66,9 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 	key := name + " " + in.Host
 	w.count[key]++
 	w.calls = append(w.calls, key)
+	if in.Server != "" {
+		w.servers = append(w.servers, name+" "+in.Server)
+	}
 	if in.Run != "" {
 		w.runs = append(w.runs, in.Run)
 		if in.Seq <= w.seqs[in.Host] && w.runs[len(w.runs)-1] == "" {

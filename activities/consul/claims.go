@@ -65,7 +65,7 @@ func plan(ctx context.Context, client *api.Client, claims []activities.Claim) (o
 				return nil, nil, false, err
 			}
 			ops, done = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: root + want.Key, Value: body}}), false
-		case now.Owner == want.Owner:
+		case now.By() == want.By():
 			// Part of the transaction, since all or none means at one instant.
 			ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCheckIndex, Key: root + want.Key, Index: index}})
 		default:
@@ -76,8 +76,8 @@ func plan(ctx context.Context, client *api.Client, claims []activities.Claim) (o
 }
 
 // Release removes the owner's records at the keys. Records of others and keys without one are left alone.
-func (c *Consul) Release(ctx context.Context, access activities.ConsulAccess, owner string, keys []string) error {
-	if owner == "" {
+func (c *Consul) Release(ctx context.Context, access activities.ConsulAccess, owner activities.Owner, keys []string) error {
+	if owner.Instance == "" {
 		return errors.New("release: no owner is named")
 	}
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
@@ -90,7 +90,7 @@ func (c *Consul) Release(ctx context.Context, access activities.ConsulAccess, ow
 					if err != nil {
 						return err
 					}
-					if index != 0 && now.Owner == owner {
+					if index != 0 && now.By() == owner {
 						ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVDeleteCAS, Key: root + key, Index: index}})
 					}
 				}

@@ -210,7 +210,7 @@ func drained(m Mend, of Owner, home Home) Mend {
 // left is a host that the instance still has out of service.
 func (s Survey) left(instance string, quarantined map[string]bool) string {
 	for _, r := range s.Records {
-		if _, host := s.at(r, quarantined); host != "" && r.Owner == instance {
+		if _, host := s.at(r, quarantined); host != "" && r.Owner == instance && r.Server == s.Server {
 			return host
 		}
 	}
