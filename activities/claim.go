@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -21,6 +22,27 @@ func at(list []Claim, key string) (Claim, bool) {
 		}
 	}
 	return Claim{}, false
+}
+
+// record reads the record of exactly this key. Others that begin like it may be unreadable.
+func (a *Activities) record(ctx context.Context, access ConsulAccess, key string) (Claim, bool, error) {
+	list, err := a.Claims.List(ctx, access, key)
+	if list, err = readable(list, err); err != nil {
+		return Claim{}, false, err
+	}
+	claim, ok := at(list, key)
+	if ok && claim.Broken != "" {
+		return Claim{}, false, errors.New(claim.Broken)
+	}
+	return claim, ok, nil
+}
+
+// readable puts records that cannot be read among the others, for those who can do with the others alone.
+func readable(list []Claim, err error) ([]Claim, error) {
+	if some := (*UnreadableError)(nil); errors.As(err, &some) {
+		return append(list, some.Records...), nil
+	}
+	return list, err
 }
 
 // owner is the instance, on the server that the worker works for.

@@ -104,8 +104,7 @@ func (a *Activities) recorded(ctx context.Context, s scene, in StepInput) (bool,
 	if err != nil {
 		return false, err
 	}
-	list, err := a.Claims.List(ctx, s.consul(), drainKey(s.host.Name))
-	record, ok := at(list, drainKey(s.host.Name))
+	record, ok, err := a.record(ctx, s.consul(), drainKey(s.host.Name))
 	return ok && record.By() == me, err
 }
 

@@ -42,11 +42,9 @@ func (a *Activities) ours(ctx context.Context, s scene, in StepInput) (lost stri
 		return "", err
 	}
 	for _, name := range s.part.Claims() {
-		held, err := a.Claims.List(ctx, s.consul(), clusterKey(name))
-		if err != nil {
+		switch claim, ok, err := a.record(ctx, s.consul(), clusterKey(name)); {
+		case err != nil:
 			return "", err
-		}
-		switch claim, ok := at(held, clusterKey(name)); {
 		case !ok:
 			return fmt.Sprintf("the claim of cluster %q is not ours: it is gone", name), nil
 		case claim.By() != me:

@@ -196,6 +196,12 @@ func TestInspect(t *testing.T) {
 		{"the quarantine of another host is not its own", given(func(w *world, p *plan.Part) {
 			w.records["quarantine/web-10"] = Claim{Key: "quarantine/web-10", Owner: "last-month", Server: theServer}
 		}), rollout.Pass, "", nil},
+		{"nor is a record of another host that cannot be read", given(func(w *world, p *plan.Part) {
+			w.records["quarantine/web-10"] = Claim{Key: "quarantine/web-10", Broken: "no JSON"}
+		}), rollout.Pass, "", nil},
+		{"a record of its own that cannot be read is inconclusive", given(func(w *world, p *plan.Part) {
+			w.records["quarantine/web-1"] = Claim{Key: "quarantine/web-1", Broken: "no JSON"}
+		}), rollout.Inconclusive, "no JSON", nil},
 		{"maintenance of somebody else is told", given(func(w *world, p *plan.Part) { w.instances[0].Maintenance = []string{"ticket 7"} }), rollout.Fail,
 			`service http on web-1 is in maintenance by somebody else: "ticket 7"`, foreign},
 		{"maintenance of another instance is somebody else's", given(func(w *world, p *plan.Part) { w.instances[0].Maintenance = []string{Reason("last-month", "web-1")} }), rollout.Fail, "last-month", foreign},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
@@ -123,6 +124,21 @@ type Claim struct {
 
 	Told     *Told     `json:"told,omitempty"`     // of a quarantine
 	Suspects *Suspects `json:"suspects,omitempty"` // of a quarantine of versions
+
+	Broken string `json:"broken,omitempty"` // why what stands at the key cannot be read; then nothing else is known of it
+}
+
+// UnreadableError names records that cannot be read: whose they are nobody knows. The others are listed beside it.
+type UnreadableError struct {
+	Records []Claim // with Key and Broken
+}
+
+func (e *UnreadableError) Error() string {
+	var all []string
+	for _, c := range e.Records {
+		all = append(all, c.Broken)
+	}
+	return strings.Join(all, "; ")
 }
 
 // Owner is whose a record is: an instance of one server. Two servers on one Consul give the same name to instances of the same campaign
@@ -149,7 +165,7 @@ type Claims interface {
 	Take(ctx context.Context, c ConsulAccess, claims []Claim) (held []Claim, err error)
 	// Release removes records of this owner; others' stay.
 	Release(ctx context.Context, c ConsulAccess, owner Owner, keys []string) error
-	// List returns all records under a prefix ("cluster/", "").
+	// List returns all records under a prefix ("cluster/", ""). Those that cannot be read are an *UnreadableError beside the others.
 	List(ctx context.Context, c ConsulAccess, prefix string) ([]Claim, error)
 }
 

@@ -33,7 +33,7 @@ func (a *Activities) Records(ctx context.Context, in RecordsInput) ([]Claim, err
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.Claims.List(ctx, consulOf(p, p.Cluster.Consul, ""), "")
+	all, err := readable(a.Claims.List(ctx, consulOf(p, p.Cluster.Consul, ""), ""))
 	if err != nil {
 		return nil, err
 	}

@@ -395,10 +395,18 @@ func (c claims) Release(_ context.Context, acc ConsulAccess, owner Owner, keys [
 func (c claims) List(_ context.Context, acc ConsulAccess, prefix string) ([]Claim, error) {
 	c.accesses = append(c.accesses, acc)
 	var out []Claim
+	var broken UnreadableError
 	for k, v := range c.records {
-		if strings.HasPrefix(k, prefix) {
+		switch {
+		case !strings.HasPrefix(k, prefix):
+		case v.Broken != "":
+			broken.Records = append(broken.Records, v)
+		default:
 			out = append(out, v)
 		}
+	}
+	if c.claims == nil && len(broken.Records) > 0 {
+		return out, &broken
 	}
 	return out, c.claims
 }

@@ -131,7 +131,9 @@ func (r *records) list(ctx workflow.Context) ([]Record, error) {
 			}
 			host, quarantined := strings.CutPrefix(c.Key, rollout.QuarantineRecord)
 			rec := Record{Claim: c, Drained: quarantined && drained[host], Elsewhere: c.Server != r.server}
-			if !rec.Elsewhere { // who has the same name here is another instance
+			if c.Broken != "" {
+				rec.Reason, rec.Elsewhere = c.Broken, false
+			} else if !rec.Elsewhere { // who has the same name here is another instance
 				a, err := r.ask(ctx, CampaignID(c.Owner))
 				if err != nil {
 					return nil, err
@@ -152,8 +154,11 @@ func find(all []Record, key string) (Record, bool) {
 	return all[i], true
 }
 
-// ours refuses what another rollpatch may still work on: this server cannot tell.
+// ours refuses what cannot be read, and what another rollpatch may still work on: this server cannot tell.
 func (r *records) ours(rec Record, again string) error {
+	if rec.Broken != "" {
+		return refused("%s", rec.Broken)
+	}
 	if !rec.Elsewhere || r.in.Elsewhere {
 		return nil
 	}

@@ -170,6 +170,22 @@ func TestARecordOfAnotherRollpatchIsNotThatOfItsNamesakeHere(t *testing.T) {
 	}
 }
 
+func TestARecordThatCannotBeReadIsListedAndNotEnded(t *testing.T) {
+	broken := activities.Claim{Key: "cluster/web", Broken: "it cannot be read: consul kv get rollpatch/claims/cluster/web"}
+	all, _, err := newWorld().records(t, workflows.RecordsInput{Word: workflows.RecordsList, Parts: []string{"part"}}, []activities.Claim{broken, quarantined})
+	if err != nil || len(all) != 2 || all[0].Reason != broken.Broken || all[0].Elsewhere {
+		t.Errorf("%+v, %v: want both, and why one says nothing", all, err)
+	}
+	for _, sure := range []bool{false, true} {
+		in := workflows.RecordsInput{Word: workflows.RecordsBreak, Parts: []string{"part"}, Name: "web", Message: person, Elsewhere: sure}
+		_, dropped, err := newWorld().records(t, in, []activities.Claim{broken})
+		refusedWith(t, err, "consul kv get")
+		if len(dropped) > 0 {
+			t.Errorf("dropped %v", dropped)
+		}
+	}
+}
+
 func TestAQuarantineEnds(t *testing.T) {
 	in := workflows.RecordsInput{Word: workflows.RecordsRelease, Parts: []string{"part"}, Name: "web-1", How: workflows.Return, Message: person}
 	stand := []activities.Claim{drained, quarantined}

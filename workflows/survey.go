@@ -20,7 +20,7 @@ const quietFor = 4
 // it does not know any more: its database was put back to an older copy, or a history is over (P5).
 func (s *sweeper) survey(ctx workflow.Context) (did []string) {
 	before, began := s.Seen, workflow.Now(ctx)
-	s.Notes, s.more, s.Seen, s.Quiet = nil, 0, nil, 0 // what was not found in this one has to be found anew
+	s.Notes, s.more, s.Seen, s.Quiet, s.stays = nil, 0, nil, 0, nil // what was not found in this one has to be found anew
 	var ways activities.Ways
 	if err := workflow.ExecuteActivity(brief(ctx, "", "read the inventory"), "Ways").Get(ctx, &ways); err != nil {
 		ways.Problem = cause(err)
@@ -49,6 +49,9 @@ func (s *sweeper) survey(ctx workflow.Context) (did []string) {
 	m.tellGiven(ctx)
 	m.remind(ctx)
 	m.owed.flush(ctx, SegmentQueue(""))
+	if !f.missed && due.IsZero() {
+		s.Told = s.stays[max(0, len(s.stays)-takenUpKept):] // what is gone is told anew where it comes anew; what was not looked at, or not for long enough, may still be there
+	}
 	if sure && len(s.Seen) == 0 {
 		s.Quiet = quietFor
 	}
@@ -67,6 +70,7 @@ func (s *sweeper) note(text string) {
 // warn notes trouble that stays until somebody ends it; the log, and new, hear of each once.
 func (s *sweeper) warn(ctx workflow.Context, text string) (isNew bool) {
 	s.note(text)
+	s.stays = append(s.stays, text)
 	if slices.Contains(s.Told, text) {
 		return false
 	}
@@ -82,6 +86,7 @@ type found struct {
 	rollout.Survey
 	claims map[place]activities.Claim // by key and owner
 	ways   map[place][]activities.Way // to where that stands
+	missed bool                       // a Consul could not be asked
 }
 
 // place is a record's key, and whose it is there.
@@ -109,6 +114,7 @@ func (s *sweeper) look(ctx workflow.Context, ways activities.Ways) found {
 			one = activities.Found{Problem: cause(err)}
 		}
 		if one.Problem != "" {
+			all.missed = true
 			s.warn(ctx, "the Consul of cluster "+way.Cluster+" could not be asked: "+one.Problem)
 			continue
 		}
@@ -118,7 +124,7 @@ func (s *sweeper) look(ctx workflow.Context, ways activities.Ways) found {
 				continue // two ways to one Consul
 			}
 			all.claims[at], all.ways[at] = c, append(all.ways[at], way)
-			all.Records = append(all.Records, rollout.Record{Key: c.Key, Owner: c.Owner, Server: c.Server, Since: c.Since})
+			all.Records = append(all.Records, rollout.Record{Key: c.Key, Owner: c.Owner, Server: c.Server, Since: c.Since, Broken: c.Broken})
 		}
 		for _, m := range one.Marks {
 			if !slices.Contains(all.Marks, m) {
@@ -137,6 +143,32 @@ func (f found) plan(owner string) string {
 		}
 	}
 	return ""
+}
+
+// lastPlan is that of the instance of ours that wrote the newest record.
+func (f found) lastPlan() string {
+	var last activities.Claim
+	for _, r := range f.Records {
+		if c := f.claims[f.ours(r.Key, r.Owner)]; c.Plan != "" && c.Since.After(last.Since) {
+			last = c
+		}
+	}
+	return last.Plan
+}
+
+// people is the plan that says who is told of an instance: each of its records names it, and so does its campaign, where the server knows
+// that. Where nobody knows, those of the last instance hear of it: they work on this estate.
+func (s *sweeper) people(ctx workflow.Context, f found, owner string) string {
+	if plan := f.plan(owner); plan != "" {
+		return plan
+	}
+	if owner != "" {
+		var c CampaignState
+		if _, err := lastState(ctx, "look up who is told of "+owner, activities.LastRunInput{WorkflowID: CampaignID(owner), Instance: owner}, &c); err == nil && c.Tell {
+			return c.Plan
+		}
+	}
+	return f.lastPlan()
 }
 
 // owners asks the server whether anybody still works for the suspects. As a rule their campaigns run, and members work on the hosts that
@@ -337,8 +369,8 @@ func (m *mending) tellGiven(ctx workflow.Context) {
 	}
 }
 
-// notify tells whoever the instance's plan names. Where no record says which plan that is, the page and the log must do.
+// notify tells people of what was found. Where nobody knows of any, the page and the log must do.
 func (m *mending) notify(ctx workflow.Context, event string, one rollout.Mend) {
 	m.told++
-	m.tell(ctx, m.found.plan(one.Owner), m.head.Chain, activities.Notice{Event: event, Instance: one.Owner, Host: one.Host, Text: one.Text, Next: one.Next}, m.told)
+	m.tell(ctx, m.people(ctx, m.found, one.Owner), m.head.Chain, activities.Notice{Event: event, Instance: one.Owner, Host: one.Host, Text: one.Text, Next: one.Next}, m.told)
 }

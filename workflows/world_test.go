@@ -28,6 +28,7 @@ type world struct {
 	seqs    map[string]int64
 	entries []audit.Entry
 	notices []activities.Notice
+	plans   []string // that name whom they were told
 	members []string
 	policy  rollout.ClusterPolicy
 	member  rollout.MemberPolicy
@@ -192,7 +193,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.TellInput) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.notices = append(w.notices, in.Notice)
+		w.notices, w.plans = append(w.notices, in.Notice), append(w.plans, in.Plan)
 		return nil
 	}, activity.RegisterOptions{Name: "Tell"})
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.RecordInput) error {

@@ -109,9 +109,10 @@ func (c *Consul) Release(ctx context.Context, access activities.ConsulAccess, ow
 	return nil
 }
 
-// List returns the records whose keys begin with the prefix, by key. One that cannot be read is an error that names it.
+// List returns the records whose keys begin with the prefix, by key. Those that cannot be read are an error that names them, and keep nobody
+// from the others.
 func (c *Consul) List(ctx context.Context, access activities.ConsulAccess, prefix string) ([]activities.Claim, error) {
-	var found []activities.Claim
+	var found, broken []activities.Claim
 	err := c.asks(ctx, access, func(ctx context.Context, client *api.Client) error {
 		pairs, meta, err := client.KV().List(root+prefix, fresh(ctx))
 		if err == nil {
@@ -120,18 +121,24 @@ func (c *Consul) List(ctx context.Context, access activities.ConsulAccess, prefi
 		if err != nil {
 			return plain(err)
 		}
-		found = nil
-		var broken []error
+		found, broken = nil, nil
 		for _, pair := range pairs {
 			claim, err := parse(pair)
-			found, broken = append(found, claim), append(broken, err)
+			if err != nil {
+				broken = append(broken, activities.Claim{Key: strings.TrimPrefix(pair.Key, root), Broken: err.Error()})
+				continue
+			}
+			found = append(found, claim)
 		}
-		return errors.Join(broken...)
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("records below %s: %w", root+prefix, err)
 	}
 	slices.SortFunc(found, func(a, b activities.Claim) int { return cmp.Compare(a.Key, b.Key) })
+	if len(broken) > 0 {
+		return found, &activities.UnreadableError{Records: broken}
+	}
 	return found, nil
 }
 
@@ -152,13 +159,18 @@ func get(ctx context.Context, client *api.Client, key string) (claim activities.
 func parse(pair *api.KVPair) (activities.Claim, error) {
 	var claim activities.Claim
 	if err := json.Unmarshal(pair.Value, &claim); err != nil {
-		return claim, fmt.Errorf("%s in consul's KV is no claim: %w", pair.Key, err)
+		return claim, unreadable(pair.Key, err.Error())
 	}
 	if claim.Owner == "" {
-		return claim, fmt.Errorf("%s in consul's KV is no claim: it has no owner", pair.Key)
+		return claim, unreadable(pair.Key, "it names no owner")
 	}
 	claim.Key = strings.TrimPrefix(pair.Key, root)
 	return claim, nil
+}
+
+// unreadable says of a record that it cannot be read, and what may be typed.
+func unreadable(key, why string) error {
+	return fmt.Errorf("the record %s in consul's KV cannot be read, nobody knows whose it is: %s; look at it with: consul kv get %s, and once you know that nobody needs it: consul kv delete %s", key, why, key, key)
 }
 
 // commit runs the operations in one transaction. done is false when what they were planned on has changed.

@@ -78,6 +78,10 @@ func (d *desk) shutOf(c *cli.Context, r workflows.Record) (shut, bool, error) {
 		return s, true, nil
 	}
 	name, ok := strings.CutPrefix(r.Key, rollout.VersionsRecord)
+	if ok && r.Broken != "" {
+		s.Name, s.State = name, leftOut
+		return s, true, nil
+	}
 	if !ok || r.Suspects == nil {
 		return s, false, nil
 	}

@@ -14,6 +14,7 @@ type Record struct {
 	Owner  string    `json:"owner"`
 	Server string    `json:"server,omitempty"` // the one that its owner runs on
 	Since  time.Time `json:"since"`
+	Broken string    `json:"broken,omitempty"` // why it cannot be read; then nobody knows whose it is
 }
 
 // Mark is a service that is in maintenance with a reason which names rollpatch.
@@ -155,6 +156,10 @@ func (s Survey) Mend(owners map[string]Owner, seen []Seen, began, now time.Time)
 		return !at.After(began)
 	}
 	for _, r := range s.Records {
+		if r.Broken != "" {
+			todo = append(todo, Mend{Do: MendTell, Key: r.Key, Text: r.Broken, Next: "consul kv get " + RecordsRoot + r.Key})
+			continue
+		}
 		cluster, host := s.at(r, quarantined)
 		if cluster+host == "" {
 			continue
@@ -222,9 +227,9 @@ func (s Survey) left(instance string, quarantined map[string]bool) string {
 	return ""
 }
 
-// recorded says that a drain is on record for this maintenance.
+// recorded says that a drain is on record for this maintenance, or may be.
 func (s Survey) recorded(m Mark) bool {
-	return slices.ContainsFunc(s.Records, func(r Record) bool { return r.Key == DrainRecord+m.Host && r.Owner == m.Instance })
+	return slices.ContainsFunc(s.Records, func(r Record) bool { return r.Key == DrainRecord+m.Host && (r.Owner == m.Instance || r.Broken != "") })
 }
 
 func (o Owner) gone() string {
