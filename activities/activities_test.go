@@ -225,6 +225,28 @@ func TestBegin(t *testing.T) {
 	}
 }
 
+// A host goes back into one of its clusters after the other, and each runs its scripts and waits for what they say.
+func TestLimitsOfScripts(t *testing.T) {
+	p := webPart()
+	p.Others = []plan.Other{dbCluster(), dbCluster()}
+	scripted := func(c *inventory.Cluster, members ...string) { c.Drain, c.Members = inventory.DrainCommand, members }
+	for _, row := range []struct {
+		says           string
+		change         func()
+		drain, undrain time.Duration
+	}{
+		{"no scripts", func() {}, time.Minute, 2 * time.Minute},
+		{"one cluster by scripts", func() { scripted(&p.Others[0].Cluster, "web-1", "db-2") }, 2 * time.Minute, 4 * time.Minute},
+		{"two, each with another member", func() { scripted(&p.Others[1].Cluster, "web-2", "db-3") }, 2 * time.Minute, 4 * time.Minute},
+		{"two, both with one member", func() { scripted(&p.Others[1].Cluster, "web-1", "db-3") }, 2 * time.Minute, 6 * time.Minute},
+	} {
+		row.change()
+		if got := limits(p); got[rollout.StepDrain] != row.drain || got[rollout.StepUndrain] != row.undrain {
+			t.Errorf("%s: drain %s, undrain %s; want %s and %s", row.says, got[rollout.StepDrain], got[rollout.StepUndrain], row.drain, row.undrain)
+		}
+	}
+}
+
 func TestTail(t *testing.T) {
 	if got := tail([]byte("short")); got != "short" {
 		t.Errorf("tail = %q", got)

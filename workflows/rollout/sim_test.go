@@ -557,6 +557,9 @@ func (c *clusterRun) step() {
 		c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Tick(c.now) })
 		d := c.c.Next(c.now)
 		c.said(c.name(), d)
+		if failed := c.c.failedMembers(); c.c.Phase == PhaseHold && c.c.BackoutFor == "" && len(failed) > 1 {
+			c.broken("%s holds for %d members: which of them retry and skip mean, nobody says", c.name(), len(failed))
+		}
 		c.report()
 		if strings.Contains(c.c.HoldFor+c.c.Reason, "stopped on its way") {
 			c.seen["stopped on its way back"]++
