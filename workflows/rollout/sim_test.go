@@ -61,7 +61,7 @@ func TestSimulation(t *testing.T) {
 		"member unchanged,member backed-out,member returned,member skipped,member quarantined,told hold,told fail,told backout,told quarantine,told gate,"+
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
 		"undrain met somebody else,peers fell while it was out,peers fell in its drain,frozen in patch,frozen in backout,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
-		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,"+
+		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,told no manifest,"+
 		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
 		"versions quarantined,versions left out,quarantine in trouble,"+
@@ -909,6 +909,10 @@ func (c *clusterRun) ended(r *memberRun) {
 	case r.m.Outcome == Patched:
 		if c.first == nil {
 			c.first, c.firstAt = r, c.now
+			if r.end.Manifest == "" && c.failed == "" {
+				c.seen["told no manifest"]++
+				c.failed = "a canary without a manifest"
+			}
 		}
 	case r.m.Outcome == Unchanged:
 	case r.given:

@@ -966,6 +966,9 @@ func (r *memberRun) finish() {
 	if r.m.Outcome == Patched {
 		r.end.Manifest = fmt.Sprint(r.to)
 	}
+	if r.m.Canary && r.trouble(0.05) {
+		r.end.Manifest = ""
+	}
 	r.cl.ended(r)
 	r.after(r.between(0, time.Minute), r.report)
 	if r.chance(0.3) {
