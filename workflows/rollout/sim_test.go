@@ -102,7 +102,9 @@ func newWorld(seed int, trace func(string)) *world {
 	}
 	w.publish()
 	if w.epidemic = w.kind != cooperative && w.chance(0.2); w.epidemic {
-		w.traits[w.latest] = failsSoak
+		if w.nameless = w.chance(0.3); !w.nameless {
+			w.traits[w.latest] = failsSoak
+		}
 	}
 	w.build()
 	for i := range 1 + w.rng.IntN(2) {
@@ -1188,7 +1190,9 @@ func (c *clusterRun) tell(before Cluster, word string) {
 // anew is what a person's resume after a failed soak comes to: it is watched from the beginning.
 func (c *clusterRun) anew() {
 	c.seen["went on in spite of a failed soak"]++
-	c.failed, c.person, c.may = "", false, -1
+	if c.person, c.may = false, -1; c.first == nil || c.first.end.Manifest != "" {
+		c.failed = "" // what no manifest names nobody goes on from
+	}
 	clear(c.unforgiven)
 	for host := range c.gone {
 		if !c.left(host) {

@@ -32,7 +32,9 @@ func (c Cluster) stopped() bool { return c.Phase == PhaseHold && c.BackoutFor !=
 
 // unnamed says that its canary got what no manifest names. Whoever goes on from there would patch another canary beside it, with what never
 // soaked on this one (P4): it goes back, or stays and the cluster ends.
-func (c Cluster) unnamed() bool { return c.Manifest == "" && c.BackoutFor == "" && c.patchedCount() > 0 }
+func (c Cluster) unnamed() bool {
+	return c.Manifest == "" && c.BackoutFor == "" && c.patchedCount() > 0
+}
 
 // goesOn says that resume is the word for its hold.
 func (c Cluster) goesOn() bool {

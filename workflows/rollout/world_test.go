@@ -21,6 +21,7 @@ type world struct {
 
 	kind     simKind
 	epidemic bool // the newest version fails its soaks, everywhere
+	nameless bool // or canaries tell no manifests
 	calm     bool // nothing goes wrong any more
 	blind    time.Time
 	mute     time.Time // until then nobody answers to a claim or a release
@@ -523,7 +524,7 @@ func (r *memberRun) tell(a Action, res MemberResult) {
 	if res.Interrupted {
 		r.cuts[a.Do]++
 	}
-	if res.Verdict == Fail && r.m.Mode == ModePatch && !res.Nothing && !res.Interrupted && !res.Foreign && (a.Do == StepPatch || a.Do == StepReboot || a.Do == StepCheck || a.Do == StepUndrain) {
+	if res.Verdict == Fail && (r.m.Mode == ModePatch || r.h.version == r.to) && !res.Nothing && !res.Interrupted && !res.Foreign && (a.Do == StepPatch || a.Do == StepReboot || a.Do == StepCheck || a.Do == StepUndrain) {
 		r.blamed = true
 	}
 	r.watchFloor(a, res)
@@ -966,7 +967,7 @@ func (r *memberRun) finish() {
 	if r.m.Outcome == Patched {
 		r.end.Manifest = fmt.Sprint(r.to)
 	}
-	if r.m.Canary && r.trouble(0.05) {
+	if r.m.Canary && (r.nameless && r.chance(0.9) || r.trouble(0.05)) {
 		r.end.Manifest = ""
 	}
 	r.cl.ended(r)
