@@ -94,7 +94,7 @@ func simulate(seed int, trace func(string)) (why string, seen map[string]int) {
 
 func newWorld(seed int, trace func(string)) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(uint64(seed), 7)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
+		rng: rand.New(rand.NewPCG(uint64(seed), 7)), odds: rand.New(rand.NewPCG(uint64(seed), 8)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
 		traits: []trait{good, good}, told: map[string]int{}, seen: map[string]int{}, kind: simKind(seed % 5),
 	}
 	if w.kind > deaf {
@@ -102,7 +102,7 @@ func newWorld(seed int, trace func(string)) *world {
 	}
 	w.publish()
 	if w.epidemic = w.kind != cooperative && w.chance(0.2); w.epidemic {
-		if w.nameless = w.chance(0.3); !w.nameless {
+		if w.nameless = w.odds.Float64() < 0.3; !w.nameless {
 			w.traits[w.latest] = failsSoak
 		}
 	}

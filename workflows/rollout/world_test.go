@@ -14,6 +14,7 @@ import (
 // what happens by its own books, never by the State of the package.
 type world struct {
 	rng   *rand.Rand
+	odds  *rand.Rand // of rare things that came later: what they draw moves no other seed
 	now   time.Time
 	queue eventQueue
 	n     int // events so far: their order at one instant
@@ -967,7 +968,7 @@ func (r *memberRun) finish() {
 	if r.m.Outcome == Patched {
 		r.end.Manifest = fmt.Sprint(r.to)
 	}
-	if r.m.Canary && (r.nameless && r.chance(0.9) || r.trouble(0.05)) {
+	if lost := r.odds.Float64(); r.m.Canary && (r.nameless && lost < 0.9 || r.kind != cooperative && !r.calm && lost < 0.02) {
 		r.end.Manifest = ""
 	}
 	r.cl.ended(r)
