@@ -124,9 +124,16 @@ func TestClaim(t *testing.T) {
 			}
 			return r
 		}
-		w.records["cluster/db"] = Claim{Key: "cluster/db", Owner: "other-1", Since: in.Intent.Time, Reason: "urgent"}
+		w.records["cluster/db"] = Claim{Key: "cluster/db", Owner: "other-1", Server: theServer, Since: in.Intent.Time, Reason: "urgent"}
 		if r := claim(); r.OK || !r.Held || r.Reason != "cluster/db is claimed by other-1 since 2026-11-21 12:00 (urgent)" || len(w.records) != 1 {
 			t.Errorf("a cluster that shares a host with a claimed one: %+v, records %v", r, w.records)
+		}
+		w.records["cluster/db"] = Claim{Key: "cluster/db", Owner: instance, Server: another, Since: in.Intent.Time, Reason: "urgent"}
+		if r := claim(); r.OK || !r.Held || !strings.Contains(r.Reason, instance+" of another rollpatch since") {
+			t.Errorf("an instance of the same name on another server has it: %+v", r)
+		}
+		if r, err := do(t, nil, a.Release, in); err != nil || !r.OK || len(w.records) != 1 {
+			t.Errorf("release of what that one has: %+v, %v, records %v", r, err, w.records)
 		}
 		delete(w.records, "cluster/db")
 		if r := claim(); !r.OK || r.Held || w.records["cluster/web"].Owner != instance || w.records["cluster/db"].Reason != "monthly patches" {
@@ -135,7 +142,7 @@ func TestClaim(t *testing.T) {
 		if r := claim(); !r.OK {
 			t.Errorf("taken again by its owner: %+v", r)
 		}
-		w.records["quarantine/web-1"] = Claim{Key: "quarantine/web-1", Owner: instance}
+		w.records["quarantine/web-1"] = Claim{Key: "quarantine/web-1", Owner: instance, Server: theServer}
 		r, err := do(t, nil, a.Release, in)
 		if err != nil || !r.OK || len(w.records) != 1 {
 			t.Errorf("release: %+v, %v, records %v; want the quarantine to stay", r, err, w.records)
@@ -215,6 +222,28 @@ func TestBegin(t *testing.T) {
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Begin = %+v, %v; want %+v", got, err, want)
+	}
+}
+
+// A host goes back into one of its clusters after the other, and each runs its scripts and waits for what they say.
+func TestLimitsOfScripts(t *testing.T) {
+	p := webPart()
+	p.Others = []plan.Other{dbCluster(), dbCluster()}
+	scripted := func(c *inventory.Cluster, members ...string) { c.Drain, c.Members = inventory.DrainCommand, members }
+	for _, row := range []struct {
+		says           string
+		change         func()
+		drain, undrain time.Duration
+	}{
+		{"no scripts", func() {}, time.Minute, 2 * time.Minute},
+		{"one cluster by scripts", func() { scripted(&p.Others[0].Cluster, "web-1", "db-2") }, 2 * time.Minute, 4 * time.Minute},
+		{"two, each with another member", func() { scripted(&p.Others[1].Cluster, "web-2", "db-3") }, 2 * time.Minute, 4 * time.Minute},
+		{"two, both with one member", func() { scripted(&p.Others[1].Cluster, "web-1", "db-3") }, 2 * time.Minute, 6 * time.Minute},
+	} {
+		row.change()
+		if got := limits(p); got[rollout.StepDrain] != row.drain || got[rollout.StepUndrain] != row.undrain {
+			t.Errorf("%s: drain %s, undrain %s; want %s and %s", row.says, got[rollout.StepDrain], got[rollout.StepUndrain], row.drain, row.undrain)
+		}
 	}
 }
 

@@ -43,7 +43,9 @@ func (w *world) ran() []string {
 }
 
 func TestDrainByCommand(t *testing.T) {
-	ours := func(w *world) { w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance} }
+	ours := func(w *world) {
+		w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance, Server: theServer}
+	}
 	out := func(w *world) { w.said["web-1 on lb-1"], w.said["web-1 on lb-2"] = "out", "out" }
 	tell(t, "drain", (*Activities).Drain, []stepRow{
 		{"on the member itself: its state, the record, the script, two looks, the connections", func(w *world, p *plan.Part, in *StepInput) { byScripts(p) }, rollout.Pass,
@@ -171,7 +173,7 @@ func TestUndrainByCommand(t *testing.T) {
 	drained := func(also func(w *world)) func(w *world, p *plan.Part, in *StepInput) {
 		return balanced(func(w *world, p *plan.Part, in *StepInput) {
 			w.said["web-1 on lb-1"], w.said["web-1 on lb-2"] = "out", "out"
-			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance}
+			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance, Server: theServer}
 			if also != nil {
 				also(w)
 			}
@@ -213,7 +215,17 @@ func TestUndrainByCommand(t *testing.T) {
 				t.Errorf("foreign %t, ran %q", r.Foreign, w.ran())
 			}
 		}},
-		{"another instance's is somebody else's", drained(func(w *world) { w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: "other-1"} }), rollout.Fail, "by somebody else",
+		{"another instance's is somebody else's", drained(func(w *world) {
+			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: "other-1", Server: theServer}
+		}), rollout.Fail, "by somebody else",
+			func(t *testing.T, w *world, r StepResult) {
+				if !r.Foreign || len(w.runs) > 0 || len(w.records) != 1 {
+					t.Errorf("foreign %t, ran %q, records %v", r.Foreign, w.ran(), w.records)
+				}
+			}},
+		{"so is that of the same name on another server", drained(func(w *world) {
+			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance, Server: another}
+		}), rollout.Fail, "by somebody else",
 			func(t *testing.T, w *world, r StepResult) {
 				if !r.Foreign || len(w.runs) > 0 || len(w.records) != 1 {
 					t.Errorf("foreign %t, ran %q, records %v", r.Foreign, w.ran(), w.records)
@@ -237,7 +249,7 @@ func TestUndrainByCommand(t *testing.T) {
 func TestGateByCommand(t *testing.T) {
 	claimed := func(also func(w *world, p *plan.Part)) func(w *world, p *plan.Part, in *StepInput) {
 		return balanced(func(w *world, p *plan.Part, in *StepInput) {
-			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance}
+			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance, Server: theServer}
 			also(w, p)
 		})
 	}
@@ -268,14 +280,16 @@ func TestGateByCommand(t *testing.T) {
 			p.Cluster.DrainCommands.On = nil
 			w.mute["web-2"] = errAway
 		}), rollout.Pass, "1 of 2", peers(1, "web-2 (cannot be asked)")},
-		{"a drain that somebody took away is told", claimed(func(w *world, p *plan.Part) { w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance} }), rollout.Pass, "",
+		{"a drain that somebody took away is told", claimed(func(w *world, p *plan.Part) {
+			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance, Server: theServer}
+		}), rollout.Pass, "",
 			func(t *testing.T, w *world, r StepResult) {
 				if !r.Undrained || r.Ours {
 					t.Errorf("undrained %t, ours %t", r.Undrained, r.Ours)
 				}
 			}},
 		{"one that stands is ours", claimed(func(w *world, p *plan.Part) {
-			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance}
+			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance, Server: theServer}
 			w.said["web-1 on lb-1"], w.said["web-1 on lb-2"] = "out", "out"
 		}), rollout.Pass, "", func(t *testing.T, w *world, r StepResult) {
 			if r.Undrained || !r.Ours {
@@ -318,7 +332,7 @@ func TestDrainNone(t *testing.T) {
 	none := func(also func(w *world, p *plan.Part)) func(w *world, p *plan.Part, in *StepInput) {
 		return func(w *world, p *plan.Part, in *StepInput) {
 			p.Cluster.Services, p.Cluster.Drain, p.Accepted = nil, inventory.DrainNone, "batch hosts"
-			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance}
+			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance, Server: theServer}
 			also(w, p)
 		}
 	}
@@ -340,7 +354,9 @@ func TestDrainNone(t *testing.T) {
 		}), rollout.Pass, "web: 1 of 2 peers in service", nil},
 	})
 	tell(t, "undrain", (*Activities).Undrain, []stepRow{
-		{"the record goes, and the checks decide", none(func(w *world, p *plan.Part) { w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance} }), rollout.Pass, "1 checks passed",
+		{"the record goes, and the checks decide", none(func(w *world, p *plan.Part) {
+			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance, Server: theServer}
+		}), rollout.Pass, "1 checks passed",
 			func(t *testing.T, w *world, r StepResult) {
 				if _, left := w.records["drain/web-1"]; left {
 					t.Errorf("records %v", w.records)

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,29 +10,65 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
-func clusterKey(name string) string    { return "cluster/" + name }
-func drainKey(host string) string      { return "drain/" + host }
-func quarantineKey(host string) string { return "quarantine/" + host }
+func clusterKey(name string) string    { return rollout.ClusterRecord + name }
+func drainKey(host string) string      { return rollout.DrainRecord + host }
+func quarantineKey(host string) string { return rollout.QuarantineRecord + host }
 
-func ownerOf(list []Claim, key string) string {
+// at finds the record of exactly this key.
+func at(list []Claim, key string) (Claim, bool) {
 	for _, c := range list {
 		if c.Key == key {
-			return c.Owner
+			return c, true
 		}
 	}
-	return ""
+	return Claim{}, false
+}
+
+// record reads the record of exactly this key. Others that begin like it may be unreadable.
+func (a *Activities) record(ctx context.Context, access ConsulAccess, key string) (Claim, bool, error) {
+	list, err := a.Claims.List(ctx, access, key)
+	if list, err = readable(list, err); err != nil {
+		return Claim{}, false, err
+	}
+	claim, ok := at(list, key)
+	if ok && claim.Broken != "" {
+		return Claim{}, false, errors.New(claim.Broken)
+	}
+	return claim, ok, nil
+}
+
+// readable puts records that cannot be read among the others, for those who can do with the others alone.
+func readable(list []Claim, err error) ([]Claim, error) {
+	if some := (*UnreadableError)(nil); errors.As(err, &some) {
+		return append(list, some.Records...), nil
+	}
+	return list, err
+}
+
+// owner is the instance, on the server that the worker works for.
+func (a *Activities) owner(ctx context.Context, instance string) (Owner, error) {
+	server, err := a.ServerID(ctx)
+	return Owner{Instance: instance, Server: server}, err
+}
+
+// owner is whose records a step's are: a person may have it end what an instance of another server left behind.
+func (in StepInput) owner(ctx context.Context, a *Activities) (Owner, error) {
+	if in.Server != "" {
+		return Owner{Instance: in.Instance, Server: in.Server}, nil
+	}
+	return a.owner(ctx, in.Instance)
 }
 
 // Claim locks the cluster, and every cluster that shares a host with it, for the instance: all or none.
 func (a *Activities) Claim(ctx context.Context, in ClaimInput) (ClaimResult, error) {
 	return a.claims(ctx, in, func(ctx context.Context, p plan.Part, r *ClaimResult) error {
-		server, err := a.ServerID(ctx)
+		me, err := a.owner(ctx, in.Instance)
 		if err != nil {
 			return err
 		}
 		var want []Claim
 		for _, name := range p.Claims() {
-			want = append(want, Claim{Key: clusterKey(name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Reason, Server: server, Plan: in.Plan})
+			want = append(want, Claim{Key: clusterKey(name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Reason, Server: me.Server, Plan: in.Plan})
 		}
 		held, err := a.Claims.Take(ctx, consulOf(p, p.Cluster.Consul, ""), want)
 		if err != nil {
@@ -40,7 +77,7 @@ func (a *Activities) Claim(ctx context.Context, in ClaimInput) (ClaimResult, err
 		r.OK, r.Held = len(held) == 0, len(held) > 0
 		var who []string
 		for _, h := range held {
-			who = append(who, fmt.Sprintf("%s is claimed by %s since %s (%s)", h.Key, h.Owner, h.Since.UTC().Format("2006-01-02 15:04"), h.Reason))
+			who = append(who, fmt.Sprintf("%s is claimed by %s since %s (%s)", h.Key, me.name(h), h.Since.UTC().Format("2006-01-02 15:04"), h.Reason))
 		}
 		r.Reason = strings.Join(who, "; ")
 		return nil
@@ -54,8 +91,12 @@ func (a *Activities) Release(ctx context.Context, in ClaimInput) (ClaimResult, e
 		for _, name := range p.Claims() {
 			keys = append(keys, clusterKey(name))
 		}
+		me, err := a.owner(ctx, in.Instance)
+		if err != nil {
+			return err
+		}
 		r.OK = true
-		return a.Claims.Release(ctx, consulOf(p, p.Cluster.Consul, ""), in.Instance, keys)
+		return a.Claims.Release(ctx, consulOf(p, p.Cluster.Consul, ""), me, keys)
 	})
 }
 

@@ -26,23 +26,23 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 			return err
 		}
 		reason := Reason(in.Instance, s.host.Name)
-		server, err := a.ServerID(ctx)
+		me, err := in.owner(ctx, a)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
-		record := Claim{Key: drainKey(s.host.Name), Owner: in.Instance, Since: in.Intent.Time, Reason: reason, Server: server, Plan: in.Plan}
+		record := Claim{Key: drainKey(s.host.Name), Owner: in.Instance, Since: in.Intent.Time, Reason: reason, Server: me.Server, Plan: in.Plan}
 		held, err := a.Claims.Take(ctx, s.consul(), []Claim{record})
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
 		if len(held) > 0 {
-			r.fail(fmt.Sprintf("%s is drained by %s since %s", s.host.Name, held[0].Owner, held[0].Since.UTC().Format("2006-01-02 15:04")))
+			r.fail(fmt.Sprintf("%s is drained by %s since %s", s.host.Name, me.name(held[0]), held[0].Since.UTC().Format("2006-01-02 15:04")))
 			r.Foreign = true
 			return nil
 		}
 		// The gate was asked right before, but hours may lie between: no worker was there, or one died. What is in our maintenance
 		// already is out, and the samples below look at its peers.
-		now, err := a.standing(ctx, s, in.Instance)
+		now, err := a.standing(ctx, s, in)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
@@ -65,7 +65,7 @@ func (a *Activities) Drain(ctx context.Context, in StepInput) (StepResult, error
 		deadline := a.Now().Add(time.Duration(s.part.Policy.Drain.Timeout))
 		f := &floor{}
 		for samples := 0; samples < 2; {
-			now, err := a.standing(ctx, s, in.Instance)
+			now, err := a.standing(ctx, s, in)
 			switch {
 			case now.listed != "" && a.Now().After(deadline):
 				r.fail(now.listed + " after " + s.part.Policy.Drain.Timeout.String())
@@ -107,7 +107,7 @@ func (a *Activities) foundOut(ctx context.Context, s scene, in StepInput, r *Ste
 	if !s.drains(inventory.DrainCommand) {
 		return nil
 	}
-	now, err := a.standing(ctx, s, in.Instance)
+	now, err := a.standing(ctx, s, in)
 	switch {
 	case err != nil:
 		return r.orUnknown(ctx, err)
@@ -170,7 +170,7 @@ func (f *floor) broken(peers []rollout.Redundancy, err error, r *StepResult) boo
 }
 
 func (a *Activities) floorBroken(ctx context.Context, s scene, f *floor, r *StepResult) bool {
-	now, err := a.standing(ctx, s, "")
+	now, err := a.standing(ctx, s, StepInput{})
 	return f.broken(now.peers, err, r)
 }
 
@@ -233,7 +233,7 @@ func foreignOn(i Instance, ours string) string {
 func (a *Activities) Undrain(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
 		var foreign *ForeignError
-		recorded, err := a.recorded(ctx, s, in.Instance)
+		recorded, err := a.recorded(ctx, s, in)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
@@ -246,7 +246,11 @@ func (a *Activities) Undrain(ctx context.Context, in StepInput) (StepResult, err
 				return r.orUnknown(ctx, err)
 			}
 		}
-		if err := a.Claims.Release(ctx, s.consul(), in.Instance, []string{drainKey(s.host.Name)}); err != nil {
+		me, err := in.owner(ctx, a)
+		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		if err := a.Claims.Release(ctx, s.consul(), me, []string{drainKey(s.host.Name)}); err != nil {
 			return r.orUnknown(ctx, err)
 		}
 		if foreign != nil {

@@ -183,8 +183,15 @@ func TestDrain(t *testing.T) {
 			}
 		}},
 		{"a member that another instance drained is not touched", func(w *world, p *plan.Part, in *StepInput) {
-			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: "other-1", Since: in.Intent.Time}
+			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: "other-1", Server: theServer, Since: in.Intent.Time}
 		}, rollout.Fail, "web-1 is drained by other-1 since 2026-11-21 12:00", func(t *testing.T, w *world, r StepResult) {
+			if !r.Foreign || w.did("enter http") > 0 {
+				t.Errorf("foreign %t, did %q", r.Foreign, w.log)
+			}
+		}},
+		{"nor one that an instance of the same name drained, on another server", func(w *world, p *plan.Part, in *StepInput) {
+			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance, Server: another, Since: in.Intent.Time}
+		}, rollout.Fail, "web-1 is drained by " + instance + " of another rollpatch since", func(t *testing.T, w *world, r StepResult) {
 			if !r.Foreign || w.did("enter http") > 0 {
 				t.Errorf("foreign %t, did %q", r.Foreign, w.log)
 			}
@@ -220,7 +227,7 @@ func TestDrain(t *testing.T) {
 func TestUndrain(t *testing.T) {
 	drained := func(w *world) {
 		w.instances[0].Maintenance = []string{Reason(instance, "web-1")}
-		w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance}
+		w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance, Server: theServer}
 	}
 	tell(t, "undrain", (*Activities).Undrain, []stepRow{
 		{"our maintenance and our record go, the servers list it twice, and the checks pass under traffic", func(w *world, p *plan.Part, in *StepInput) { drained(w) },
@@ -239,7 +246,7 @@ func TestUndrain(t *testing.T) {
 			}
 		}},
 		{"the record of another instance stays", func(w *world, p *plan.Part, in *StepInput) {
-			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: "other-1"}
+			w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: "other-1", Server: theServer}
 		}, rollout.Pass, "", func(t *testing.T, w *world, r StepResult) {
 			if w.records["drain/web-1"].Owner != "other-1" {
 				t.Errorf("records %v", w.records)

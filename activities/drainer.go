@@ -79,14 +79,14 @@ func firstOf(a, b string) string {
 	return b
 }
 
-func (a *Activities) standing(ctx context.Context, s scene, instance string) (standing, error) {
+func (a *Activities) standing(ctx context.Context, s scene, in StepInput) (standing, error) {
 	var st standing
-	recorded, err := a.recorded(ctx, s, instance)
+	recorded, err := a.recorded(ctx, s, in)
 	if err != nil {
 		return st, err
 	}
 	for _, w := range a.ways(s) {
-		one, err := w.standing(ctx, s, instance, recorded)
+		one, err := w.standing(ctx, s, in.Instance, recorded)
 		if err != nil {
 			return standing{listed: st.listed}, err
 		}
@@ -96,12 +96,16 @@ func (a *Activities) standing(ctx context.Context, s scene, instance string) (st
 }
 
 // recorded says whether our record of the drain stands. Consul's maintenance says by itself whose it is, and is not asked twice.
-func (a *Activities) recorded(ctx context.Context, s scene, instance string) (bool, error) {
-	if instance == "" || !s.drains(inventory.DrainCommand) && !s.drains(inventory.DrainNone) {
+func (a *Activities) recorded(ctx context.Context, s scene, in StepInput) (bool, error) {
+	if in.Instance == "" || !s.drains(inventory.DrainCommand) && !s.drains(inventory.DrainNone) {
 		return false, nil
 	}
-	list, err := a.Claims.List(ctx, s.consul(), drainKey(s.host.Name))
-	return ownerOf(list, drainKey(s.host.Name)) == instance, err
+	me, err := in.owner(ctx, a)
+	if err != nil {
+		return false, err
+	}
+	record, ok, err := a.record(ctx, s.consul(), drainKey(s.host.Name))
+	return ok && record.By() == me, err
 }
 
 // back says whether the member is given to those who ask for it in every cluster that it belongs to.

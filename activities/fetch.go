@@ -24,7 +24,7 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			r.unknown(other)
 			return nil
 		}
-		st, err := a.standing(ctx, s, in.Instance)
+		st, err := a.standing(ctx, s, in)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}

@@ -25,7 +25,7 @@ func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error)
 		if r.Frozen, err = a.Workflows.Frozen(ctx); err != nil {
 			return r.orUnknown(ctx, fmt.Errorf("whether the estate is frozen: %w", err))
 		}
-		now, err := a.standing(ctx, s, in.Instance)
+		now, err := a.standing(ctx, s, in)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
@@ -37,13 +37,18 @@ func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error)
 
 // ours says which claim is not ours any more, or nothing.
 func (a *Activities) ours(ctx context.Context, s scene, in StepInput) (lost string, err error) {
+	me, err := in.owner(ctx, a)
+	if err != nil {
+		return "", err
+	}
 	for _, name := range s.part.Claims() {
-		held, err := a.Claims.List(ctx, s.consul(), clusterKey(name))
-		if err != nil {
+		switch claim, ok, err := a.record(ctx, s.consul(), clusterKey(name)); {
+		case err != nil:
 			return "", err
-		}
-		if owner := ownerOf(held, clusterKey(name)); owner != in.Instance {
-			return fmt.Sprintf("the claim of cluster %q is not ours: %s", name, whose(owner)), nil
+		case !ok:
+			return fmt.Sprintf("the claim of cluster %q is not ours: it is gone", name), nil
+		case claim.By() != me:
+			return fmt.Sprintf("the claim of cluster %q is not ours: %s has it", name, me.name(claim)), nil
 		}
 	}
 	return "", nil
@@ -108,11 +113,4 @@ func peersInWords(rs []rollout.Redundancy) string {
 		parts = append(parts, fmt.Sprintf("%s: %d of %d peers in service", r.Cluster, r.PeersIn, r.Size-1))
 	}
 	return strings.Join(parts, "; ")
-}
-
-func whose(owner string) string {
-	if owner == "" {
-		return "it is gone"
-	}
-	return owner + " has it"
 }

@@ -52,7 +52,7 @@ func TestInService(t *testing.T) {
 func TestGate(t *testing.T) {
 	ours := func(w *world, names ...string) {
 		for _, name := range names {
-			w.records["cluster/"+name] = Claim{Key: "cluster/" + name, Owner: instance}
+			w.records["cluster/"+name] = Claim{Key: "cluster/" + name, Owner: instance, Server: theServer}
 		}
 	}
 	peers := func(want ...rollout.Redundancy) func(*testing.T, *world, StepResult) {
@@ -101,8 +101,11 @@ func TestGate(t *testing.T) {
 			ours(w, "web", "db")
 		}, rollout.Pass, "", peers(web)},
 		{"a claim of another instance is inconclusive", func(w *world, p *plan.Part, in *StepInput) {
-			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: "other-1"}
+			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: "other-1", Server: theServer}
 		}, rollout.Inconclusive, `the claim of cluster "web" is not ours: other-1 has it`, peers()},
+		{"so is one of an instance of the same name on another server", func(w *world, p *plan.Part, in *StepInput) {
+			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance, Server: another}
+		}, rollout.Inconclusive, `the claim of cluster "web" is not ours: ` + instance + " of another rollpatch has it", peers()},
 		{"a claim that is gone is inconclusive, also of the other cluster", func(w *world, p *plan.Part, in *StepInput) {
 			sharedHost(w, p)
 			ours(w, "web", "db-old")
@@ -178,7 +181,7 @@ func TestInspect(t *testing.T) {
 		{"facts that cannot be read are inconclusive", given(func(w *world, p *plan.Part) { w.says["facts"] = "" }), rollout.Inconclusive, "no os or boot id", nil},
 		{"a host that cannot be reached is inconclusive", given(func(w *world, p *plan.Part) { w.cannot["facts"] = errAway }), rollout.Inconclusive, "away", nil},
 		{"a member in quarantine is not touched", given(func(w *world, p *plan.Part) {
-			w.records["quarantine/web-1"] = Claim{Key: "quarantine/web-1", Owner: "last-month", Reason: "its backout failed"}
+			w.records["quarantine/web-1"] = Claim{Key: "quarantine/web-1", Owner: "last-month", Server: theServer, Reason: "its backout failed"}
 		}), rollout.Fail, "by last-month: its backout failed", foreign},
 		{"a drain of this very instance is told, for the server may have forgotten it", given(func(w *world, p *plan.Part) {
 			w.instances[0].Maintenance = []string{Reason(instance, "web-1")}
@@ -191,8 +194,14 @@ func TestInspect(t *testing.T) {
 			w.says["facts"] = debian + "run\tmonthly-1.web-1.patch.1-1\n"
 		}), rollout.Inconclusive, "the run monthly-1.web-1.patch.1-1 still goes on there", nil},
 		{"the quarantine of another host is not its own", given(func(w *world, p *plan.Part) {
-			w.records["quarantine/web-10"] = Claim{Key: "quarantine/web-10", Owner: "last-month"}
+			w.records["quarantine/web-10"] = Claim{Key: "quarantine/web-10", Owner: "last-month", Server: theServer}
 		}), rollout.Pass, "", nil},
+		{"nor is a record of another host that cannot be read", given(func(w *world, p *plan.Part) {
+			w.records["quarantine/web-10"] = Claim{Key: "quarantine/web-10", Broken: "no JSON"}
+		}), rollout.Pass, "", nil},
+		{"a record of its own that cannot be read is inconclusive", given(func(w *world, p *plan.Part) {
+			w.records["quarantine/web-1"] = Claim{Key: "quarantine/web-1", Broken: "no JSON"}
+		}), rollout.Inconclusive, "no JSON", nil},
 		{"maintenance of somebody else is told", given(func(w *world, p *plan.Part) { w.instances[0].Maintenance = []string{"ticket 7"} }), rollout.Fail,
 			`service http on web-1 is in maintenance by somebody else: "ticket 7"`, foreign},
 		{"maintenance of another instance is somebody else's", given(func(w *world, p *plan.Part) { w.instances[0].Maintenance = []string{Reason("last-month", "web-1")} }), rollout.Fail, "last-month", foreign},
@@ -220,7 +229,7 @@ func TestQuarantine(t *testing.T) {
 		}},
 		{"a record that somebody else made is enough, and stays", func(w *world, p *plan.Part, in *StepInput) {
 			why(w, p, in)
-			w.records["quarantine/web-1"] = Claim{Key: "quarantine/web-1", Owner: "last-month"}
+			w.records["quarantine/web-1"] = Claim{Key: "quarantine/web-1", Owner: "last-month", Server: theServer}
 		}, rollout.Pass, "", func(t *testing.T, w *world, r StepResult) {
 			if w.records["quarantine/web-1"].Owner != "last-month" {
 				t.Errorf("records %v", w.records)

@@ -21,18 +21,16 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 			r.unknown(other)
 			return nil
 		}
-		held, err := a.Claims.List(ctx, s.consul(), quarantineKey(s.host.Name))
+		q, shut, err := a.record(ctx, s.consul(), quarantineKey(s.host.Name))
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
-		for _, q := range held {
-			if q.Key == quarantineKey(s.host.Name) {
-				r.fail(fmt.Sprintf("in quarantine since %s by %s: %s", q.Since.UTC().Format("2006-01-02 15:04"), q.Owner, q.Reason))
-				r.Foreign = true
-				return nil
-			}
+		if shut {
+			r.fail(fmt.Sprintf("in quarantine since %s by %s: %s", q.Since.UTC().Format("2006-01-02 15:04"), q.Owner, q.Reason))
+			r.Foreign = true
+			return nil
 		}
-		st, err := a.standing(ctx, s, in.Instance)
+		st, err := a.standing(ctx, s, in)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
@@ -123,6 +124,39 @@ type Claim struct {
 
 	Told     *Told     `json:"told,omitempty"`     // of a quarantine
 	Suspects *Suspects `json:"suspects,omitempty"` // of a quarantine of versions
+
+	Broken string `json:"broken,omitempty"` // why what stands at the key cannot be read; then nothing else is known of it
+}
+
+// UnreadableError names records that cannot be read: whose they are nobody knows. The others are listed beside it.
+type UnreadableError struct {
+	Records []Claim // with Key and Broken
+}
+
+func (e *UnreadableError) Error() string {
+	var all []string
+	for _, c := range e.Records {
+		all = append(all, c.Broken)
+	}
+	return strings.Join(all, "; ")
+}
+
+// Owner is whose a record is: an instance of one server. Two servers on one Consul give the same name to instances of the same campaign
+// that begin in the same second.
+type Owner struct {
+	Instance string `json:"instance"`
+	Server   string `json:"server,omitempty"`
+}
+
+// By is whose the record is.
+func (c Claim) By() Owner { return Owner{Instance: c.Owner, Server: c.Server} }
+
+// name is a record's owner for those who read it here, on this owner's server.
+func (o Owner) name(c Claim) string {
+	if c.Server != o.Server {
+		return c.Owner + " of another rollpatch"
+	}
+	return c.Owner
 }
 
 // Claims keeps records in Consul KV by check-and-set. They never expire.
@@ -130,8 +164,8 @@ type Claims interface {
 	// Take claims all keys or none. Taking what the owner already has is success. held names who has one of them.
 	Take(ctx context.Context, c ConsulAccess, claims []Claim) (held []Claim, err error)
 	// Release removes records of this owner; others' stay.
-	Release(ctx context.Context, c ConsulAccess, owner string, keys []string) error
-	// List returns all records under a prefix ("cluster/", "").
+	Release(ctx context.Context, c ConsulAccess, owner Owner, keys []string) error
+	// List returns all records under a prefix ("cluster/", ""). Those that cannot be read are an *UnreadableError beside the others.
 	List(ctx context.Context, c ConsulAccess, prefix string) ([]Claim, error)
 }
 

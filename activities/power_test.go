@@ -13,7 +13,7 @@ func TestPower(t *testing.T) {
 	given := func(change func(w *world)) func(w *world, p *plan.Part, in *StepInput) {
 		return func(w *world, p *plan.Part, in *StepInput) {
 			w.boots = []any{lost{}}
-			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance}
+			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance, Server: theServer}
 			if change != nil {
 				change(w)
 			}

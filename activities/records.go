@@ -16,7 +16,7 @@ type RecordsInput struct {
 // DropInput removes records of one owner, on a person's word.
 type DropInput struct {
 	Part   string      `json:"part"`
-	Owner  string      `json:"owner"`
+	Owner  Owner       `json:"owner"`
 	Keys   []string    `json:"keys"`
 	Intent audit.Entry `json:"intent"`
 }
@@ -33,7 +33,7 @@ func (a *Activities) Records(ctx context.Context, in RecordsInput) ([]Claim, err
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.Claims.List(ctx, consulOf(p, p.Cluster.Consul, ""), "")
+	all, err := readable(a.Claims.List(ctx, consulOf(p, p.Cluster.Consul, ""), ""))
 	if err != nil {
 		return nil, err
 	}

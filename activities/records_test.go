@@ -13,7 +13,7 @@ import (
 func TestRecordsAreReadAsTheyStand(t *testing.T) {
 	w := newWorld()
 	for _, key := range []string{"cluster/web", "drain/web-1", "quarantine/web-1"} {
-		w.records[key] = Claim{Key: key, Owner: instance, Since: time.Date(2026, 11, 1, 1, 0, 0, 0, time.UTC), Reason: "because"}
+		w.records[key] = Claim{Key: key, Owner: instance, Server: theServer, Since: time.Date(2026, 11, 1, 1, 0, 0, 0, time.UTC), Reason: "because"}
 	}
 	part, _ := w.Put(t.Context(), plan.Body(webPart()))
 	got, err := do(t, nil, w.activities().Records, RecordsInput{Part: part})
@@ -32,10 +32,10 @@ func TestRecordsAreReadAsTheyStand(t *testing.T) {
 
 func TestDropRemovesWhatIsItsOwnersAndNothingElse(t *testing.T) {
 	w := newWorld()
-	w.records["quarantine/web-1"] = Claim{Key: "quarantine/web-1", Owner: instance}
-	w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: "other-1"}
+	w.records["quarantine/web-1"] = Claim{Key: "quarantine/web-1", Owner: instance, Server: theServer}
+	w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: "other-1", Server: theServer}
 	part, _ := w.Put(t.Context(), plan.Body(webPart()))
-	in := DropInput{Part: part, Owner: instance, Keys: []string{"quarantine/web-1", "drain/web-1"}, Intent: intent("release", "web-1")}
+	in := DropInput{Part: part, Owner: Owner{instance, theServer}, Keys: []string{"quarantine/web-1", "drain/web-1"}, Intent: intent("release", "web-1")}
 	r, err := do(t, nil, w.activities().Drop, in)
 	if err != nil {
 		t.Fatal(err)
@@ -58,10 +58,10 @@ func TestDropThatFails(t *testing.T) {
 		"a part that is not in the store": func(w *world) { w.bodies = map[string][]byte{} },
 	} {
 		w := newWorld()
-		w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance}
+		w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance, Server: theServer}
 		part, _ := w.Put(t.Context(), plan.Body(webPart()))
 		trouble(w)
-		_, err := do(t, nil, w.activities().Drop, DropInput{Part: part, Owner: instance, Keys: []string{"cluster/web"}, Intent: intent("break", "")})
+		_, err := do(t, nil, w.activities().Drop, DropInput{Part: part, Owner: Owner{instance, theServer}, Keys: []string{"cluster/web"}, Intent: intent("break", "")})
 		if err == nil {
 			t.Errorf("%s: no error", says)
 		}

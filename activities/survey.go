@@ -97,7 +97,7 @@ func (a *Activities) Survey(ctx context.Context, in RecordsInput) (Found, error)
 	access := consulOf(p, p.Cluster.Consul, "")
 	soon, cancel := context.WithTimeout(ctx, surveyFor)
 	defer cancel()
-	if f.Records, err = a.Claims.List(soon, access, ""); err != nil {
+	if f.Records, err = readable(a.Claims.List(soon, access, "")); err != nil {
 		return unanswered(ctx, err)
 	}
 	for i, c := range f.Records {

@@ -104,6 +104,22 @@ func TestASurveyOfAConsulThatIsAwayIsNoEmptyOne(t *testing.T) {
 	}
 }
 
+// One record that nobody can read keeps nobody from the others.
+func TestARecordThatCannotBeReadIsListedAsThat(t *testing.T) {
+	w := newWorld()
+	w.records["drain/web-1"] = Claim{Key: "drain/web-1", Owner: instance, Server: theServer}
+	w.records["drain/web-2"] = Claim{Key: "drain/web-2", Broken: "no JSON"}
+	part, _ := w.Put(t.Context(), plan.Body(webPart()))
+	got, err := do(t, nil, w.activities().Survey, RecordsInput{Part: part})
+	if err != nil || got.Problem != "" || len(got.Records) != 2 || got.Records[1] != w.records["drain/web-2"] {
+		t.Errorf("a survey: %+v, %v; want both records", got, err)
+	}
+	list, err := do(t, nil, w.activities().Records, RecordsInput{Part: part})
+	if err != nil || len(list) != 2 || list[1] != w.records["drain/web-2"] {
+		t.Errorf("a list: %+v, %v; want both records", list, err)
+	}
+}
+
 func TestHomes(t *testing.T) {
 	w := newWorld()
 	w.estate = twoClusters()

@@ -82,9 +82,9 @@ func limits(p plan.Part) map[rollout.Step]time.Duration {
 		rollout.StepFetch: time.Duration(t.Fetch), rollout.StepDrain: drain, rollout.StepPatch: time.Duration(t.Patch),
 		rollout.StepBackout: time.Duration(t.Patch), rollout.StepReboot: time.Duration(t.Reboot), rollout.StepCheck: c, rollout.StepUndrain: 2 * c,
 	}
-	if p.Scripted() { // the scripts take their time too
+	if n := time.Duration(p.Scripted()); n > 0 { // the scripts take their time too: those of a drain together, those of an undrain one after the other
 		limits[rollout.StepDrain] += time.Duration(p.Policy.Drain.Timeout)
-		limits[rollout.StepUndrain] += 2 * c
+		limits[rollout.StepUndrain] += 2 * n * c
 	}
 	return limits
 }

@@ -12,6 +12,8 @@ type StepInput struct {
 	Instance string `json:"instance"`
 	Part     string `json:"part"`
 	Host     string `json:"host"`
+	// Server is the one that the instance ran on, where that is another one, which is gone for good.
+	Server string `json:"server,omitempty"`
 	// Run and Seq name the run on the host, for steps that start one.
 	Run    string `json:"run,omitempty"`
 	Seq    int64  `json:"seq,omitempty"`
@@ -94,7 +96,6 @@ type ClaimInput struct {
 // EvidenceInput puts the versions of a transaction that failed into quarantine.
 type EvidenceInput struct {
 	ClaimInput
-	Plan     string           `json:"plan,omitempty"`
 	Evidence rollout.Evidence `json:"evidence"`
 }
 

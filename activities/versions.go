@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // Suspects are versions that a patch failed with. Until a person releases them, later instances leave them out on the hosts of that
@@ -35,15 +36,13 @@ func toldOf(p plan.Part) *Told {
 	return &Told{Cluster: p.Cluster.Name, Owner: p.Cluster.Owner, Contact: p.Cluster.Contact}
 }
 
-const versionsPrefix = "versions/"
-
 // versionsKey is the same for the same versions on the same platform: what is quarantined twice is on record once.
 func versionsKey(s Suspects) string {
 	names := []string{s.OS + " " + s.Release + " " + s.Arch}
 	for _, v := range s.Versions {
 		names = append(names, v.Name+" "+v.New)
 	}
-	return versionsPrefix + s.Cluster + "/" + strings.TrimPrefix(plan.Digest(names), "sha256:")[:12]
+	return rollout.VersionsRecord + s.Cluster + "/" + strings.TrimPrefix(plan.Digest(names), "sha256:")[:12]
 }
 
 // mostVersions stand in one record: a value in Consul's KV ends at 512 KiB.
@@ -62,7 +61,7 @@ func (a *Activities) QuarantineVersions(ctx context.Context, in EvidenceInput) (
 				return err
 			}
 		}
-		server, err := a.ServerID(ctx)
+		me, err := a.owner(ctx, in.Instance)
 		if err != nil {
 			return err
 		}
@@ -73,7 +72,7 @@ func (a *Activities) QuarantineVersions(ctx context.Context, in EvidenceInput) (
 				Review: in.Evidence.At.Add(time.Duration(p.Policy.Review)),
 			}
 			record := Claim{
-				Key: versionsKey(suspects), Owner: in.Instance, Since: in.Evidence.At, Reason: clip(in.Evidence.Why), Server: server, Plan: in.Plan, Told: toldOf(p),
+				Key: versionsKey(suspects), Owner: in.Instance, Since: in.Evidence.At, Reason: clip(in.Evidence.Why), Server: me.Server, Plan: in.Plan, Told: toldOf(p),
 				Suspects: &suspects,
 			}
 			// One that another instance has put there says the same of the same versions.
@@ -116,8 +115,12 @@ type shut map[string]Claim
 // there while it worked on this cluster, which a person may have it try again.
 func (a *Activities) inQuarantine(ctx context.Context, s scene, f facts, instance string) (shut, error) {
 	q := shut{}
+	me, err := a.owner(ctx, instance)
+	if err != nil {
+		return nil, err
+	}
 	for _, cl := range s.clusters() {
-		records, err := a.Claims.List(ctx, s.consulFor(cl.Cluster), versionsPrefix+cl.Cluster.Name+"/")
+		records, err := a.Claims.List(ctx, s.consulFor(cl.Cluster), rollout.VersionsRecord+cl.Cluster.Name+"/")
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +128,7 @@ func (a *Activities) inQuarantine(ctx context.Context, s scene, f facts, instanc
 			switch {
 			case c.Suspects == nil:
 				return nil, fmt.Errorf("the record %s names no versions: nobody knows what to leave out", c.Key)
-			case c.Owner == instance && cl.Cluster.Name == s.part.Cluster.Name:
+			case c.By() == me && cl.Cluster.Name == s.part.Cluster.Name:
 				continue
 			case c.Suspects.OS != "" && (c.Suspects.OS != f.OS || c.Suspects.Release != f.Release || c.Suspects.Arch != f.Arch):
 				continue
@@ -170,7 +173,7 @@ func (q shut) without(want string) (rest string, left []Change) {
 func (q shut) meets(changes []Change) string {
 	for _, c := range changes {
 		if q.has(c.Name, c.New) {
-			return fmt.Sprintf("the transaction would bring %s %s, which is in quarantine as %s", c.Name, c.New, strings.TrimPrefix(q[c.Name+" "+c.New].Key, versionsPrefix))
+			return fmt.Sprintf("the transaction would bring %s %s, which is in quarantine as %s", c.Name, c.New, strings.TrimPrefix(q[c.Name+" "+c.New].Key, rollout.VersionsRecord))
 		}
 	}
 	return ""
@@ -190,7 +193,7 @@ func (q shut) told(left []Change) (text, release string) {
 			continue
 		}
 		own = append(own, v)
-		if name := strings.TrimPrefix(c.Key, versionsPrefix); !slices.Contains(names, name) {
+		if name := strings.TrimPrefix(c.Key, rollout.VersionsRecord); !slices.Contains(names, name) {
 			names = append(names, name)
 			why = append(why, fmt.Sprintf("%s since %s by %s: %s", name, c.Since.UTC().Format("2006-01-02"), c.Owner, short(c.Reason)))
 		}

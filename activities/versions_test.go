@@ -20,7 +20,7 @@ func (w *world) suspects(t *testing.T, changes []Change, also func(p *plan.Part,
 	t.Helper()
 	p := webPart()
 	p.Cluster.Owner, p.Cluster.Contact = "web team", "web@rollpatch.invalid"
-	in := EvidenceInput{Plan: "sha256:plan", Evidence: rollout.Evidence{Host: "web-1", Why: "page answers 500", At: failedAt}}
+	in := EvidenceInput{ClaimInput: ClaimInput{Plan: "sha256:plan"}, Evidence: rollout.Evidence{Host: "web-1", Why: "page answers 500", At: failedAt}}
 	in.Instance, in.Intent = instance, intent("quarantine", "web-1")
 	in.Evidence.Changes, _ = w.Put(t.Context(), plan.Body(changes))
 	in.Evidence.Manifest, _ = w.Put(t.Context(), plan.Body(Manifest{OS: "debian", Release: "12", Arch: "amd64", Changes: changes}))
@@ -116,7 +116,7 @@ func TestVersionsThatCannotBePutOnRecord(t *testing.T) {
 
 func TestFetchLeavesVersionsInQuarantineOut(t *testing.T) {
 	record := func(cluster, owner, release string, versions ...Change) Claim {
-		return Claim{Key: versionsKey(on(cluster, release, versions)), Owner: owner, Since: failedAt, Reason: "page answers 500", Suspects: &Suspects{Cluster: cluster, OS: "debian", Release: release, Arch: "amd64", Host: "web-1", Versions: versions}}
+		return Claim{Key: versionsKey(on(cluster, release, versions)), Owner: owner, Server: theServer, Since: failedAt, Reason: "page answers 500", Suspects: &Suspects{Cluster: cluster, OS: "debian", Release: release, Arch: "amd64", Host: "web-1", Versions: versions}}
 	}
 	bad := Change{"openssl", "1.0", "1.1"}
 	given := func(pending string, records ...Claim) func(w *world, p *plan.Part, in *StepInput) {
@@ -134,7 +134,7 @@ func TestFetchLeavesVersionsInQuarantineOut(t *testing.T) {
 		without = "upgrade\tnginx\t1\t2\tdebian\t0\t9\nleft\topenssl\t1.0\t1.1\nleft\tlibssl\t1.0\t1.1\n"
 		whole   = "upgrade\tnginx\t1\t2\tdebian\t0\t9\nupgrade\topenssl\t1.0\t1.1\tdebian\t1\t9\n"
 	)
-	name := strings.TrimPrefix(versionsKey(on("web", "12", []Change{bad})), versionsPrefix)
+	name := strings.TrimPrefix(versionsKey(on("web", "12", []Change{bad})), rollout.VersionsRecord)
 	asked := func(want string) func(*testing.T, *world, StepResult) {
 		return func(t *testing.T, w *world, r StepResult) {
 			if got := w.given["pending"]["ROLLPATCH_LEAVE_OUT"]; got != want {

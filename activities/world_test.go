@@ -125,6 +125,9 @@ func (w *world) activities() *Activities {
 // theServer is the id of the one that the activities work for.
 const theServer = "a7c0c8be-0000-4000-8000-000000000001"
 
+// another is that of a rollpatch with a database of its own: its instances may have the same names.
+const another = "a7c0c8be-0000-4000-8000-000000000002"
+
 func (w *world) Frozen(context.Context) (string, error) {
 	w.note("frozen")
 	return w.frozen, w.unfrozen
@@ -366,7 +369,7 @@ func (c claims) Take(_ context.Context, acc ConsulAccess, list []Claim) (held []
 	}
 	for _, want := range list {
 		c.note("take %s", want.Key)
-		if now, ok := c.records[want.Key]; ok && now.Owner != want.Owner {
+		if now, ok := c.records[want.Key]; ok && now.By() != want.By() {
 			held = append(held, now)
 		}
 	}
@@ -378,11 +381,11 @@ func (c claims) Take(_ context.Context, acc ConsulAccess, list []Claim) (held []
 	return held, nil
 }
 
-func (c claims) Release(_ context.Context, acc ConsulAccess, owner string, keys []string) error {
+func (c claims) Release(_ context.Context, acc ConsulAccess, owner Owner, keys []string) error {
 	c.accesses = append(c.accesses, acc)
 	for _, k := range keys {
 		c.note("release %s", k)
-		if c.records[k].Owner == owner {
+		if c.records[k].By() == owner {
 			delete(c.records, k)
 		}
 	}
@@ -392,10 +395,18 @@ func (c claims) Release(_ context.Context, acc ConsulAccess, owner string, keys 
 func (c claims) List(_ context.Context, acc ConsulAccess, prefix string) ([]Claim, error) {
 	c.accesses = append(c.accesses, acc)
 	var out []Claim
+	var broken UnreadableError
 	for k, v := range c.records {
-		if strings.HasPrefix(k, prefix) {
+		switch {
+		case !strings.HasPrefix(k, prefix):
+		case v.Broken != "":
+			broken.Records = append(broken.Records, v)
+		default:
 			out = append(out, v)
 		}
+	}
+	if c.claims == nil && len(broken.Records) > 0 {
+		return out, &broken
 	}
 	return out, c.claims
 }

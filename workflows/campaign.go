@@ -112,15 +112,11 @@ func (c *campaign) hear(word string, m rollout.Message) {
 		c.Campaign = c.Backout(m)
 	}
 	signal := map[string]string{UpdateHold: signalHold, UpdateResume: signalUnpause, UpdateAbort: signalAbort, UpdateBackout: signalBackout}[word]
-	c.passAll(signal, m)
+	c.sendAll(signal, m)
 	c.changed = true
 }
 
-// passAll hands a message on to every cluster on its way.
-func (c *campaign) passAll(signal string, m rollout.Message) {
-	c.sendAll(signal, m)
-}
-
+// sendAll tells every cluster on its way.
 func (c *campaign) sendAll(signal string, payload any) {
 	for _, r := range c.Clusters {
 		if r.Running {
@@ -145,9 +141,9 @@ func (c *campaign) reported(r ClusterReport) {
 	}
 	switch {
 	case c.AbortFor != aborted:
-		c.passAll(signalAbort, rollout.Message{Actor: "the campaign", Reason: c.AbortFor})
+		c.sendAll(signalAbort, rollout.Message{Actor: "the campaign", Reason: c.AbortFor})
 	case c.Paused != paused:
-		c.passAll(signalHold, rollout.Message{Actor: "the campaign", Reason: c.Paused})
+		c.sendAll(signalHold, rollout.Message{Actor: "the campaign", Reason: c.Paused})
 	}
 	if before == "" && r.Outcome != "" {
 		c.Unwritten.add(c.ctx, &c.Audit, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: "cluster", Detail: r.Name + ": " + string(r.Outcome), Result: r.Audit.Digest})

@@ -245,7 +245,7 @@ func (c *cluster) carryOut(ctx workflow.Context, a rollout.Action) {
 
 // quarantine puts the versions of a transaction that failed on record.
 func (c *cluster) quarantine(ctx workflow.Context, a rollout.Action) {
-	in := activities.EvidenceInput{ClaimInput: activities.ClaimInput{Instance: c.Instance, Part: c.Part}, Plan: c.Plan, Evidence: c.Evidence[0]}
+	in := activities.EvidenceInput{ClaimInput: activities.ClaimInput{Instance: c.Instance, Part: c.Part, Plan: c.Plan}, Evidence: c.Evidence[0]}
 	in.Intent = intend(ctx, &c.Audit, string(a.Do), a.Host, "", "versions of "+c.Name+": "+in.Evidence.Why)
 	var r activities.ClaimResult
 	if err := workflow.ExecuteActivity(options(ctx, c.queue(), "put versions that failed on "+a.Host+" into quarantine", time.Minute), "QuarantineVersions", in).Get(ctx, &r); err != nil {

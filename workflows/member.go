@@ -19,8 +19,9 @@ const parentCloseAbandon = enumspb.PARENT_CLOSE_POLICY_ABANDON
 type MemberState struct {
 	rollout.Member
 	Part      string                         `json:"part"`
-	Plan      string                         `json:"plan,omitempty"` // for notices; empty: nobody is told
-	Parent    string                         `json:"parent"`         // workflow id of its cluster
+	Plan      string                         `json:"plan,omitempty"`   // for notices; empty: nobody is told
+	Parent    string                         `json:"parent"`           // workflow id of its cluster
+	Server    string                         `json:"server,omitempty"` // the one that its instance ran on, where that is another one, which is gone for good
 	Segment   string                         `json:"segment,omitempty"`
 	Limits    map[rollout.Step]time.Duration `json:"limits,omitempty"`
 	Peers     []string                       `json:"peers,omitempty"`
@@ -130,7 +131,7 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 		return
 	}
 	in := activities.StepInput{
-		Instance: m.Instance, Part: m.Part, Host: m.Host, Manifest: m.Manifest, Changes: m.Changed, Boot: m.BootNew, Peers: m.Peers, Why: m.Why, Plan: m.Plan,
+		Instance: m.Instance, Server: m.Server, Part: m.Part, Host: m.Host, Manifest: m.Manifest, Changes: m.Changed, Boot: m.BootNew, Peers: m.Peers, Why: m.Why, Plan: m.Plan,
 		Repair: a.Attempt > 1, Gated: a.Gated, Attach: a.Attach, By: a.By,
 	}
 	if drain := m.Runs[rollout.StepDrain]; a.Do == rollout.StepUndrain && drain.Seq != 0 {

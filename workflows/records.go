@@ -27,14 +27,6 @@ const (
 	Versions = "versions" // the way out for versions: they may be installed again
 )
 
-// The beginnings of the records' keys.
-const (
-	claimPrefix      = "cluster/"
-	drainPrefix      = "drain/"
-	quarantinePrefix = "quarantine/"
-	versionsPrefix   = "versions/"
-)
-
 // ErrRefused is the type of the error of what is not done, and why.
 const ErrRefused = "Refused"
 
@@ -129,20 +121,26 @@ func (r *records) list(ctx workflow.Context) ([]Record, error) {
 		}
 		drained := map[string]bool{}
 		for _, c := range found {
-			if host, ok := strings.CutPrefix(c.Key, drainPrefix); ok {
+			if host, ok := strings.CutPrefix(c.Key, rollout.DrainRecord); ok {
 				drained[host] = true
 			}
 		}
 		for _, c := range found {
-			if slices.ContainsFunc(all, func(o Record) bool { return o.Key == c.Key && o.Owner == c.Owner && o.Since.Equal(c.Since) }) {
+			if slices.ContainsFunc(all, func(o Record) bool { return o.Key == c.Key && o.By() == c.By() && o.Since.Equal(c.Since) }) {
 				continue // two ways to one Consul
 			}
-			a, err := r.ask(ctx, CampaignID(c.Owner))
-			if err != nil {
-				return nil, err
+			host, quarantined := strings.CutPrefix(c.Key, rollout.QuarantineRecord)
+			rec := Record{Claim: c, Drained: quarantined && drained[host], Elsewhere: c.Server != r.server}
+			if c.Broken != "" {
+				rec.Reason, rec.Elsewhere = c.Broken, false
+			} else if !rec.Elsewhere { // who has the same name here is another instance
+				a, err := r.ask(ctx, CampaignID(c.Owner))
+				if err != nil {
+					return nil, err
+				}
+				rec.Live, rec.Status = a.Running, strings.ToLower(a.Status)
 			}
-			host, quarantined := strings.CutPrefix(c.Key, quarantinePrefix)
-			all = append(all, Record{Claim: c, Live: a.Running, Status: strings.ToLower(a.Status), Drained: quarantined && drained[host], Elsewhere: c.Server != "" && c.Server != r.server})
+			all = append(all, rec)
 		}
 	}
 	return all, nil
@@ -156,8 +154,11 @@ func find(all []Record, key string) (Record, bool) {
 	return all[i], true
 }
 
-// ours refuses what another rollpatch may still work on: this server cannot tell.
+// ours refuses what cannot be read, and what another rollpatch may still work on: this server cannot tell.
 func (r *records) ours(rec Record, again string) error {
+	if rec.Broken != "" {
+		return refused("%s", rec.Broken)
+	}
 	if !rec.Elsewhere || r.in.Elsewhere {
 		return nil
 	}
@@ -166,12 +167,15 @@ func (r *records) ours(rec Record, again string) error {
 
 // breakClaim removes the claim of an owner that does not work on the cluster any more.
 func (r *records) breakClaim(ctx workflow.Context, all []Record) ([]Record, error) {
-	rec, ok := find(all, claimPrefix+r.in.Name)
+	rec, ok := find(all, rollout.ClusterRecord+r.in.Name)
 	if !ok {
 		return nil, refused("cluster %q is not claimed", r.in.Name)
 	}
 	if err := r.ours(rec, "claims break "+r.in.Name); err != nil {
 		return nil, err
+	}
+	if rec.Elsewhere {
+		return []Record{rec}, r.drop(ctx, rec, rec.Key)
 	}
 	for _, name := range append([]string{r.in.Name}, r.in.Clusters...) {
 		a, err := r.ask(ctx, ClusterID(rec.Owner, name))
@@ -194,12 +198,12 @@ func (r *records) breakClaim(ctx workflow.Context, all []Record) ([]Record, erro
 			return nil, refused("cluster %q is claimed by %s, which works on %s: wait until that has ended: rollpatch why %s", r.in.Name, rec.Owner, host, host)
 		}
 	}
-	return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key)
+	return []Record{rec}, r.drop(ctx, rec, rec.Key)
 }
 
 // release ends a quarantine. A member that is to serve is checked first, and goes back into service before its record goes.
 func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) {
-	rec, ok := find(all, quarantinePrefix+r.in.Name)
+	rec, ok := find(all, rollout.QuarantineRecord+r.in.Name)
 	if !ok {
 		return nil, refused("host %q is not in quarantine", r.in.Name)
 	}
@@ -207,11 +211,14 @@ func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) 
 		return nil, err
 	}
 	if r.in.How == Retired {
-		return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key, drainPrefix+r.in.Name)
+		return []Record{rec}, r.drop(ctx, rec, rec.Key, rollout.DrainRecord+r.in.Name)
 	}
 	st := MemberState{
 		Member: rollout.NewMember(rec.Owner, "", r.in.Name, rollout.ModeReturn, false, rollout.MemberPolicy{}),
 		Part:   r.in.Parts[0], Segment: r.in.Segment, Try: tryOf(ctx),
+	}
+	if rec.Elsewhere {
+		st.Server = rec.Server
 	}
 	st.Audit.Chain = r.head.Chain + "/" + r.in.Name
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
@@ -228,17 +235,20 @@ func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) 
 	}
 	r.owed.add(ctx, &r.head, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: string(rollout.ModeReturn), Host: r.in.Name, Detail: string(end.Outcome), Result: end.Audit.Digest})
 	r.owed.flush(ctx, SegmentQueue(r.in.Segment))
-	return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key)
+	return []Record{rec}, r.drop(ctx, rec, rec.Key)
 }
 
 // releaseVersions lets versions be installed again. While the instance that put them there works on the cluster, it may do so once more.
 func (r *records) releaseVersions(ctx workflow.Context, all []Record) ([]Record, error) {
-	rec, ok := find(all, versionsPrefix+r.in.Name)
+	rec, ok := find(all, rollout.VersionsRecord+r.in.Name)
 	if !ok {
 		return nil, refused("no versions are in quarantine as %s: rollpatch quarantine list shows those that are", r.in.Name)
 	}
 	if err := r.ours(rec, "quarantine release "+r.in.Name); err != nil {
 		return nil, err
+	}
+	if rec.Elsewhere {
+		return []Record{rec}, r.drop(ctx, rec, rec.Key)
 	}
 	cluster, _, _ := strings.Cut(r.in.Name, "/")
 	a, err := r.ask(ctx, ClusterID(rec.Owner, cluster))
@@ -248,14 +258,14 @@ func (r *records) releaseVersions(ctx workflow.Context, all []Record) ([]Record,
 	if a.Running || a.EndedFromOutside {
 		return nil, refused("%s, which they failed in, still works on cluster %q: wait for its end, or end it with: rollpatch abort %s --reason \"...\"", rec.Owner, cluster, rec.Owner)
 	}
-	return []Record{rec}, r.drop(ctx, rec.Owner, rec.Key)
+	return []Record{rec}, r.drop(ctx, rec, rec.Key)
 }
 
 // tryOf tells one return of a host from the next: with the same run ids, a script that failed once would be followed to that end for ever.
 func tryOf(ctx workflow.Context) int { return int(workflow.Now(ctx).Unix()) }
 
-func (r *records) drop(ctx workflow.Context, owner string, keys ...string) error {
-	in := activities.DropInput{Part: r.in.Parts[0], Owner: owner, Keys: keys, Intent: intend(ctx, &r.head, r.in.Word, "", "", strings.Join(keys, ", ")+" of "+owner)}
+func (r *records) drop(ctx workflow.Context, rec Record, keys ...string) error {
+	in := activities.DropInput{Part: r.in.Parts[0], Owner: rec.By(), Keys: keys, Intent: intend(ctx, &r.head, r.in.Word, "", "", strings.Join(keys, ", ")+" of "+rec.Owner)}
 	return workflow.ExecuteActivity(brief(ctx, r.in.Segment, r.in.Word+" "+r.in.Name), "Drop", in).Get(ctx, nil)
 }
 

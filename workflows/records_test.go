@@ -34,7 +34,7 @@ func (w *world) records(t *testing.T, in workflows.RecordsInput, stand []activit
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for _, k := range in.Keys {
-			dropped = append(dropped, in.Owner+" "+k)
+			dropped = append(dropped, in.Owner.Instance+" "+k)
 		}
 		w.entries = append(w.entries, in.Intent)
 		return activities.DropResult{}, nil
@@ -54,9 +54,9 @@ func (w *world) records(t *testing.T, in workflows.RecordsInput, stand []activit
 }
 
 var (
-	claimed     = activities.Claim{Key: "cluster/web", Owner: "monthly-1", Reason: "security updates"}
-	drained     = activities.Claim{Key: "drain/web-1", Owner: "monthly-1"}
-	quarantined = activities.Claim{Key: "quarantine/web-1", Owner: "monthly-1", Reason: "the backout failed"}
+	claimed     = activities.Claim{Key: "cluster/web", Owner: "monthly-1", Server: server, Reason: "security updates"}
+	drained     = activities.Claim{Key: "drain/web-1", Owner: "monthly-1", Server: server}
+	quarantined = activities.Claim{Key: "quarantine/web-1", Owner: "monthly-1", Server: server, Reason: "the backout failed"}
 	person      = rollout.Message{Actor: "ann", Reason: "its server was restored from a backup"}
 )
 
@@ -148,6 +148,44 @@ func TestRecordsOfAnotherRollpatchAreLeftToIt(t *testing.T) {
 	}
 }
 
+// Two servers may give the same name to an instance: what works here under that name says nothing of theirs.
+func TestARecordOfAnotherRollpatchIsNotThatOfItsNamesakeHere(t *testing.T) {
+	theirs := claimed
+	theirs.Server = "another server"
+	here := []string{"campaign/monthly-1", "cluster/monthly-1/web"}
+	all, _, err := newWorld().records(t, workflows.RecordsInput{Word: workflows.RecordsList, Parts: []string{"part"}}, []activities.Claim{theirs}, here...)
+	if err != nil || len(all) != 1 || all[0].Live || !all[0].Elsewhere {
+		t.Errorf("%+v, %v: want it listed as another's, of whose work nothing is known", all, err)
+	}
+	in := workflows.RecordsInput{Word: workflows.RecordsBreak, Parts: []string{"part"}, Name: "web", Message: person, Elsewhere: true}
+	if _, dropped, err := newWorld().records(t, in, []activities.Claim{theirs}, here...); err != nil || len(dropped) != 1 {
+		t.Errorf("dropped %v, %v; want the claim gone: a person knows that its server is", dropped, err)
+	}
+	shut := quarantined
+	shut.Server = theirs.Server
+	in = workflows.RecordsInput{Word: workflows.RecordsRelease, Parts: []string{"part"}, Name: "web-1", How: workflows.Return, Message: person, Elsewhere: true}
+	w := newWorld("web-1", "web-2")
+	if _, _, err := w.records(t, in, []activities.Claim{shut}); err != nil || !slices.Equal(w.servers, []string{"check " + shut.Server, "undrain " + shut.Server}) {
+		t.Errorf("%v, steps as the owner on %q; want its record of the drain to be given back in its name", err, w.servers)
+	}
+}
+
+func TestARecordThatCannotBeReadIsListedAndNotEnded(t *testing.T) {
+	broken := activities.Claim{Key: "cluster/web", Broken: "it cannot be read: consul kv get rollpatch/claims/cluster/web"}
+	all, _, err := newWorld().records(t, workflows.RecordsInput{Word: workflows.RecordsList, Parts: []string{"part"}}, []activities.Claim{broken, quarantined})
+	if err != nil || len(all) != 2 || all[0].Reason != broken.Broken || all[0].Elsewhere {
+		t.Errorf("%+v, %v: want both, and why one says nothing", all, err)
+	}
+	for _, sure := range []bool{false, true} {
+		in := workflows.RecordsInput{Word: workflows.RecordsBreak, Parts: []string{"part"}, Name: "web", Message: person, Elsewhere: sure}
+		_, dropped, err := newWorld().records(t, in, []activities.Claim{broken})
+		refusedWith(t, err, "consul kv get")
+		if len(dropped) > 0 {
+			t.Errorf("dropped %v", dropped)
+		}
+	}
+}
+
 func TestAQuarantineEnds(t *testing.T) {
 	in := workflows.RecordsInput{Word: workflows.RecordsRelease, Parts: []string{"part"}, Name: "web-1", How: workflows.Return, Message: person}
 	stand := []activities.Claim{drained, quarantined}
@@ -197,7 +235,7 @@ func TestAQuarantineEnds(t *testing.T) {
 }
 
 func TestVersionsAreReleasedOnceTheirInstanceHasLeftTheCluster(t *testing.T) {
-	shut := activities.Claim{Key: "versions/web/3f2a9c1b7d20", Owner: "monthly-1", Reason: "page answers 500", Suspects: &activities.Suspects{Cluster: "web", Count: 2, Body: "sha256:versions"}}
+	shut := activities.Claim{Key: "versions/web/3f2a9c1b7d20", Owner: "monthly-1", Server: server, Reason: "page answers 500", Suspects: &activities.Suspects{Cluster: "web", Count: 2, Body: "sha256:versions"}}
 	in := workflows.RecordsInput{Word: workflows.RecordsRelease, Parts: []string{"part"}, Name: "web/3f2a9c1b7d20", How: workflows.Versions, Message: person}
 	w := newWorld()
 	was, dropped, err := w.records(t, in, []activities.Claim{shut, quarantined}, "campaign/monthly-1")

@@ -24,7 +24,7 @@ func (m *mending) remind(ctx workflow.Context) {
 		if r.Server != m.found.Server { // its own server tells of it
 			continue
 		}
-		c := m.found.claims[place(r.Key, r.Owner)]
+		c := m.found.claims[m.found.ours(r.Key, r.Owner)]
 		if k, ok := keptBy(c); ok {
 			kept = append(kept, k)
 		}

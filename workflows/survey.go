@@ -20,7 +20,7 @@ const quietFor = 4
 // it does not know any more: its database was put back to an older copy, or a history is over (P5).
 func (s *sweeper) survey(ctx workflow.Context) (did []string) {
 	before, began := s.Seen, workflow.Now(ctx)
-	s.Notes, s.more, s.Seen, s.Quiet = nil, 0, nil, 0 // what was not found in this one has to be found anew
+	s.Notes, s.more, s.Seen, s.Quiet, s.stays = nil, 0, nil, 0, nil // what was not found in this one has to be found anew
 	var ways activities.Ways
 	if err := workflow.ExecuteActivity(brief(ctx, "", "read the inventory"), "Ways").Get(ctx, &ways); err != nil {
 		ways.Problem = cause(err)
@@ -49,6 +49,9 @@ func (s *sweeper) survey(ctx workflow.Context) (did []string) {
 	m.tellGiven(ctx)
 	m.remind(ctx)
 	m.owed.flush(ctx, SegmentQueue(""))
+	if !f.missed && due.IsZero() {
+		s.Told = s.stays[max(0, len(s.stays)-takenUpKept):] // what is gone is told anew where it comes anew; what was not looked at, or not for long enough, may still be there
+	}
 	if sure && len(s.Seen) == 0 {
 		s.Quiet = quietFor
 	}
@@ -67,6 +70,7 @@ func (s *sweeper) note(text string) {
 // warn notes trouble that stays until somebody ends it; the log, and new, hear of each once.
 func (s *sweeper) warn(ctx workflow.Context, text string) (isNew bool) {
 	s.note(text)
+	s.stays = append(s.stays, text)
 	if slices.Contains(s.Told, text) {
 		return false
 	}
@@ -80,15 +84,25 @@ func (s *sweeper) warn(ctx workflow.Context, text string) (isNew bool) {
 // found is what stands in the Consuls that could be asked.
 type found struct {
 	rollout.Survey
-	claims map[string]activities.Claim // by key and owner
-	ways   map[string][]activities.Way // to where that stands
+	claims map[place]activities.Claim // by key and owner
+	ways   map[place][]activities.Way // to where that stands
+	missed bool                       // a Consul could not be asked
 }
 
-func place(key, owner string) string { return key + " " + owner }
+// place is a record's key, and whose it is there.
+type place struct {
+	key string
+	by  activities.Owner
+}
+
+// ours is where a record stands of an instance of this server.
+func (f found) ours(key, owner string) place {
+	return place{key, activities.Owner{Instance: owner, Server: f.Server}}
+}
 
 // look asks every Consul at the same time. One that cannot be asked is told, and keeps nobody from the others.
 func (s *sweeper) look(ctx workflow.Context, ways activities.Ways) found {
-	all := found{Survey: rollout.Survey{Server: ways.Server}, claims: map[string]activities.Claim{}, ways: map[string][]activities.Way{}}
+	all := found{Survey: rollout.Survey{Server: ways.Server}, claims: map[place]activities.Claim{}, ways: map[place][]activities.Way{}}
 	var asked []workflow.Future
 	for _, w := range ways.Ways {
 		asked = append(asked, workflow.ExecuteActivity(brief(ctx, w.Segment, "look at the records and the maintenance in the Consul of cluster "+w.Cluster), "Survey", activities.RecordsInput{Part: w.Part}))
@@ -100,16 +114,17 @@ func (s *sweeper) look(ctx workflow.Context, ways activities.Ways) found {
 			one = activities.Found{Problem: cause(err)}
 		}
 		if one.Problem != "" {
+			all.missed = true
 			s.warn(ctx, "the Consul of cluster "+way.Cluster+" could not be asked: "+one.Problem)
 			continue
 		}
 		for _, c := range one.Records {
-			at := place(c.Key, c.Owner)
+			at := place{c.Key, c.By()}
 			if known, ok := all.claims[at]; ok && known.Since.Equal(c.Since) {
 				continue // two ways to one Consul
 			}
 			all.claims[at], all.ways[at] = c, append(all.ways[at], way)
-			all.Records = append(all.Records, rollout.Record{Key: c.Key, Owner: c.Owner, Server: c.Server, Since: c.Since})
+			all.Records = append(all.Records, rollout.Record{Key: c.Key, Owner: c.Owner, Server: c.Server, Since: c.Since, Broken: c.Broken})
 		}
 		for _, m := range one.Marks {
 			if !slices.Contains(all.Marks, m) {
@@ -123,11 +138,37 @@ func (s *sweeper) look(ctx workflow.Context, ways activities.Ways) found {
 // plan is where it stands who is told of an instance: each of its records says so.
 func (f found) plan(owner string) string {
 	for _, r := range f.Records {
-		if c := f.claims[place(r.Key, r.Owner)]; c.Owner == owner && c.Plan != "" {
+		if c := f.claims[f.ours(r.Key, owner)]; r.Owner == owner && c.Plan != "" {
 			return c.Plan
 		}
 	}
 	return ""
+}
+
+// lastPlan is that of the instance of ours that wrote the newest record.
+func (f found) lastPlan() string {
+	var last activities.Claim
+	for _, r := range f.Records {
+		if c := f.claims[f.ours(r.Key, r.Owner)]; c.Plan != "" && c.Since.After(last.Since) {
+			last = c
+		}
+	}
+	return last.Plan
+}
+
+// people is the plan that says who is told of an instance: each of its records names it, and so does its campaign, where the server knows
+// that. Where nobody knows, those of the last instance hear of it: they work on this estate.
+func (s *sweeper) people(ctx workflow.Context, f found, owner string) string {
+	if plan := f.plan(owner); plan != "" {
+		return plan
+	}
+	if owner != "" {
+		var c CampaignState
+		if _, err := lastState(ctx, "look up who is told of "+owner, activities.LastRunInput{WorkflowID: CampaignID(owner), Instance: owner}, &c); err == nil && c.Tell {
+			return c.Plan
+		}
+	}
+	return f.lastPlan()
 }
 
 // owners asks the server whether anybody still works for the suspects. As a rule their campaigns run, and members work on the hosts that
@@ -300,8 +341,8 @@ func (m *mending) putBack(ctx workflow.Context, one rollout.Mend) {
 
 // giveBack drops a claim, wherever it stands and only if it is still that owner's.
 func (m *mending) giveBack(ctx workflow.Context, one rollout.Mend) {
-	for _, way := range m.found.ways[place(one.Key, one.Owner)] {
-		in := activities.DropInput{Part: way.Part, Owner: one.Owner, Keys: []string{one.Key}, Intent: intend(ctx, &m.head, string(rollout.DoRelease), "", "", one.Key+" of "+one.Owner+": "+one.Text)}
+	for _, way := range m.found.ways[m.found.ours(one.Key, one.Owner)] {
+		in := activities.DropInput{Part: way.Part, Owner: activities.Owner{Instance: one.Owner, Server: m.found.Server}, Keys: []string{one.Key}, Intent: intend(ctx, &m.head, string(rollout.DoRelease), "", "", one.Key+" of "+one.Owner+": "+one.Text)}
 		var r activities.DropResult
 		if err := workflow.ExecuteActivity(brief(ctx, way.Segment, "give back "+one.Key+" of "+one.Owner), "Drop", in).Get(ctx, &r); err != nil {
 			m.warn(ctx, "the claim of cluster "+one.Cluster+" could not be given back: "+cause(err))
@@ -328,8 +369,8 @@ func (m *mending) tellGiven(ctx workflow.Context) {
 	}
 }
 
-// notify tells whoever the instance's plan names. Where no record says which plan that is, the page and the log must do.
+// notify tells people of what was found. Where nobody knows of any, the page and the log must do.
 func (m *mending) notify(ctx workflow.Context, event string, one rollout.Mend) {
 	m.told++
-	m.tell(ctx, m.found.plan(one.Owner), m.head.Chain, activities.Notice{Event: event, Instance: one.Owner, Host: one.Host, Text: one.Text, Next: one.Next}, m.told)
+	m.tell(ctx, m.people(ctx, m.found, one.Owner), m.head.Chain, activities.Notice{Event: event, Instance: one.Owner, Host: one.Host, Text: one.Text, Next: one.Next}, m.told)
 }

@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -32,13 +33,24 @@ type estate struct {
 	dropped []string
 	cannot  error // of dropping
 	look    func(e *estate)
-	read    func(n int) string // what is wrong with the inventory, the n-th time
+	logged  []string                 // warnings
+	state   *workflows.CampaignState // of the campaign, where the server has it
+	noList  error                    // of what was ended from outside
+	read    func(n int) string       // what is wrong with the inventory, the n-th time
 	reads   int
 	then    func(env *testsuite.TestWorkflowEnvironment)
 	days    int // how long it is swept, once an hour; 0: for an hour, every two minutes
 }
 
 const server = "server-1"
+
+// warnings keeps what is logged as trouble.
+type warnings struct{ *estate }
+
+func (warnings) Debug(string, ...any)         {}
+func (warnings) Info(string, ...any)          {}
+func (warnings) Error(string, ...any)         {}
+func (w warnings) Warn(text string, _ ...any) { w.logged = append(w.logged, text) }
 
 func of(key string) activities.Claim {
 	return activities.Claim{Key: key, Owner: instance, Server: server, Plan: "sha256:plan", Since: time.Date(2026, 11, 1, 2, 0, 0, 0, time.UTC)}
@@ -52,6 +64,7 @@ func (e *estate) drop(owner, key string) {
 func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(warnings{e})
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(30 * time.Second)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.SweeperID, TaskQueue: workflows.Queue})
@@ -60,7 +73,14 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 		e.ways = activities.Ways{Server: server, Ways: []activities.Way{{Cluster: "web", Part: "part:web"}}}
 	}
 	register := func(name string, f any) { env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name}) }
-	register("Orphans", func(context.Context) ([]activities.Orphan, error) { return nil, nil })
+	register("Orphans", func(context.Context) ([]activities.Orphan, error) { return nil, e.noList })
+	register("LastRun", func(_ context.Context, in activities.LastRunInput) (activities.LastRun, error) {
+		if e.state == nil || in.WorkflowID != workflows.CampaignID(in.Instance) {
+			return activities.LastRun{}, nil
+		}
+		body, err := json.Marshal(e.state)
+		return activities.LastRun{RunID: "the last run", State: body}, err
+	})
 	register("Ways", func(context.Context) (activities.Ways, error) {
 		if e.reads++; e.read != nil {
 			if problem := e.read(e.reads); problem != "" {
@@ -120,8 +140,8 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 		out, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: in.Intent.Action, Result: "gone"})
 		w.entries = append(w.entries, out)
 		for _, k := range in.Keys {
-			e.dropped = append(e.dropped, in.Owner+" "+k)
-			e.drop(in.Owner, k)
+			e.dropped = append(e.dropped, in.Owner.Instance+" "+k)
+			e.drop(in.Owner.Instance, k)
 		}
 		return activities.DropResult{Audit: head}, nil
 	})
@@ -335,8 +355,8 @@ func TestLooksThatDoNotFollowEachOtherMendNothing(t *testing.T) {
 	if len(e.dropped) > 0 {
 		t.Errorf("dropped %v", e.dropped)
 	}
-	if len(st.Told) != 1 || !strings.Contains(st.Told[0], "inventory.yaml:4") {
-		t.Errorf("logged %q, want the mistake in the inventory once", st.Told)
+	if len(e.logged) != 1 || !strings.Contains(e.logged[0], "inventory.yaml:4") || len(st.Told) > 0 {
+		t.Errorf("logged %q, remembers %q; want the mistake in the inventory once, and that it is gone", e.logged, st.Told)
 	}
 }
 
@@ -383,6 +403,70 @@ func TestMaintenanceWithoutARecordIsToldOnce(t *testing.T) {
 	}
 	if len(st.Notes) != 1 || !strings.Contains(st.Notes[0], "no record in Consul") {
 		t.Errorf("it notes %q", st.Notes)
+	}
+}
+
+// Whoever leaves maintenance without a record leaves as a rule no other record behind.
+func TestMaintenanceWithoutAnyRecordIsToldToItsCampaignsPeople(t *testing.T) {
+	mark := rollout.Mark{Node: "web-1", Service: "web", Reason: "rollpatch " + instance + " web-1", Instance: instance, Host: "web-1"}
+	another := of("quarantine/web-2")
+	another.Owner = "weekly-1"
+	known := &workflows.CampaignState{Tell: true, Campaign: rollout.Campaign{Plan: "sha256:plan of the campaign"}}
+	for says, row := range map[string]struct {
+		e    estate
+		plan string
+	}{
+		"its campaign knows whom":                            {estate{state: known, records: []activities.Claim{another}}, "sha256:plan of the campaign"},
+		"nobody knows it, and those of the last one hear it": {estate{records: []activities.Claim{another}}, another.Plan},
+	} {
+		w := newWorld("web-1", "web-2")
+		row.e.marks = []rollout.Mark{mark}
+		w.survey(t, &row.e)
+		if w.told(rollout.TellHold, "web-1", "no record in Consul") != 1 || !slices.Equal(slices.Compact(w.plans), []string{row.plan}) {
+			t.Errorf("%s: told %+v to those of %q, want it once to those of %q", says, w.notices, w.plans, row.plan)
+		}
+	}
+}
+
+func TestTroubleThatComesAnewIsToldAnew(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	marks := []rollout.Mark{{Node: "web-1", Service: "web", Reason: "rollpatch " + instance + " web-1", Instance: instance, Host: "web-1"}}
+	e := &estate{records: []activities.Claim{of("quarantine/web-2")}, marks: marks}
+	e.look = func(e *estate) { // it goes after a while, and comes back
+		if e.marks = marks; e.surveys == 6 || e.surveys == 7 {
+			e.marks = nil
+		}
+	}
+	w.survey(t, e)
+	if n := w.told(rollout.TellHold, "web-1", "no record in Consul"); n != 2 || len(e.logged) != 2 {
+		t.Errorf("told %d times, logged %q; want it once for each time that it came", n, e.logged)
+	}
+
+	// Of what could not be looked at nobody knows that it is gone.
+	w = newWorld("web-1", "web-2")
+	e = &estate{records: []activities.Claim{of("quarantine/web-2")}, marks: marks, away: map[string]error{}}
+	e.read = func(n int) string {
+		if delete(e.away, "part:web"); n == 6 || n == 8 {
+			e.away["part:web"] = nil
+		}
+		return ""
+	}
+	w.survey(t, e)
+	if n := w.told(rollout.TellHold, "web-1", "no record in Consul"); n != 1 {
+		t.Errorf("told %d times, want once: it was there all the time, and could not be looked at in between", n)
+	}
+}
+
+func TestARecordThatCannotBeReadIsToldByNameAndTheOthersAreMended(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	broken := activities.Claim{Key: "drain/db-1", Broken: "the record rollpatch/claims/drain/db-1 in consul's KV cannot be read"}
+	e := &estate{records: []activities.Claim{of("cluster/web"), broken}, noList: errors.New("visibility is away")}
+	st := w.survey(t, e)
+	if len(e.dropped) != 1 {
+		t.Errorf("dropped %v, want the claim of web", e.dropped)
+	}
+	if n := w.told(rollout.TellHold, "", "drain/db-1 in consul's KV cannot be read"); n != 1 || len(st.Notes) != 1 {
+		t.Errorf("told %d times, notes %q; want it told once, and noted", n, st.Notes)
 	}
 }
 

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,9 +37,19 @@ type SweeperState struct {
 	Reminded time.Time `json:"reminded,omitzero"`
 
 	Seen  []rollout.Seen `json:"seen,omitempty"`  // what surveys found that nobody works on
-	Told  []string       `json:"told,omitempty"`  // the trouble that was logged and told
+	Told  []string       `json:"told,omitempty"`  // the trouble that was logged and told, as long as it stays
 	Notes []string       `json:"notes,omitempty"` // what the last survey has to say
 	Quiet int            `json:"quiet,omitempty"` // how many more sweeps go without a survey
+
+	Stuck []Stuck `json:"stuck,omitempty"` // what cannot be taken up
+}
+
+// Stuck is a run that was ended from outside and that cannot be taken up.
+type Stuck struct {
+	RunID string `json:"run_id"`
+	Text  string `json:"text"`
+	Next  string `json:"next"` // the command to type
+	Told  bool   `json:"told,omitempty"`
 }
 
 // takenUpKept is how many runs the sweeper remembers.
@@ -74,24 +85,30 @@ type sweeper struct {
 	due   time.Time // when something that nobody works on has stood for long enough
 	asked bool      // a worker has started
 	more  int       // notes that are left out
+	stays []string  // the trouble that the survey has found so far
 }
 
 func (s *sweeper) sweep(ctx workflow.Context) {
 	s.At, s.due = workflow.Now(ctx), time.Time{}
 	var found []activities.Orphan
-	if err := workflow.ExecuteActivity(brief(ctx, "", "look for workflows that were ended from outside"), "Orphans").Get(ctx, &found); err != nil {
-		s.Last = "could not look: " + cause(err)
-		s.show(ctx)
-		return
-	}
 	var did []string
+	stuck := s.Stuck
+	if err := workflow.ExecuteActivity(brief(ctx, "", "look for workflows that were ended from outside"), "Orphans").Get(ctx, &found); err != nil {
+		did = append(did, "could not look for workflows that were ended from outside: "+cause(err)) // what stands in Consul is looked at all the same
+	} else {
+		stuck = nil
+	}
 	// Members first: a cluster that is taken up waits for them.
 	slices.SortStableFunc(found, func(a, b activities.Orphan) int { return strings.Compare(b.Type, a.Type) })
 	for _, o := range found {
 		if slices.Contains(s.TakenUp, o.RunID) {
 			continue
 		}
-		if err := s.takeUp(ctx, o); err != nil {
+		err := s.takeUp(ctx, o)
+		if lost := (*unreadable)(nil); errors.As(err, &lost) {
+			stuck = append(stuck, s.cannot(ctx, o, lost))
+		}
+		if err != nil {
 			did = append(did, fmt.Sprintf("%s of %s could not be taken up: %s", o.WorkflowID, o.Instance, cause(err)))
 			continue
 		}
@@ -100,6 +117,7 @@ func (s *sweeper) sweep(ctx workflow.Context) {
 			s.TakenUp = s.TakenUp[1:]
 		}
 	}
+	s.Stuck = stuck
 	if s.Quiet--; s.asked || s.Quiet < 0 {
 		s.asked = false
 		did = append(did, s.survey(ctx)...)
@@ -116,6 +134,9 @@ func (s *sweeper) show(ctx workflow.Context) {
 		last = "nothing was found so far"
 	}
 	text := "Looks every " + s.Every.String() + " for clusters and members whose workflows were ended from outside, and takes them up to bring their hosts to a safe end; and in Consul for what instances left behind that this server does not know any more.\n\nLast: " + last + "\n"
+	for _, one := range s.Stuck {
+		text += "- " + oneLine(one.Text) + ": " + one.Next + "\n"
+	}
 	for _, note := range s.Notes {
 		text += "- " + oneLine(note) + "\n"
 	}
@@ -129,22 +150,69 @@ func (s *sweeper) show(ctx workflow.Context) {
 }
 
 func (s *sweeper) takeUp(ctx workflow.Context, o activities.Orphan) error {
-	var last activities.LastRun
 	in := activities.LastRunInput{WorkflowID: o.WorkflowID, RunID: o.RunID, Instance: o.Instance}
-	if err := workflow.ExecuteActivity(brief(ctx, "", "read the last state of "+o.WorkflowID), "LastRun", in).Get(ctx, &last); err != nil {
+	summary := "read the last state of " + o.WorkflowID
+	if o.Type == MemberType {
+		var st MemberState
+		if _, err := lastState(ctx, summary, in, &st); err != nil {
+			return err
+		}
+		return s.takeUpMember(ctx, o, st)
+	}
+	var st ClusterState
+	if _, err := lastState(ctx, summary, in, &st); err != nil {
 		return err
 	}
-	if o.Type == MemberType {
-		return s.takeUpMember(ctx, o, last.State)
-	}
-	return s.takeUpCluster(ctx, o, last.State)
+	return s.takeUpCluster(ctx, o, st)
 }
 
-func (s *sweeper) takeUpMember(ctx workflow.Context, o activities.Orphan, state []byte) error {
-	var st MemberState
-	if err := json.Unmarshal(state, &st); err != nil {
-		return fmt.Errorf("its last state cannot be read: %w", err)
+// unreadable is a run whose last State cannot be had: nobody goes on with it.
+type unreadable struct {
+	in  activities.LastRunInput
+	err error
+}
+
+func (u *unreadable) Error() string {
+	return "the last state of " + u.in.WorkflowID + " cannot be read: " + cause(u.err)
+}
+
+// lastState asks a run for its State; without the run's id, the latest one of its instance. RunID is empty where there is none.
+func lastState(ctx workflow.Context, summary string, in activities.LastRunInput, into any) (runID string, err error) {
+	var run activities.LastRun
+	if in.RunID == "" {
+		if err := workflow.ExecuteActivity(brief(ctx, "", summary), "LastRun", in).Get(ctx, &run); err != nil || run.RunID == "" {
+			return "", err
+		}
+		in.RunID = run.RunID
 	}
+	if err := workflow.ExecuteActivity(brief(ctx, "", summary), "LastRun", in).Get(ctx, &run); err != nil {
+		return in.RunID, &unreadable{in, err}
+	}
+	if err := json.Unmarshal(run.State, into); err != nil {
+		return in.RunID, &unreadable{in, err}
+	}
+	return in.RunID, nil
+}
+
+// cannot keeps a run that cannot be taken up. People are told at the second time: the survey leaves to the sweeper what it is to take up, so
+// that nobody else ever sees to it. Once its run is gone, the survey does.
+func (s *sweeper) cannot(ctx workflow.Context, o activities.Orphan, lost *unreadable) Stuck {
+	now := Stuck{
+		RunID: o.RunID, Text: fmt.Sprintf("%s of %s was %s and cannot be taken up: %s", o.WorkflowID, o.Instance, o.Status, lost.Error()),
+		Next: "temporal workflow delete --workflow-id " + lost.in.WorkflowID + " --run-id " + lost.in.RunID,
+	}
+	i := slices.IndexFunc(s.Stuck, func(known Stuck) bool { return known.RunID == o.RunID })
+	if i < 0 {
+		return now
+	}
+	if now.Told = true; !s.Stuck[i].Told {
+		workflow.GetLogger(ctx).Warn(now.Text, "next", now.Next)
+		s.tell(ctx, s.people(ctx, found{}, o.Instance), SweeperID+"/"+o.RunID, activities.Notice{Event: rollout.TellHold, Instance: o.Instance, Text: now.Text, Next: now.Next}, 1)
+	}
+	return now
+}
+
+func (s *sweeper) takeUpMember(ctx workflow.Context, o activities.Orphan, st MemberState) error {
 	st.Unwritten = again(ctx, &st.Audit, st.Unwritten, o, st.Host)
 	st.Member = st.TakeUp(o.Status, workflow.Now(ctx))
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
@@ -155,11 +223,7 @@ func (s *sweeper) takeUpMember(ctx workflow.Context, o activities.Orphan, state 
 	return workflow.ExecuteChildWorkflow(child, MemberType, st).GetChildWorkflowExecution().Get(ctx, nil)
 }
 
-func (s *sweeper) takeUpCluster(ctx workflow.Context, o activities.Orphan, state []byte) error {
-	var st ClusterState
-	if err := json.Unmarshal(state, &st); err != nil {
-		return fmt.Errorf("its last state cannot be read: %w", err)
-	}
+func (s *sweeper) takeUpCluster(ctx workflow.Context, o activities.Orphan, st ClusterState) error {
 	if st.Phase == "" { // it had not begun: nothing is claimed, and only its report is owed
 		never := rollout.Report{Name: st.Name, Phase: rollout.PhaseEnded, Outcome: rollout.ClusterHalted, Reason: "its workflow was " + o.Status + " before it began: nothing was touched"}
 		s.send(st.Parent, signalReport, ClusterReport{Report: never})
@@ -185,23 +249,13 @@ func (s *sweeper) takeUpCluster(ctx workflow.Context, o activities.Orphan, state
 
 // findStart asks whether a start that was not confirmed was made: the latest run on the host may be of an earlier try.
 func (s *sweeper) findStart(ctx workflow.Context, o activities.Orphan, st *ClusterState, m rollout.Slot) error {
-	in := activities.LastRunInput{WorkflowID: MemberID(m.Host), Instance: st.Instance}
-	summary := "ask whether " + m.Host + " was begun"
-	var run activities.LastRun
-	if err := workflow.ExecuteActivity(brief(ctx, "", summary), "LastRun", in).Get(ctx, &run); err != nil {
+	var last MemberState
+	run, err := lastState(ctx, "ask whether "+m.Host+" was begun", activities.LastRunInput{WorkflowID: MemberID(m.Host), Instance: st.Instance}, &last)
+	if err != nil {
 		return err
 	}
-	var last MemberState
-	if in.RunID = run.RunID; run.RunID != "" {
-		if err := workflow.ExecuteActivity(brief(ctx, "", summary), "LastRun", in).Get(ctx, &run); err != nil {
-			return err
-		}
-		if err := json.Unmarshal(run.State, &last); err != nil {
-			return fmt.Errorf("the last state of %s cannot be read: %w", in.WorkflowID, err)
-		}
-	}
 	if last.Try == m.Tries {
-		st.Cluster = st.Confirmed(m.Host, run.RunID)
+		st.Cluster = st.Confirmed(m.Host, run)
 		return nil
 	}
 	st.Cluster = st.NotStarted(m.Host, rollout.ClaimResult{Reason: "its start was cut short"}, workflow.Now(ctx))

@@ -112,6 +112,31 @@ func TestAMemberEndedFromOutsideIsTakenUpOnce(t *testing.T) {
 	}
 }
 
+// A last State that nobody can read keeps the sweeper from none of the others, and is told by name.
+func TestARunThatCannotBeTakenUpIsToldOnce(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	id, campaign := workflows.MemberID("web-1"), workflows.CampaignID(instance)
+	good := rollout.NewMember(instance, "web", "web-2", rollout.ModePatch, true, w.member)
+	states := map[string]any{
+		id: "no state", workflows.MemberID("web-2"): workflows.MemberState{Member: good, Part: "part:web", Plan: "sha256:plan", Try: 1},
+		campaign: workflows.CampaignState{Tell: true, Campaign: rollout.Campaign{Plan: "sha256:plan"}},
+	}
+	st := w.sweep(t, []activities.Orphan{orphan(workflows.MemberType, id), orphan(workflows.MemberType, workflows.MemberID("web-2"))}, states, map[string]string{campaign: "run of it"})
+	if !slices.Contains(st.TakenUp, "run of host/web-2") || len(st.TakenUp) != 1 {
+		t.Errorf("taken up: %v, want the other one", st.TakenUp)
+	}
+	text, next := "host/web-1 of "+instance+" was terminated and cannot be taken up: the last state of host/web-1 cannot be read", "temporal workflow delete --workflow-id host/web-1 --run-id run of host/web-1"
+	n := 0
+	for _, one := range w.notices {
+		if strings.Contains(one.Text, text) && one.Next == next {
+			n++
+		}
+	}
+	if n != 1 || len(st.Stuck) != 1 || !strings.Contains(st.Stuck[0].Text, text) {
+		t.Errorf("told %d times, its page says %+v; want it told once: %+v", n, st.Stuck, w.notices)
+	}
+}
+
 func TestAClusterEndedFromOutsideGivesItsClaimBack(t *testing.T) {
 	w := newWorld("web-1", "web-2")
 	id := workflows.ClusterID(instance, "web")

@@ -23,10 +23,12 @@ import (
 type world struct {
 	mu      sync.Mutex
 	calls   []string // "step host"
+	servers []string // "step server", of steps in the name of an instance of another server
 	runs    []string // run ids, in the order in which scripts were started
 	seqs    map[string]int64
 	entries []audit.Entry
 	notices []activities.Notice
+	plans   []string // that name whom they were told
 	members []string
 	policy  rollout.ClusterPolicy
 	member  rollout.MemberPolicy
@@ -65,6 +67,9 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 	key := name + " " + in.Host
 	w.count[key]++
 	w.calls = append(w.calls, key)
+	if in.Server != "" {
+		w.servers = append(w.servers, name+" "+in.Server)
+	}
 	if in.Run != "" {
 		w.runs = append(w.runs, in.Run)
 		if in.Seq <= w.seqs[in.Host] && w.runs[len(w.runs)-1] == "" {
@@ -188,7 +193,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.TellInput) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.notices = append(w.notices, in.Notice)
+		w.notices, w.plans = append(w.notices, in.Notice), append(w.plans, in.Plan)
 		return nil
 	}, activity.RegisterOptions{Name: "Tell"})
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.RecordInput) error {

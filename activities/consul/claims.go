@@ -12,11 +12,12 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 const (
 	// root is where records stand in KV.
-	root = "rollpatch/claims/"
+	root = rollout.RecordsRoot
 	// most is how many operations Consul takes in one transaction.
 	most = 64
 	// rounds bounds how often a transaction that lost a race is tried on what stands there now.
@@ -64,7 +65,7 @@ func plan(ctx context.Context, client *api.Client, claims []activities.Claim) (o
 				return nil, nil, false, err
 			}
 			ops, done = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: root + want.Key, Value: body}}), false
-		case now.Owner == want.Owner:
+		case now.By() == want.By():
 			// Part of the transaction, since all or none means at one instant.
 			ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCheckIndex, Key: root + want.Key, Index: index}})
 		default:
@@ -75,8 +76,8 @@ func plan(ctx context.Context, client *api.Client, claims []activities.Claim) (o
 }
 
 // Release removes the owner's records at the keys. Records of others and keys without one are left alone.
-func (c *Consul) Release(ctx context.Context, access activities.ConsulAccess, owner string, keys []string) error {
-	if owner == "" {
+func (c *Consul) Release(ctx context.Context, access activities.ConsulAccess, owner activities.Owner, keys []string) error {
+	if owner.Instance == "" {
 		return errors.New("release: no owner is named")
 	}
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
@@ -89,7 +90,7 @@ func (c *Consul) Release(ctx context.Context, access activities.ConsulAccess, ow
 					if err != nil {
 						return err
 					}
-					if index != 0 && now.Owner == owner {
+					if index != 0 && now.By() == owner {
 						ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVDeleteCAS, Key: root + key, Index: index}})
 					}
 				}
@@ -108,9 +109,10 @@ func (c *Consul) Release(ctx context.Context, access activities.ConsulAccess, ow
 	return nil
 }
 
-// List returns the records whose keys begin with the prefix, by key. One that cannot be read is an error that names it.
+// List returns the records whose keys begin with the prefix, by key. Those that cannot be read are an error that names them, and keep nobody
+// from the others.
 func (c *Consul) List(ctx context.Context, access activities.ConsulAccess, prefix string) ([]activities.Claim, error) {
-	var found []activities.Claim
+	var found, broken []activities.Claim
 	err := c.asks(ctx, access, func(ctx context.Context, client *api.Client) error {
 		pairs, meta, err := client.KV().List(root+prefix, fresh(ctx))
 		if err == nil {
@@ -119,18 +121,24 @@ func (c *Consul) List(ctx context.Context, access activities.ConsulAccess, prefi
 		if err != nil {
 			return plain(err)
 		}
-		found = nil
-		var broken []error
+		found, broken = nil, nil
 		for _, pair := range pairs {
 			claim, err := parse(pair)
-			found, broken = append(found, claim), append(broken, err)
+			if err != nil {
+				broken = append(broken, activities.Claim{Key: strings.TrimPrefix(pair.Key, root), Broken: err.Error()})
+				continue
+			}
+			found = append(found, claim)
 		}
-		return errors.Join(broken...)
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("records below %s: %w", root+prefix, err)
 	}
 	slices.SortFunc(found, func(a, b activities.Claim) int { return cmp.Compare(a.Key, b.Key) })
+	if len(broken) > 0 {
+		return found, &activities.UnreadableError{Records: broken}
+	}
 	return found, nil
 }
 
@@ -151,13 +159,18 @@ func get(ctx context.Context, client *api.Client, key string) (claim activities.
 func parse(pair *api.KVPair) (activities.Claim, error) {
 	var claim activities.Claim
 	if err := json.Unmarshal(pair.Value, &claim); err != nil {
-		return claim, fmt.Errorf("%s in consul's KV is no claim: %w", pair.Key, err)
+		return claim, unreadable(pair.Key, err.Error())
 	}
 	if claim.Owner == "" {
-		return claim, fmt.Errorf("%s in consul's KV is no claim: it has no owner", pair.Key)
+		return claim, unreadable(pair.Key, "it names no owner")
 	}
 	claim.Key = strings.TrimPrefix(pair.Key, root)
 	return claim, nil
+}
+
+// unreadable says of a record that it cannot be read, and what may be typed.
+func unreadable(key, why string) error {
+	return fmt.Errorf("the record %s in consul's KV cannot be read, nobody knows whose it is: %s; look at it with: consul kv get %s, and once you know that nobody needs it: consul kv delete %s", key, why, key, key)
 }
 
 // commit runs the operations in one transaction. done is false when what they were planned on has changed.

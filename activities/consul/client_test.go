@@ -146,7 +146,7 @@ func TestReadsAreConsistent(t *testing.T) {
 	if _, err := c.List(t.Context(), access, ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Release(t.Context(), access, "me", []string{"cluster/web"}); err != nil {
+	if err := c.Release(t.Context(), access, activities.Owner{Instance: "me"}, []string{"cluster/web"}); err != nil {
 		t.Fatal(err)
 	}
 	got := f.requests()

@@ -369,14 +369,14 @@ func TestRealClaims(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(list, claim("a-1", "cluster/web")) {
 			t.Errorf("List of web = %+v, %v, want it as it was taken first", list, err)
 		}
-		if err := c.Release(ctx, access, "b-1", []string{"cluster/web", "cluster/nothing"}); err != nil {
+		if err := c.Release(ctx, access, activities.Owner{Instance: "b-1"}, []string{"cluster/web", "cluster/nothing"}); err != nil {
 			t.Errorf("Release by another: %v", err)
 		}
 		if got := listed(t, "cluster/web"); got != "cluster/web=a-1" {
 			t.Errorf("after another's Release there is %q, want ours untouched", got)
 		}
 		for range 2 {
-			if err := c.Release(ctx, access, "a-1", []string{"cluster/web", "cluster/cache", "cluster/web"}); err != nil {
+			if err := c.Release(ctx, access, activities.Owner{Instance: "a-1"}, []string{"cluster/web", "cluster/cache", "cluster/web"}); err != nil {
 				t.Errorf("Release: %v", err)
 			}
 		}
@@ -429,7 +429,7 @@ func TestRealClaims(t *testing.T) {
 						delete(have, key)
 					}
 					mu.Unlock()
-					if err := c.Release(ctx, access, owner, keys); err != nil {
+					if err := c.Release(ctx, access, activities.Owner{Instance: owner}, keys); err != nil {
 						mu.Lock()
 						errs = append(errs, err)
 						mu.Unlock()
@@ -466,7 +466,7 @@ func TestRealClaims(t *testing.T) {
 		if held, err := c.Take(ctx, access, claim("a-1", "cluster/solo")); err != nil || len(held) != 0 {
 			t.Errorf("Take again = %v, %v, want it ours", held, err)
 		}
-		if err := c.Release(ctx, viaSSH("bad", "a"), "a-1", []string{"cluster/web", "cluster/cache", "cluster/solo"}); err != nil {
+		if err := c.Release(ctx, viaSSH("bad", "a"), activities.Owner{Instance: "a-1"}, []string{"cluster/web", "cluster/cache", "cluster/solo"}); err != nil {
 			t.Errorf("Release: %v", err)
 		}
 		if got := listed(t, ""); got != "" {
@@ -508,7 +508,7 @@ func TestRealClaims(t *testing.T) {
 		if held, err := c.Take(ctx, access, claim("a-1", keys[most])); err != nil || len(held) != 0 {
 			t.Errorf("Take of one more by itself = %v, %v, want it", held, err)
 		}
-		if err := c.Release(ctx, access, "a-1", keys); err != nil {
+		if err := c.Release(ctx, access, activities.Owner{Instance: "a-1"}, keys); err != nil {
 			t.Errorf("Release of %d: %v", len(keys), err)
 		}
 		if got := listed(t, ""); got != "" {
@@ -541,7 +541,7 @@ func TestRealClaims(t *testing.T) {
 				t.Errorf("Take(%v) = %v, want it refused", bad, held)
 			}
 		}
-		if err := c.Release(ctx, access, "", []string{"cluster/web"}); err == nil {
+		if err := c.Release(ctx, access, activities.Owner{Instance: ""}, []string{"cluster/web"}); err == nil {
 			t.Error("Release for nobody = nil, want it refused")
 		}
 		if held, err := c.Take(ctx, access, nil); err != nil || len(held) != 0 {
@@ -599,11 +599,13 @@ func TestRealACLs(t *testing.T) {
 			_, err := c.Instances(t.Context(), a, []string{"web"})
 			return err
 		},
-		"enter":   func(a activities.ConsulAccess) error { return c.Enter(t.Context(), a, member, []string{"web"}, ours) },
-		"take":    func(a activities.ConsulAccess) error { _, err := c.Take(t.Context(), a, claims); return err },
-		"list":    func(a activities.ConsulAccess) error { _, err := c.List(t.Context(), a, ""); return err },
-		"leave":   func(a activities.ConsulAccess) error { return c.Leave(t.Context(), a, member, []string{"web"}, ours) },
-		"release": func(a activities.ConsulAccess) error { return c.Release(t.Context(), a, "me", []string{"cluster/web"}) },
+		"enter": func(a activities.ConsulAccess) error { return c.Enter(t.Context(), a, member, []string{"web"}, ours) },
+		"take":  func(a activities.ConsulAccess) error { _, err := c.Take(t.Context(), a, claims); return err },
+		"list":  func(a activities.ConsulAccess) error { _, err := c.List(t.Context(), a, ""); return err },
+		"leave": func(a activities.ConsulAccess) error { return c.Leave(t.Context(), a, member, []string{"web"}, ours) },
+		"release": func(a activities.ConsulAccess) error {
+			return c.Release(t.Context(), a, activities.Owner{Instance: "me"}, []string{"cluster/web"})
+		},
 	}
 	order := []string{"instances", "enter", "take", "list", "leave", "release"}
 	for _, name := range order {

@@ -71,7 +71,7 @@ func TestTroubleIsToldInTheSameShortWordsEachTime(t *testing.T) {
 				if err == nil || err.Error() != row.want || len(err.Error()) >= 300 {
 					t.Errorf("Take = %v\nwant   %s\nin less than 300 bytes", err, row.want)
 				}
-				if again := c.Release(t.Context(), access, "me", []string{"cluster/web"}); again == nil || err == nil || again.Error() != err.Error() {
+				if again := c.Release(t.Context(), access, activities.Owner{Instance: "me"}, []string{"cluster/web"}); again == nil || err == nil || again.Error() != err.Error() {
 					t.Errorf("Release = %v, Take = %v", again, err)
 				}
 				var trouble *troubleAt

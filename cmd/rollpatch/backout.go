@@ -2,46 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/rollpatch/rollpatch/cmd/internal/status"
-	"github.com/rollpatch/rollpatch/workflows"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // backoutEffect says what a backout that was taken does, cluster by cluster, and what it does not touch.
 func backoutEffect(ctx context.Context, srv server, instance, cluster string) ([]string, error) {
-	var st workflows.CampaignState
-	if err := srv.State(ctx, workflows.CampaignID(instance), &st); err != nil {
-		return nil, fmt.Errorf("instance %q: %w", instance, err)
-	}
-	var lines []string
-	waiting := 0
-	for _, r := range st.Clusters {
-		switch {
-		case cluster != "" && r.Name != cluster:
-			continue
-		case r.Outcome != "":
-			lines = append(lines, r.Name+": not touched, it is "+string(r.Outcome)+" already; its way back is a new campaign")
-			continue
-		case !r.Running:
-			waiting++
-			continue
-		}
-		var c workflows.ClusterState
-		err := srv.State(ctx, workflows.ClusterID(instance, r.Name), &c)
-		if err != nil && !errors.Is(err, status.ErrNotFound) { // or its workflow starts this very moment
-			return nil, fmt.Errorf("cluster %q: %w", r.Name, err)
-		}
-		lines = append(lines, r.Name+": "+backoutIn(c.Cluster))
-	}
-	if waiting > 0 {
-		lines = append(lines, many(waiting, "cluster")+" not begun yet: not started")
-	}
-	return lines, nil
+	return effects(ctx, srv, instance, cluster, func(r rollout.Ref) string {
+		return r.Name + ": not touched, it is " + string(r.Outcome) + " already; its way back is a new campaign"
+	}, backoutIn)
 }
 
 // backoutIn is what a backout does to a cluster that stands there.

@@ -42,27 +42,23 @@ const (
 	ownerEnded   = "ended"
 	ownerUnknown = "unknown" // to this server
 	ownerOther   = "elsewhere"
+	ownerLost    = "unreadable"
 )
 
 // held is a record in Consul as people and programs read it.
 type held struct {
 	Key    string    `json:"key"` // cluster/NAME, drain/HOST, quarantine/HOST or versions/CLUSTER/ID
 	Owner  string    `json:"owner"`
-	State  string    `json:"owner_state"` // running, ended or unknown to this Temporal server; elsewhere: it runs, or ran, on another one
+	State  string    `json:"owner_state"` // running, ended or unknown to this Temporal server; elsewhere: it runs, or ran, on another one; unreadable: the record does not say whose it is
 	Since  time.Time `json:"since,omitzero"`
 	Reason string    `json:"reason,omitempty"`
 }
 
-const (
-	clusterKey    = "cluster/"
-	drainKey      = "drain/"
-	quarantineKey = "quarantine/"
-	versionsKey   = "versions/"
-)
-
 func heldOf(r workflows.Record) held {
 	h := held{Key: r.Key, Owner: r.Owner, State: ownerEnded, Since: r.Since, Reason: r.Reason}
 	switch {
+	case r.Broken != "":
+		h.State = ownerLost
 	case r.Elsewhere:
 		h.State = ownerOther
 	case r.Live:
@@ -94,7 +90,7 @@ func (d *desk) claims(c *cli.Context) error {
 	}
 	out := []held{}
 	for _, r := range all {
-		if !strings.HasPrefix(r.Key, quarantineKey) && !strings.HasPrefix(r.Key, versionsKey) {
+		if !strings.HasPrefix(r.Key, rollout.QuarantineRecord) && !strings.HasPrefix(r.Key, rollout.VersionsRecord) {
 			out = append(out, heldOf(r))
 		}
 	}
@@ -108,7 +104,7 @@ func (d *desk) claims(c *cli.Context) error {
 		return err
 	}
 	for _, h := range out {
-		if name, ok := strings.CutPrefix(h.Key, clusterKey); ok && h.State != ownerRuns && h.State != ownerOther {
+		if name, ok := strings.CutPrefix(h.Key, rollout.ClusterRecord); ok && h.State != ownerRuns && h.State != ownerOther && h.State != ownerLost {
 			d.note("if nobody works on cluster %s any more: rollpatch claims break %s --reason \"...\"", name, name)
 		}
 	}

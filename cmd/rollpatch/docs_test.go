@@ -418,7 +418,7 @@ func TestDocumentedKeys(t *testing.T) {
 // phases are the rows of the table of commands and states, each as a cluster that stands there.
 func phases() map[string]rollout.Cluster {
 	at := func(p rollout.Phase, members ...rollout.Slot) rollout.Cluster {
-		return rollout.Cluster{Instance: "monthly-1", Name: "web", Phase: p, Members: members, SoakNo: 1, Verdict: rollout.Pass}
+		return rollout.Cluster{Instance: "monthly-1", Name: "web", Phase: p, Members: members, SoakNo: 1, Verdict: rollout.Pass, Manifest: "sha256:m"}
 	}
 	patched, waiting := rollout.Slot{Host: "web-1", Outcome: rollout.Patched}, rollout.Slot{Host: "web-2"}
 	failed, quarantined := rollout.Slot{Host: "web-3", Outcome: rollout.BackedOut}, rollout.Slot{Host: "web-3", Outcome: rollout.Quarantined}
@@ -443,6 +443,8 @@ func phases() map[string]rollout.Cluster {
 	refused.AskFor = "soak failed"
 	halfway := at(rollout.PhaseHold, patched, waiting)
 	halfway.BackoutFor, halfway.Auto = "soak failed", true
+	unnamed := at(rollout.PhaseHold, patched, waiting)
+	unnamed.AskFor, unnamed.Manifest = "web-1 told no manifest", ""
 	paused := at(rollout.PhaseRoll, waiting)
 	paused.Paused = "by jane"
 	return map[string]rollout.Cluster{
@@ -464,6 +466,7 @@ func phases() map[string]rollout.Cluster {
 		"backout, a member holds":                               back,
 		"ask":                                                   at(rollout.PhaseAsk, patched, waiting),
 		"hold, backout refused":                                 refused,
+		"hold, backout refused of a canary without a manifest":  unnamed,
 		"hold, a backout was stopped on its way":                halfway,
 		"backout":                                               at(rollout.PhaseBackout, patched, waiting),
 		"release":                                               at(rollout.PhaseRelease, patched),

@@ -133,7 +133,7 @@ func (f *fake) Records(_ context.Context, id string, in workflows.RecordsInput) 
 		return all, f.record(map[string]any{"records": id, "word": in.Word, "parts": len(in.Parts), "segments": len(in.Segments)})
 	}
 	for _, r := range all {
-		if strings.HasSuffix(r.Key, "/"+in.Name) && (strings.HasPrefix(r.Key, quarantineKey) || strings.HasPrefix(r.Key, versionsKey)) == (in.Word == workflows.RecordsRelease) && !strings.HasPrefix(r.Key, drainKey) {
+		if strings.HasSuffix(r.Key, "/"+in.Name) && (strings.HasPrefix(r.Key, rollout.QuarantineRecord) || strings.HasPrefix(r.Key, rollout.VersionsRecord)) == (in.Word == workflows.RecordsRelease) && !strings.HasPrefix(r.Key, rollout.DrainRecord) {
 			in.Parts, in.Segments = nil, nil // digests
 			return []workflows.Record{r}, f.record(map[string]any{"records": id, "in": in})
 		}

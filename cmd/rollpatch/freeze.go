@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 const thawHint = `end it with: rollpatch thaw --reason "..."`
@@ -47,19 +48,23 @@ type said struct {
 	Effect  []string `json:"effect"`
 }
 
+// toEstate begins a message to the whole estate. The caller closes the server.
+func (d *desk) toEstate(c *cli.Context) (p printer, m rollout.Message, srv server, err error) {
+	if p, err = d.printer(c); err != nil {
+		return p, m, nil, err
+	}
+	if err = atMost(c, 0); err != nil {
+		return p, m, nil, err
+	}
+	if m, err = d.messageOf(c, p.json); err != nil {
+		return p, m, nil, err
+	}
+	srv, err = d.connect(c)
+	return p, m, srv, err
+}
+
 func (d *desk) freeze(c *cli.Context) error {
-	p, err := d.printer(c)
-	if err != nil {
-		return err
-	}
-	if err := atMost(c, 0); err != nil {
-		return err
-	}
-	m, err := d.messageOf(c, p.json)
-	if err != nil {
-		return err
-	}
-	srv, err := d.connect(c)
+	p, m, srv, err := d.toEstate(c)
 	if err != nil {
 		return err
 	}
@@ -85,18 +90,7 @@ func (d *desk) freeze(c *cli.Context) error {
 }
 
 func (d *desk) thaw(c *cli.Context) error {
-	p, err := d.printer(c)
-	if err != nil {
-		return err
-	}
-	if err := atMost(c, 0); err != nil {
-		return err
-	}
-	m, err := d.messageOf(c, p.json)
-	if err != nil {
-		return err
-	}
-	srv, err := d.connect(c)
+	p, m, srv, err := d.toEstate(c)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,16 @@ import (
 
 // holdEffect says when a hold that was taken takes effect, cluster by cluster, and how it ends.
 func holdEffect(ctx context.Context, srv server, instance, cluster string) ([]string, error) {
+	lines, err := effects(ctx, srv, instance, cluster, func(rollout.Ref) string { return "" }, holdIn)
+	if err != nil {
+		return nil, err
+	}
+	return append(lines, "it ends with: rollpatch resume "+instance+inFlags(cluster)+` --reason "..."`), nil
+}
+
+// effects says what a word does to each cluster that it reaches: to one that has ended, and to one that stands as it does. Those that have
+// not begun are counted.
+func effects(ctx context.Context, srv server, instance, cluster string, ended func(rollout.Ref) string, in func(rollout.Cluster) string) ([]string, error) {
 	var st workflows.CampaignState
 	if err := srv.State(ctx, workflows.CampaignID(instance), &st); err != nil {
 		return nil, fmt.Errorf("instance %q: %w", instance, err)
@@ -20,7 +30,12 @@ func holdEffect(ctx context.Context, srv server, instance, cluster string) ([]st
 	waiting := 0
 	for _, r := range st.Clusters {
 		switch {
-		case cluster != "" && r.Name != cluster || r.Outcome != "":
+		case cluster != "" && r.Name != cluster:
+			continue
+		case r.Outcome != "":
+			if line := ended(r); line != "" {
+				lines = append(lines, line)
+			}
 			continue
 		case !r.Running:
 			waiting++
@@ -34,12 +49,12 @@ func holdEffect(ctx context.Context, srv server, instance, cluster string) ([]st
 		case err != nil:
 			return nil, fmt.Errorf("cluster %q: %w", r.Name, err)
 		}
-		lines = append(lines, r.Name+": "+holdIn(c.Cluster))
+		lines = append(lines, r.Name+": "+in(c.Cluster))
 	}
 	if waiting > 0 {
 		lines = append(lines, many(waiting, "cluster")+" not begun yet: not started")
 	}
-	return append(lines, "it ends with: rollpatch resume "+instance+inFlags(cluster)+` --reason "..."`), nil
+	return lines, nil
 }
 
 // holdIn is what a hold does to a cluster that stands there: docs/operations.md has the same in its table of commands and states.

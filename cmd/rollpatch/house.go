@@ -50,15 +50,11 @@ func (d *desk) warnOfHouse(inv inventory.Inventory, where func(path string) (str
 	path := fmt.Sprintf("hosts[%d].address", here[0])
 	name, line := where(path)
 	others := ""
-	if n := len(here) - 1; n > 0 {
-		others = ", and so " + one(n, "is ", "are ") + many(n, "other")
+	switch n := len(here) - 1; {
+	case n == 1:
+		others = ", and so is 1 other"
+	case n > 1:
+		others = ", and so are " + many(n, "other")
 	}
 	d.note("%s:%d: %s: %s is this very machine%s: where rollpatchd or a worker runs, mark the host with house: rollpatch", name, line, path, inv.Hosts[here[0]].Address, others)
-}
-
-func one(n int, single, several string) string {
-	if n == 1 {
-		return single
-	}
-	return several
 }

@@ -70,14 +70,18 @@ func (d *desk) shutOf(c *cli.Context, r workflows.Record) (shut, bool, error) {
 	if r.Told != nil {
 		s.Owner, s.Contact = r.Told.Owner, r.Told.Contact
 	}
-	if host, ok := strings.CutPrefix(r.Key, quarantineKey); ok {
+	if host, ok := strings.CutPrefix(r.Key, rollout.QuarantineRecord); ok {
 		s.Name, s.Host, s.State = host, host, "serving"
 		if r.Drained {
 			s.State = "drained"
 		}
 		return s, true, nil
 	}
-	name, ok := strings.CutPrefix(r.Key, versionsKey)
+	name, ok := strings.CutPrefix(r.Key, rollout.VersionsRecord)
+	if ok && r.Broken != "" {
+		s.Name, s.State = name, leftOut
+		return s, true, nil
+	}
 	if !ok || r.Suspects == nil {
 		return s, false, nil
 	}

@@ -123,12 +123,12 @@ var all = []Mutant{
 	},
 	{
 		Name: "P8: only the owner releases a record", File: "activities/consul/claims.go",
-		Old: "if index != 0 && now.Owner == owner {", New: "if index != 0 && now.Owner != \"\" {",
+		Old: "if index != 0 && now.By() == owner {", New: "if index != 0 && now.Owner != \"\" {",
 		Package: consulPkg, Test: "^TestAnothersRecordIsNeitherTakenNorReleased$",
 	},
 	{
 		Name: "P1: another's claim is not taken", File: "activities/consul/claims.go",
-		Old: "case now.Owner == want.Owner:", New: "case now.Owner != \"\":",
+		Old: "case now.By() == want.By():", New: "case now.Owner != \"\":",
 		Package: consulPkg, Test: "^TestAnothersRecordIsNeitherTakenNorReleased$",
 	},
 	{

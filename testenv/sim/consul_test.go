@@ -308,7 +308,7 @@ func TestProductsConsulClient(t *testing.T) {
 	if held := claim("two", "cluster/solo", "cluster/web"); len(held) != 1 || held[0].Owner != "one" {
 		t.Errorf("taken claims: %+v", held)
 	}
-	if err := c.Release(ctx, access, "one", []string{"cluster/web", "cluster/cache"}); err != nil {
+	if err := c.Release(ctx, access, activities.Owner{Instance: "one"}, []string{"cluster/web", "cluster/cache"}); err != nil {
 		t.Fatal(err)
 	}
 	if list, err := c.List(ctx, access, ""); err != nil || len(list) != 0 {

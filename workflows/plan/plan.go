@@ -106,9 +106,19 @@ func (p Part) Reached(name string) (inventory.Host, bool) {
 	return inventory.Host{}, false
 }
 
-// Scripted says that drains and undrains of members run scripts.
-func (p Part) Scripted() bool {
-	return p.Cluster.Drain == inventory.DrainCommand || slices.ContainsFunc(p.Others, func(o Other) bool { return o.Cluster.Drain == inventory.DrainCommand })
+// Scripted says in how many of its clusters, at the most, one member is drained and undrained by scripts.
+func (p Part) Scripted() int {
+	most := 0
+	for _, h := range p.Hosts {
+		n := 0
+		for _, c := range append([]Other{{Cluster: p.Cluster}}, p.Others...) {
+			if c.Cluster.Drain == inventory.DrainCommand && c.Cluster.Has(h.Name) {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
 }
 
 // undrained lists the clusters whose members would be patched while they serve, although nobody accepted that.

@@ -265,8 +265,8 @@ func TestDrains(t *testing.T) {
 	if _, ok := parts["web"].Host("batch-2"); ok {
 		t.Error("who is only asked is no member")
 	}
-	if len(parts["lb"].Asked) > 0 || parts["lb"].Scripted() || !parts["web"].Scripted() {
-		t.Errorf("lb asks %v, scripted %t; web scripted %t", parts["lb"].Asked, parts["lb"].Scripted(), parts["web"].Scripted())
+	if len(parts["lb"].Asked) > 0 || parts["lb"].Scripted() != 0 || parts["web"].Scripted() != 1 {
+		t.Errorf("lb asks %v, scripted %d; web scripted %d", parts["lb"].Asked, parts["lb"].Scripted(), parts["web"].Scripted())
 	}
 	if got := parts["web"].State("monthly-1", false).Undrained; !slices.Equal(got, []string{"batch"}) {
 		t.Errorf("undrained %v, want batch", got)

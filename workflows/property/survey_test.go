@@ -32,7 +32,7 @@ func (a *act) survey() (time.Duration, func() any) {
 		a.append(in.Intent)
 		return a.soon(), func() any {
 			for _, key := range in.Keys {
-				a.drop(key, in.Owner)
+				a.drop(key, in.Owner.Instance)
 			}
 			return activities.DropResult{Audit: a.outcome(in.Intent, "dropped")}
 		}

@@ -528,7 +528,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 	case e.TakenUp && e.Mode == ModePatch:
 		return c.hold("somebody ended the workflow of "+e.Host+" from outside; it was taken up, and is "+string(e.Outcome)+because(e.Reason), now)
 	case e.Outcome == Patched && c.Manifest == "":
-		return c.backout(e.Host+" told no manifest: no peer could get what it got", now) // P4
+		return c.ask(e.Host+" told no manifest: no peer could get what it got", now) // P4
 	case c.Suspect != "" && e.Outcome != Patched:
 		// The peer is as it was, and serves: the fault is the patch's.
 		return c.failed(c.Suspect, now)

@@ -119,7 +119,11 @@ func TestCluster(t *testing.T) {
 			{"a cluster with nothing to do is done", toWave1 + "web-1=unchanged web-2=unchanged web-3=unchanged release=ok", "ended done", ""},
 			{"the last member alone needs no soak", toWave1 + "web-1=unchanged web-2=unchanged web-3=patched release=ok", "ended done", ""},
 			{"an unchanged peer needs no settling", toWave2 + "web-2=unchanged", "next patch web-3", "gate"},
-			{"a canary without a manifest is brought back: its peers could get anything", toWave1 + "web-1=manifestless", "next backout web-1", ""},
+			{"a canary without a manifest is brought back: its peers could get anything", toWave1 + "web-1=manifestless may", "next backout web-1", ""},
+			{"which its campaign is asked for, as for every backout that no person said", toWave1 + "web-1=manifestless", "web-1 told no manifest: no peer could get what it got; waits for its campaign's word that it may back out", ""},
+			{"and where that says no, nobody goes on from there", toWave1 + "web-1=manifestless maynot refused:resume refused:retry refused:skip", "held: web-1 told no manifest: no peer could get what it got; it is not backed out by itself: others fail too; members that stay patched: 1", "hold"},
+			{"it is brought back", toWave1 + "web-1=manifestless maynot backout", "next backout web-1", "hold backout"},
+			{"or stays as it is, and the cluster ends", toWave1 + "web-1=manifestless maynot abort release=ok", "ended aborted: aborted by jane: because; members that stay patched: 1", "hold"},
 		}},
 		{"waves of ten", func() Cluster { return newCluster(10, 9, quick) }, []clusterRow{
 			{"a quarter follows the canary", toWave2 + "web-2=patched web-3=patched", "next patch web-4", "gate"},

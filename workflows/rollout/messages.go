@@ -16,7 +16,8 @@ type Message struct {
 	Soak int `json:"soak,omitempty"`
 	// For is how much longer a soak lasts, with its unit: 90m, 12h, 2d (extend).
 	For string `json:"for,omitempty"`
-	// Host is the member that is meant (retry, skip); empty means the one that failed, or holds.
+	// Host is the member that is meant (retry, skip); empty means the one that failed, or holds. There is one at the most: a name can only be
+	// the wrong one.
 	Host string `json:"host,omitempty"`
 }
 

@@ -61,7 +61,7 @@ func TestSimulation(t *testing.T) {
 		"member unchanged,member backed-out,member returned,member skipped,member quarantined,told hold,told fail,told backout,told quarantine,told gate,"+
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
 		"undrain met somebody else,peers fell while it was out,peers fell in its drain,frozen in patch,frozen in backout,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
-		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,"+
+		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,told no manifest,"+
 		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,no worker,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
 		"versions quarantined,versions left out,quarantine in trouble,"+
@@ -94,7 +94,7 @@ func simulate(seed int, trace func(string)) (why string, seen map[string]int) {
 
 func newWorld(seed int, trace func(string)) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(uint64(seed), 7)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
+		rng: rand.New(rand.NewPCG(uint64(seed), 7)), odds: rand.New(rand.NewPCG(uint64(seed), 8)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
 		traits: []trait{good, good}, told: map[string]int{}, seen: map[string]int{}, kind: simKind(seed % 5),
 	}
 	if w.kind > deaf {
@@ -102,7 +102,9 @@ func newWorld(seed int, trace func(string)) *world {
 	}
 	w.publish()
 	if w.epidemic = w.kind != cooperative && w.chance(0.2); w.epidemic {
-		w.traits[w.latest] = failsSoak
+		if w.nameless = w.odds.Float64() < 0.3; !w.nameless {
+			w.traits[w.latest] = failsSoak
+		}
 	}
 	w.build()
 	for i := range 1 + w.rng.IntN(2) {
@@ -584,6 +586,9 @@ func (c *clusterRun) step() {
 		c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Tick(c.now) })
 		d := c.c.Next(c.now)
 		c.said(c.name(), d)
+		if failed := c.c.failedMembers(); c.c.Phase == PhaseHold && c.c.BackoutFor == "" && len(failed) > 1 {
+			c.broken("%s holds for %d members: which of them retry and skip mean, nobody says", c.name(), len(failed))
+		}
 		c.report()
 		if strings.Contains(c.c.HoldFor+c.c.Reason, "stopped on its way") {
 			c.seen["stopped on its way back"]++
@@ -939,6 +944,10 @@ func (c *clusterRun) ended(r *memberRun) {
 	case r.m.Outcome == Patched:
 		if c.first == nil {
 			c.first, c.firstAt = r, c.now
+			if r.end.Manifest == "" && c.failed == "" {
+				c.seen["told no manifest"]++
+				c.failed = "a canary without a manifest"
+			}
 		}
 	case r.m.Outcome == Unchanged:
 	case r.given:
@@ -1214,7 +1223,9 @@ func (c *clusterRun) tell(before Cluster, word string) {
 // anew is what a person's resume after a failed soak comes to: it is watched from the beginning.
 func (c *clusterRun) anew() {
 	c.seen["went on in spite of a failed soak"]++
-	c.failed, c.person, c.may = "", false, -1
+	if c.person, c.may = false, -1; c.first == nil || c.first.end.Manifest != "" {
+		c.failed = "" // what no manifest names nobody goes on from
+	}
 	clear(c.unforgiven)
 	for host := range c.gone {
 		if !c.left(host) {

@@ -8,19 +8,13 @@ import (
 	"time"
 )
 
-// The beginnings of the records' keys.
-const (
-	ClusterRecord    = "cluster/"
-	DrainRecord      = "drain/"
-	QuarantineRecord = "quarantine/"
-)
-
 // Record is what stands in a Consul for an instance.
 type Record struct {
 	Key    string    `json:"key"` // cluster/<name>, drain/<host>, quarantine/<host>
 	Owner  string    `json:"owner"`
 	Server string    `json:"server,omitempty"` // the one that its owner runs on
 	Since  time.Time `json:"since"`
+	Broken string    `json:"broken,omitempty"` // why it cannot be read; then nobody knows whose it is
 }
 
 // Mark is a service that is in maintenance with a reason which names rollpatch.
@@ -162,6 +156,10 @@ func (s Survey) Mend(owners map[string]Owner, seen []Seen, began, now time.Time)
 		return !at.After(began)
 	}
 	for _, r := range s.Records {
+		if r.Broken != "" {
+			todo = append(todo, Mend{Do: MendTell, Key: r.Key, Text: r.Broken, Next: "consul kv get " + RecordsRoot + r.Key})
+			continue
+		}
 		cluster, host := s.at(r, quarantined)
 		if cluster+host == "" {
 			continue
@@ -205,7 +203,7 @@ func drained(m Mend, of Owner, home Home) Mend {
 	left := "was left drained by " + m.Owner + ", which " + of.gone()
 	switch {
 	case home.Problem != "":
-		m.Do, m.Text, m.Next = MendTell, m.Host+" "+left+": "+home.Problem, "consul kv get rollpatch/claims/"+m.Key
+		m.Do, m.Text, m.Next = MendTell, m.Host+" "+left+": "+home.Problem, "consul kv get "+RecordsRoot+m.Key
 	case home.Busy != "":
 		m.Do, m.Text, m.Next = MendTell, m.Host+" "+left+": "+home.Busy+" works on it", "rollpatch why "+m.Host
 	default:
@@ -217,7 +215,7 @@ func drained(m Mend, of Owner, home Home) Mend {
 // left is a host that the instance still has out of service.
 func (s Survey) left(instance string, quarantined map[string]bool) string {
 	for _, r := range s.Records {
-		if _, host := s.at(r, quarantined); host != "" && r.Owner == instance {
+		if _, host := s.at(r, quarantined); host != "" && r.Owner == instance && r.Server == s.Server {
 			return host
 		}
 	}
@@ -229,9 +227,9 @@ func (s Survey) left(instance string, quarantined map[string]bool) string {
 	return ""
 }
 
-// recorded says that a drain is on record for this maintenance.
+// recorded says that a drain is on record for this maintenance, or may be.
 func (s Survey) recorded(m Mark) bool {
-	return slices.ContainsFunc(s.Records, func(r Record) bool { return r.Key == DrainRecord+m.Host && r.Owner == m.Instance })
+	return slices.ContainsFunc(s.Records, func(r Record) bool { return r.Key == DrainRecord+m.Host && (r.Owner == m.Instance || r.Broken != "") })
 }
 
 func (o Owner) gone() string {

@@ -63,6 +63,10 @@ func TestMend(t *testing.T) {
 		{"a host that nobody can reach is told", Survey{Records: stands(here, "drain/web-1")}, at(Home{Problem: "it is nowhere"}), "tell drain/web-1"},
 		{"what belongs to another server is noted, and never touched", Survey{Records: stands("server-2", "cluster/web", "drain/web-1")}, gone("web-1"), "note cluster/web, note drain/web-1"},
 		{"what belongs to no server is noted too", Survey{Records: stands("", "cluster/web", "drain/web-1")}, gone("web-1"), "note cluster/web, note drain/web-1"},
+		{"a forgotten host of the same name's on another server keeps no claim", Survey{Records: append(stands(here, "cluster/web"), stands("server-2", "drain/web-1")...)}, gone(), "drop cluster/web, note drain/web-1"},
+		{"a record that cannot be read is told, and the others are mended", Survey{Records: append(stands(here, "cluster/web"), Record{Key: "drain/db-1", Broken: "no JSON"})}, gone(), "drop cluster/web, tell drain/db-1"},
+		{"a quarantine that cannot be read is one all the same", Survey{Records: append(stands(here, "drain/web-1"), Record{Key: "quarantine/web-1", Broken: "no JSON"})}, gone("web-1"), "tell quarantine/web-1"},
+		{"and so is a drain: its maintenance is on record", Survey{Records: []Record{{Key: "drain/web-1", Broken: "no JSON"}}, Marks: []Mark{mark}}, nil, "tell drain/web-1"},
 		{"records of other kinds are nobody's business here", Survey{Records: stands(here, "versions/lab-web", "quarantine/web-2")}, gone(), ""},
 		{"maintenance of ours without a record is told and not removed, and keeps the claim", Survey{Records: stands(here, "cluster/web"), Marks: []Mark{mark}}, gone(), "note cluster/web, tell web-1"},
 		{"maintenance with its record is nothing to tell", Survey{Records: stands("server-2", "drain/web-1"), Marks: []Mark{mark}}, nil, "note drain/web-1"},
@@ -71,7 +75,7 @@ func TestMend(t *testing.T) {
 	} {
 		row.survey.Server = here
 		_, seen, due := row.survey.Mend(row.owners, nil, epoch, epoch)
-		if first := did(row.survey.Mend(row.owners, nil, epoch, epoch)); strings.Contains(first, "return") || strings.Contains(first, "drop") || strings.Contains(first, "tell") {
+		if first := did(row.survey.Mend(row.owners, nil, epoch, epoch)); strings.Contains(first, "return") || strings.Contains(first, "drop") || strings.Contains(first, "tell web") {
 			t.Errorf("%s: %q at the first look", row.says, first)
 		}
 		if len(seen) > 0 != !due.IsZero() || !due.IsZero() && !due.Equal(epoch.Add(Patience)) {

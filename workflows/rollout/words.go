@@ -30,9 +30,15 @@ func (c Cluster) spared() bool { return c.Phase == PhaseHold && c.AskFor != "" }
 // stopped says that it holds because the breaker stopped its backout on its way.
 func (c Cluster) stopped() bool { return c.Phase == PhaseHold && c.BackoutFor != "" && c.Auto }
 
+// unnamed says that its canary got what no manifest names. Whoever goes on from there would patch another canary beside it, with what never
+// soaked on this one (P4): it goes back, or stays and the cluster ends.
+func (c Cluster) unnamed() bool {
+	return c.Manifest == "" && c.BackoutFor == "" && c.patchedCount() > 0
+}
+
 // goesOn says that resume is the word for its hold.
 func (c Cluster) goesOn() bool {
-	return c.Phase == PhaseHold && (c.spared() || c.stopped() || !c.failing())
+	return c.Phase == PhaseHold && !c.unnamed() && (c.spared() || c.stopped() || !c.failing())
 }
 
 // resumable says that a person's hold keeps it, or one that is over but for a person's word.
@@ -149,6 +155,9 @@ func (c Cluster) held(host string) error {
 	switch {
 	case c.Phase != PhaseHold:
 		return fmt.Errorf("cluster %q: no member that failed holds it, it is in %s", c.Name, c.Phase)
+	case c.unnamed():
+		return fmt.Errorf("cluster %q: nobody can get what its canary got, no manifest names it; to bring that back: rollpatch backout %s --cluster %s; to leave it so and end: rollpatch abort %s",
+			c.Name, c.Instance, c.Name, c.Instance)
 	case c.stopped():
 		return fmt.Errorf("cluster %q: its backout was stopped on its way; to have it go on: rollpatch resume %s --cluster %s", c.Name, c.Instance, c.Name)
 	case c.spared():

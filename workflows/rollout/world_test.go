@@ -14,6 +14,7 @@ import (
 // what happens by its own books, never by the State of the package.
 type world struct {
 	rng   *rand.Rand
+	odds  *rand.Rand // of rare things that came later: what they draw moves no other seed
 	now   time.Time
 	queue eventQueue
 	// outages are when no worker is there, of their own so that the rest of a seed is what it was; the last one was from wentAt to backAt.
@@ -24,6 +25,7 @@ type world struct {
 
 	kind     simKind
 	epidemic bool // the newest version fails its soaks, everywhere
+	nameless bool // or canaries tell no manifests
 	calm     bool // nothing goes wrong any more
 	blind    time.Time
 	mute     time.Time // until then nobody answers to a claim or a release
@@ -526,7 +528,7 @@ func (r *memberRun) tell(a Action, res MemberResult) {
 	if res.Interrupted {
 		r.cuts[a.Do]++
 	}
-	if res.Verdict == Fail && r.m.Mode == ModePatch && !res.Nothing && !res.Interrupted && !res.Foreign && (a.Do == StepPatch || a.Do == StepReboot || a.Do == StepCheck || a.Do == StepUndrain) {
+	if res.Verdict == Fail && (r.m.Mode == ModePatch || r.h.version == r.to) && !res.Nothing && !res.Interrupted && !res.Foreign && (a.Do == StepPatch || a.Do == StepReboot || a.Do == StepCheck || a.Do == StepUndrain) {
 		r.blamed = true
 	}
 	r.watchFloor(a, res)
@@ -968,6 +970,9 @@ func (r *memberRun) finish() {
 	}
 	if r.m.Outcome == Patched {
 		r.end.Manifest = fmt.Sprint(r.to)
+	}
+	if lost := r.odds.Float64(); r.m.Canary && (r.nameless && lost < 0.9 || r.kind != cooperative && !r.calm && lost < 0.02) {
+		r.end.Manifest = ""
 	}
 	r.cl.ended(r)
 	r.after(r.between(0, time.Minute), r.report)
