@@ -49,19 +49,23 @@ func (c Calendar) Fit(t time.Time, n Need) (ok bool, why string, next time.Time)
 	if c.Unknown != "" {
 		return false, "the windows and freezes are not known: " + c.Unknown, time.Time{}
 	}
-	next, found := c.first(t, n.Whole())
+	next, found := c.next(t, n)
 	if found && next.Equal(t) {
 		return true, "", t
 	}
 	return false, c.reason(t, n, next), next
 }
 
-// first is the first instant from t on at which so much time is left.
-func (c Calendar) first(t time.Time, need time.Duration) (time.Time, bool) {
+// next is the first instant from t on at which a host may begin.
+func (c Calendar) next(t time.Time, n Need) (time.Time, bool) {
+	need := n.Whole()
 	best, found := time.Time{}, false
+	if c.Unknown != "" {
+		return best, found
+	}
 	consider := func(from, last time.Time, bounded bool) {
-		at, ok := c.thawed(from, need)
-		if !ok || bounded && at.After(last) || !c.Until.IsZero() && at.Add(need).After(c.Until) {
+		at := c.thawed(from, need)
+		if bounded && at.After(last) || !c.Until.IsZero() && at.Add(need).After(c.Until) {
 			return
 		}
 		if !found || at.Before(best) {
@@ -95,7 +99,7 @@ func (w Window) last(need time.Duration) (time.Time, bool) {
 }
 
 // thawed is the first instant from t on that is followed by so much time without a freeze.
-func (c Calendar) thawed(t time.Time, need time.Duration) (time.Time, bool) {
+func (c Calendar) thawed(t time.Time, need time.Duration) time.Time {
 	for {
 		moved := false
 		for _, f := range c.Freezes {
@@ -104,7 +108,7 @@ func (c Calendar) thawed(t time.Time, need time.Duration) (time.Time, bool) {
 			}
 		}
 		if !moved {
-			return t, true
+			return t
 		}
 	}
 }
