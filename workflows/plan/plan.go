@@ -75,6 +75,7 @@ type Part struct {
 	Policy   campaign.Policy   `json:"policy"`
 	Packages campaign.Packages `json:"packages"`
 	Accepted string            `json:"accepted,omitempty"`
+	When     *When             `json:"when,omitempty"` // nil: at any time
 }
 
 // Other is another cluster that one of the hosts belongs to: its budget counts as well, and it is claimed with this one.
