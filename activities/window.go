@@ -83,11 +83,17 @@ func (a *Activities) timing(ctx context.Context, p plan.Part, canary bool, ask r
 		n = calendar.Need{}
 		cal.Windows = uncut(cal.Windows)
 	}
-	if ok, why, next := cal.Fit(now, n); !ok {
-		return timing{closed: clip(why), next: next}, nil
+	barely := n
+	barely.Work = max(barely.Work-askTakes, 0)
+	if ok, _, _ := cal.Fit(now, barely); ok {
+		return timing{}, nil
 	}
-	return timing{}, nil
+	_, why, next := cal.Fit(now, n)
+	return timing{closed: clip(why), next: next}, nil
 }
+
+// askTakes is how long it may take to ask: a window that is as long as a host needs fits one that asks as it opens.
+const askTakes = time.Minute
 
 // uncut is the windows to their ends, for one that was begun.
 func uncut(ws []calendar.Window) []calendar.Window {

@@ -67,7 +67,8 @@ func TestSimulation(t *testing.T) {
 		"versions quarantined,versions left out,quarantine in trouble,"+
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
-		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,brought back on a person's word", ",") {
+		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,"+
+		"brought back on a person's word", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -516,6 +517,7 @@ type clusterRun struct {
 	reported  Report
 	reportsAt time.Time
 	answers   int
+	cut       map[string]int
 	fitAt     time.Time // when windows and freezes last said that a member may begin
 
 	first      *memberRun // the canary: the first that was patched
@@ -898,11 +900,14 @@ func (c *clusterRun) gets(r *memberRun) {
 func (c *clusterRun) ended(r *memberRun) {
 	delete(c.unforgiven, r.h.name)
 	c.last[r.h.name] = r.m.Outcome
-	if r.m.Mode == ModePatch && r.m.Outcome != Patched && r.m.Outcome != Unchanged && !r.given {
+	if r.m.Mode == ModePatch && !r.end.NotNow && r.m.Outcome != Patched && r.m.Outcome != Unchanged && !r.given {
 		c.fails[r.h.name]++
 	}
 	if c.suspect && r.m.Outcome != Patched && !c.aborted {
 		c.suspect, c.failed = false, "a failed soak"
+	}
+	if c.notNow(r) {
+		return
 	}
 	if r.blamed && r.cuts[StepPatch] == 0 && r.m.Outcome == BackedOut && c.fails[r.h.name] > c.c.Policy.Retries && (c.c.Policy.OnFailure != FailSkipMember || c.first == nil) {
 		c.owed = append(c.owed, r.to)
@@ -1471,7 +1476,7 @@ func (r *campaignRun) begin(name string) {
 			if s.name != name {
 				continue
 			}
-			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, gone: map[string]bool{}, may: -1}
+			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, gone: map[string]bool{}, cut: map[string]int{}, may: -1}
 			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
 			if s.accepted {
 				c.c.Accepted = "there is no other"

@@ -31,14 +31,15 @@ func (w *world) openWindows(seed int) {
 	}
 	k := &calendar{dice: rand.New(rand.NewPCG(uint64(seed), 11)), work: 25 * time.Minute, back: 15 * time.Minute}
 	if w.calendar = k; k.dice.IntN(2) == 0 { // a guess that is too low
-		k.work, k.back = 2*time.Minute, time.Minute
+		k.work, k.back = time.Minute, time.Minute
 	}
 	some := func() hours {
-		h := hours{every: 24 * time.Hour, opens: time.Duration(k.dice.IntN(24)) * time.Hour, lasts: time.Duration(1+k.dice.IntN(8)) * time.Hour}
+		h := hours{every: 24 * time.Hour, opens: time.Duration(k.dice.IntN(24)) * time.Hour}
 		if k.dice.IntN(2) == 0 {
 			h.every /= 2
 		}
 		h.cutoff = time.Duration(k.dice.IntN(3)) * 10 * time.Minute
+		h.lasts = k.work + k.back + h.cutoff + time.Duration(k.dice.IntN(1+k.dice.IntN(20)))*20*time.Minute
 		return h
 	}
 	k.canary = some()
@@ -108,8 +109,12 @@ func (k *calendar) frozen(t time.Time, need time.Duration) (until time.Time, is 
 	return time.Time{}, false
 }
 
-// fits says whether so much time is left at t, before which cutoff.
+// fits says whether so much time is left at t, but for a moment: to ask takes time too.
 func (h hours) fits(t time.Time, need time.Duration) bool {
+	return h.fitsAt(t, max(need-time.Minute, 0))
+}
+
+func (h hours) fitsAt(t time.Time, need time.Duration) bool {
 	since := t.Sub(epoch.Add(h.opens-h.every)) % h.every
 	return since < h.lasts-h.cutoff && since+need <= h.lasts
 }
@@ -117,7 +122,7 @@ func (h hours) fits(t time.Time, need time.Duration) bool {
 // open says that t is in a window, whatever its cutoff.
 func (h hours) open(t time.Time) bool {
 	h.cutoff = 0
-	return h.fits(t, 0)
+	return h.fitsAt(t, 0)
 }
 
 // next is when so much time is left.
@@ -127,7 +132,7 @@ func (k *calendar) next(t time.Time, h hours, need time.Duration) time.Time {
 		switch {
 		case is:
 			at = until
-		case h.fits(at, need):
+		case h.fitsAt(at, need):
 			return at
 		default:
 			at = at.Add(h.every - at.Sub(epoch.Add(h.opens-h.every))%h.every) // where the next one opens
@@ -269,6 +274,26 @@ func (c *clusterRun) mayBegin(a Action) {
 		c.broken("P7: %s starts %s, and windows were asked at %s", c.name(), a.Host, c.fitAt)
 	}
 	c.fitAt = time.Time{}
+}
+
+// notNow says that a member ended only because its window closed: it comes again, unless that happens again and again while it waits for
+// something else.
+func (c *clusterRun) notNow(r *memberRun) bool {
+	if !r.end.NotNow {
+		return false
+	}
+	host := r.h.name
+	if r.end.Waited {
+		c.cut[host]++
+	}
+	if r.end.Waited && c.cut[host] == 3 {
+		c.seen["not now once too often"]++
+		c.cut[host] = 0
+		c.fails[host]++
+		return false
+	}
+	delete(c.last, host)
+	return true
 }
 
 // waitsForAWindow says that it goes on by itself, at a time that is set.
