@@ -29,6 +29,8 @@ type Policy struct {
 	Review       inventory.Duration `json:"review"`
 	Timeouts     Timeouts           `json:"timeouts"`
 	PowerAfter   inventory.Duration `json:"power_after,omitempty"` // 0: never
+	Estimate     Estimate           `json:"estimate"`
+	MaxMixed     inventory.Duration `json:"max_mixed"`
 }
 
 // StopAfter is how many failures stop a stage.
@@ -102,6 +104,10 @@ type Override struct {
 	Timeouts TimeoutsOverride `json:"timeouts,omitzero" yaml:"timeouts,omitempty"`
 	// PowerAfter is how long after its reboot the power of a host that went down, and does not come back, is cycled; default never.
 	PowerAfter *inventory.Duration `json:"power_after,omitempty" yaml:"power_after,omitempty"`
+	// Estimate overrides how long a host takes; one begins only when so much is left of its window.
+	Estimate EstimateOverride `json:"estimate,omitzero" yaml:"estimate,omitempty"`
+	// MaxMixed is how long peers may wait for what their canary has; default 7d.
+	MaxMixed *inventory.Duration `json:"max_mixed,omitempty" yaml:"max_mixed,omitempty"`
 }
 
 // StopAfterOverride is a StopAfter as a file gives it.
@@ -216,6 +222,7 @@ func Default(unattended bool) Policy {
 		Checks:    Checks{Passes: 3, Interval: of(5 * time.Second), Timeout: of(5 * time.Minute)},
 		WaitMax:   of(30 * time.Minute), HoldMax: of(4 * time.Hour), OnTimeout: TimeoutSafest, OnFailure: FailStopCluster, Failures: 1, Review: of(30 * 24 * time.Hour),
 		Timeouts: Timeouts{Patch: of(time.Hour), Reboot: of(15 * time.Minute), Fetch: of(30 * time.Minute)},
+		Estimate: Estimate{Work: of(25 * time.Minute), Backout: of(15 * time.Minute)}, MaxMixed: of(7 * 24 * time.Hour),
 	}
 }
 
@@ -246,6 +253,9 @@ func (p Policy) Apply(o Override) Policy {
 	set(&p.PowerAfter, o.PowerAfter)
 	set(&p.Failures, o.Failures)
 	set(&p.Review, o.Review)
+	set(&p.Estimate.Work, o.Estimate.Work)
+	set(&p.Estimate.Backout, o.Estimate.Backout)
+	set(&p.MaxMixed, o.MaxMixed)
 	set(&p.Timeouts.Patch, o.Timeouts.Patch)
 	set(&p.Timeouts.Reboot, o.Timeouts.Reboot)
 	set(&p.Timeouts.Fetch, o.Timeouts.Fetch)

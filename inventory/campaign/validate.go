@@ -43,6 +43,7 @@ func (c Campaign) Validate() []inventory.Problem {
 		}
 	}
 	c.validateNotify(&p)
+	c.validateWindows(&p)
 	return p
 }
 
@@ -74,7 +75,7 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 		key   string
 		given *inventory.Duration
 	}{
-		{"soak", o.Soak}, {"soak_interval", o.SoakInterval}, {"settle", o.Settle}, {"wait_max", o.WaitMax}, {"hold_max", o.HoldMax}, {"power_after", o.PowerAfter}, {"review", o.Review},
+		{"soak", o.Soak}, {"soak_interval", o.SoakInterval}, {"settle", o.Settle}, {"wait_max", o.WaitMax}, {"hold_max", o.HoldMax}, {"power_after", o.PowerAfter}, {"review", o.Review}, {"max_mixed", o.MaxMixed}, {"estimate.work", o.Estimate.Work}, {"estimate.backout", o.Estimate.Backout},
 		{"drain.timeout", o.Drain.Timeout}, {"checks.interval", o.Checks.Interval}, {"checks.timeout", o.Checks.Timeout},
 		{"timeouts.patch", o.Timeouts.Patch}, {"timeouts.reboot", o.Timeouts.Reboot}, {"timeouts.fetch", o.Timeouts.Fetch},
 	} {
@@ -215,6 +216,7 @@ func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
 			}
 		}
 	}
+	c.checkFreezes(&p, inv)
 	touched := beside(inv, staged)
 	for _, cl := range inv.Clusters {
 		if name := cl.Name; cl.Drain == inventory.DrainNone && touched[name] != "" && c.AcceptImpact[name] == "" {

@@ -274,7 +274,7 @@ func agree(t testing.TB, p plain) int {
 	return len(want)
 }
 
-var seeds = flag.Int("recur.seeds", 300, "how many random rules the two implementations are asked")
+var seeds = flag.Int("recur.seeds", 150, "how many random rules the two implementations are asked")
 
 func TestRandomRules(t *testing.T) {
 	t.Parallel()
