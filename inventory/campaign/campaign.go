@@ -95,13 +95,14 @@ const (
 	EventBackout    Event = "backout"
 	EventQuarantine Event = "quarantine"
 	EventGate       Event = "gate"
+	EventWait       Event = "wait"
 	EventHalted     Event = "halted"
 	EventDone       Event = "done"
 )
 
 // Values lists what may be written.
 func (Event) Values() []string {
-	return []string{string(EventHold), string(EventFail), string(EventBackout), string(EventQuarantine), string(EventGate), string(EventHalted), string(EventDone)}
+	return []string{string(EventHold), string(EventFail), string(EventBackout), string(EventQuarantine), string(EventGate), string(EventWait), string(EventHalted), string(EventDone)}
 }
 
 // Wants reports whether the receiver is told of e.

@@ -116,6 +116,12 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 	if o.OnFailure != nil {
 		inventory.OneOf(p, at+".on_failure", *o.OnFailure)
 	}
+	if o.AtCutoff != nil {
+		inventory.OneOf(p, at+".at_cutoff", *o.AtCutoff)
+	}
+	if o.SoakOnFail != nil {
+		inventory.OneOf(p, at+".soak_on_fail", *o.SoakOnFail)
+	}
 	if o.OnTimeout != nil {
 		inventory.OneOf(p, at+".on_timeout", *o.OnTimeout)
 	}

@@ -324,6 +324,7 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 		Policy: rollout.ClusterPolicy{
 			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, WaitMax: time.Duration(pol.WaitMax), SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
 			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries, Failures: pol.Failures,
+			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed),
 		},
 	}
 	for _, m := range p.Cluster.Members {
@@ -337,7 +338,7 @@ func (p Part) MemberPolicy(unattended bool) rollout.MemberPolicy {
 	m := rollout.MemberPolicy{
 		Reboot: string(p.Policy.Reboot), Unattended: unattended, WaitMax: time.Duration(p.Policy.WaitMax),
 		RetryEvery: retryEvery(time.Duration(p.Policy.WaitMax)), Leftover: string(p.Policy.Drain.Leftover),
-		PowerAfter: time.Duration(p.Policy.PowerAfter),
+		PowerAfter: time.Duration(p.Policy.PowerAfter), Windows: p.Windowed(), AtCutoff: string(p.Policy.AtCutoff), OnFail: string(p.Policy.SoakOnFail),
 	}
 	if p.Policy.OnTimeout != campaign.TimeoutHold {
 		m.HoldMax = time.Duration(p.Policy.HoldMax)

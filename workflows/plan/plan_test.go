@@ -507,15 +507,20 @@ func TestState(t *testing.T) {
 		Instance: "monthly-1", Name: "web", Stage: "stage-1", Members: []rollout.Slot{{Host: "web-1"}, {Host: "web-2"}}, MinHealthy: 1, Accepted: "announced", Phase: rollout.PhaseClaim,
 		Policy: rollout.ClusterPolicy{
 			Soak: 24 * time.Hour, SoakPasses: 3, SoakApproval: true, Settle: 10 * time.Minute, RetryEvery: 30 * time.Second, WaitMax: 30 * time.Minute, Unattended: true,
-			OnFailure: rollout.FailStopCluster, Failures: 1,
+			OnFailure: rollout.FailStopCluster, Failures: 1, OnFail: "drain", MaxMixed: 7 * 24 * time.Hour,
 		},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("State = %+v\nwant    %+v", got, want)
 	}
 	policy := parts["web"].MemberPolicy(true)
-	if want := (rollout.MemberPolicy{Reboot: "always", Unattended: true, WaitMax: 30 * time.Minute, RetryEvery: 30 * time.Second, Leftover: "hold", HoldMax: 4 * time.Hour}); policy != want {
+	if want := (rollout.MemberPolicy{Reboot: "always", Unattended: true, WaitMax: 30 * time.Minute, RetryEvery: 30 * time.Second, Leftover: "hold", HoldMax: 4 * time.Hour, AtCutoff: "return", OnFail: "drain"}); policy != want {
 		t.Errorf("MemberPolicy = %+v, want %+v", policy, want)
+	}
+	part := parts["web"]
+	part.When = &When{}
+	if !part.State("monthly-1", true).Policy.Windows || !part.MemberPolicy(true).Windows {
+		t.Error("it has windows, and its cluster and members do not ask them")
 	}
 }
 
