@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rollpatch/rollpatch/inventory/recur"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
-// Calendars reads windows and freezes, anew each time, as instants. What a source does not tell is in Unknown, or an error.
+// Calendars reads windows and freezes, anew each time, as instants from one on. What a source does not tell is in Unknown, or an error.
 type Calendars interface {
 	Calendar(ctx context.Context, p plan.Part, canary bool, from time.Time) (calendar.Calendar, error)
 }
@@ -74,7 +75,7 @@ func (a *Activities) timing(ctx context.Context, p plan.Part, canary bool, ask r
 		if ask == rollout.AskFit {
 			_, why, next = cal.Fit(now, n) // when it may begin then, windows included
 		}
-		return timing{freeze: clip(why), next: next}, nil
+		return timing{freeze: clip(why + byClocks(p, canary, next)), next: next}, nil
 	}
 	switch ask {
 	case rollout.AskFreeze:
@@ -89,7 +90,27 @@ func (a *Activities) timing(ctx context.Context, p plan.Part, canary bool, ask r
 		return timing{}, nil
 	}
 	_, why, next := cal.Fit(now, n)
-	return timing{closed: clip(why), next: next}, nil
+	return timing{closed: clip(why + byClocks(p, canary, next)), next: next}, nil
+}
+
+// byClocks says an instant once more, by the clocks that the files mean.
+func byClocks(p plan.Part, canary bool, at time.Time) string {
+	if at.IsZero() || p.When == nil {
+		return ""
+	}
+	names := []string{}
+	for _, w := range p.When.Windows(canary) {
+		names = append(names, w.Zone)
+	}
+	for _, f := range p.When.Freezes {
+		names = append(names, f.Zone)
+	}
+	for _, name := range names {
+		if zone, err := recur.Zone(name); name != "" && err == nil && zone.String() != "UTC" {
+			return " (" + at.In(zone).Format("Mon 2006-01-02 15:04 MST") + ")"
+		}
+	}
+	return at.Format(" (Mon)")
 }
 
 // askTakes is how long it may take to ask: a window that is as long as a host needs fits one that asks as it opens.

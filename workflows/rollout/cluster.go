@@ -414,6 +414,9 @@ func (c Cluster) waiting(what string) string {
 	if c.Held {
 		return "holding " + c.StuckFor() + " (since " + stamp(c.Stuck) + ")"
 	}
+	if c.Closed {
+		what = "until a host may begin"
+	}
 	return strings.TrimSpace("waiting "+what) + because(c.WaitFor)
 }
 

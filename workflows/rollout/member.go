@@ -690,7 +690,7 @@ func (m Member) thaw(why string, next, now time.Time) Member {
 		}
 		m.WaitSince, m.Frozen, m.Closed, m.Held, m.HeldAt = now, true, false, false, time.Time{}
 	}
-	m.WaitFor, m.NextAsk = why, now.Add(m.Policy.RetryEvery)
+	m.WaitFor, m.NextAsk, m.Opens = why, now.Add(m.Policy.RetryEvery), next
 	if next.After(now) { // a calendar's freeze
 		m.NextAsk = askAgain(next, now, m.Policy.RetryEvery)
 	}

@@ -136,6 +136,12 @@ func (c Cluster) unbind() Cluster {
 	return c
 }
 
+// Later says that the way back waits for its window, and begins now on a person's word.
+func (c Cluster) Later() bool {
+	run, running := c.running()
+	return c.Policy.Windows && !c.Unbound && c.Phase == PhaseBackout && (running && run.Holds != "" || !running && c.Closed && !c.Frozen)
+}
+
 // Begins is the member as its workflow is started: on its way back on a person's word it asks for no window.
 func (m Member) Begins(unbound bool, now time.Time) Member {
 	m.Began, m.Unbound = now, unbound && m.Mode == ModeBackout
@@ -215,7 +221,7 @@ func (m Member) closed(r MemberResult, now time.Time) Member {
 		m.Outbox.tell(TellWait, m.Host, text, hint)
 		m.WaitSince, m.Closed, m.Frozen, m.Held, m.HeldAt = now, true, false, false, time.Time{}
 	}
-	m.WaitFor, m.NextAsk = r.Closed, askAgain(r.Next, now, m.Policy.RetryEvery)
+	m.WaitFor, m.NextAsk, m.Opens = r.Closed, askAgain(r.Next, now, m.Policy.RetryEvery), r.Next
 	return m
 }
 
