@@ -28,6 +28,8 @@ type Plan struct {
 	Stages     []Stage           `json:"stages"`
 	Refusals   []Refusal         `json:"refusals,omitempty"`
 	Notify     []campaign.Notify `json:"notify,omitempty"`
+	FinishBy   string            `json:"finish_by,omitempty"` // as written, by the clocks of Zone
+	Zone       string            `json:"zone,omitempty"`
 }
 
 // Stage is the clusters that may go at the same time.
@@ -75,6 +77,7 @@ type Part struct {
 	Policy   campaign.Policy   `json:"policy"`
 	Packages campaign.Packages `json:"packages"`
 	Accepted string            `json:"accepted,omitempty"`
+	When     *When             `json:"when,omitempty"` // nil: at any time
 }
 
 // Other is another cluster that one of the hosts belongs to: its budget counts as well, and it is claimed with this one.
@@ -142,7 +145,10 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 	base, all := c.Base(), 0
 	p := Plan{
 		Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: base.Parallel, Ramp: base.Ramp, StopSame: base.StopAfter.Same,
-		Notify: c.Notify,
+		Notify: c.Notify, FinishBy: c.FinishBy,
+	}
+	if c.FinishBy != "" {
+		p.Zone = c.Zone
 	}
 	parts := map[string]Part{}
 	for _, s := range c.Stages {
@@ -150,6 +156,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 		for _, name := range s.In(inv) {
 			cl, _ := inv.Cluster(name)
 			part := partOf(c, inv, s.Name, cl)
+			part.When = whenOf(c, inv, s, part.Policy)
 			members += len(cl.Members)
 			parts[name] = part
 			pc := Cluster{
