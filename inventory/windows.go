@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"fmt"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -87,14 +86,12 @@ func (Weekday) Values() []string {
 	return []string{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
 }
 
-// ICal is a calendar in iCalendar's format, read anew each time it is asked: exactly one of File, URL and URLFrom.
+// ICal is a calendar in iCalendar's format, read anew each time it is asked: exactly one of File and URL.
 type ICal struct {
 	// File is a path on the worker, relative to the file that names it.
 	File string `json:"file,omitempty" yaml:"file,omitempty"`
-	// URL is where it is fetched from, when anybody may know that.
-	URL string `json:"url,omitempty" yaml:"url,omitempty"`
-	// URLFrom is a reference to that address, because such addresses often hold a secret.
-	URLFrom *Secret `json:"url_from,omitempty" yaml:"url_from,omitempty"`
+	// URL is where it is fetched from: a reference, because such addresses often hold a secret.
+	URL *Secret `json:"url,omitempty" yaml:"url,omitempty"`
 	// Events is a glob over the summaries of events; default all of them.
 	Events string `json:"events,omitempty" yaml:"events,omitempty"`
 }
@@ -176,7 +173,7 @@ func (c *ICal) withPaths(dir, home string) *ICal {
 		return nil
 	}
 	out := *c
-	out.File, out.URLFrom = absolute(c.File, dir, home), c.URLFrom.WithPaths(dir, home)
+	out.File, out.URL = absolute(c.File, dir, home), c.URL.WithPaths(dir, home)
 	return &out
 }
 
@@ -336,20 +333,11 @@ func (p *Problems) ical(at string, c *ICal) {
 	if c == nil {
 		return
 	}
-	if countTrue(c.File != "", c.URL != "", c.URLFrom != nil) != 1 {
-		p.Add(at, "needs exactly one of file, url and url_from, such as {file: freezes.ics}")
+	if countTrue(c.File != "", c.URL != nil) != 1 {
+		p.Add(at, "needs exactly one of file and url, such as {file: freezes.ics}")
 	}
 	p.filePath(at+".file", c.File)
-	p.Secret(at+".url_from", c.URLFrom)
-	if u, err := url.Parse(c.URL); c.URL != "" {
-		switch {
-		case !isURL(c.URL):
-			p.Add(at+".url", "%q is no address: write it with https://", c.URL)
-		case err == nil && u.User != nil:
-			// Not repeated: it holds the secret.
-			p.Add(at+".url", "holds a password: write url_from: {env: NAME}, {file: path} or {command: [program, argument]}")
-		}
-	}
+	p.Secret(at+".url", c.URL)
 	if _, err := path.Match(c.Events, ""); err != nil {
 		p.Add(at+".events", "%q is no glob: write * for any letters, ? for one and [a-z] for one of several", c.Events)
 	}

@@ -83,20 +83,20 @@ func TestPathsOfCalendars(t *testing.T) {
 	ical := func(file string) []inventory.Window { return []inventory.Window{{ICal: &inventory.ICal{File: file}}} }
 	c := campaign.Campaign{
 		Windows: campaign.Windows{All: ical("w.ics")},
-		Freezes: []inventory.Freeze{{ICal: &inventory.ICal{URLFrom: &inventory.Secret{File: "~/url"}}}},
+		Freezes: []inventory.Freeze{{ICal: &inventory.ICal{URL: &inventory.Secret{File: "~/url"}}}},
 		Stages:  []campaign.Stage{{Windows: campaign.Windows{Peers: ical("/p.ics")}}},
 	}
 	got := c.WithPaths("/srv", "/home/ann")
 	if f := got.Windows.All[0].ICal.File; f != "/srv/w.ics" {
 		t.Errorf("windows: %s", f)
 	}
-	if f := got.Freezes[0].ICal.URLFrom.File; f != "/home/ann/url" {
+	if f := got.Freezes[0].ICal.URL.File; f != "/home/ann/url" {
 		t.Errorf("freezes: %s", f)
 	}
 	if f := got.Stages[0].Windows.Peers[0].ICal.File; f != "/p.ics" {
 		t.Errorf("peers: %s", f)
 	}
-	if c.Windows.All[0].ICal.File != "w.ics" || c.Freezes[0].ICal.URLFrom.File != "~/url" {
+	if c.Windows.All[0].ICal.File != "w.ics" || c.Freezes[0].ICal.URL.File != "~/url" {
 		t.Error("WithPaths changed what it was given")
 	}
 }

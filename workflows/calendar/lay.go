@@ -7,10 +7,9 @@ const DefaultMaxMixed = 7 * 24 * time.Hour
 
 // Course is a campaign as far as it takes time.
 type Course struct {
-	Start    time.Time     // when the instance begins
-	Parallel int           // how many clusters are on their way at the same time
-	FinishBy time.Time     // zero: no end is asked for
-	MaxMixed time.Duration // how long peers may wait for what their canary has; zero: DefaultMaxMixed
+	Start    time.Time // when the instance begins
+	Parallel int       // how many clusters are on their way at the same time
+	FinishBy time.Time // zero: no end is asked for
 	Stages   []Stage
 }
 
@@ -30,8 +29,10 @@ type Cluster struct {
 	Need   Need  // of each member
 	Settle time.Duration
 	Soak   time.Duration
-	Shares []string // clusters that cannot be on their way beside it
-	Last   bool     // after every other of its stage
+	// MaxMixed is how long peers may wait for what their canary has; zero: DefaultMaxMixed.
+	MaxMixed time.Duration
+	Shares   []string // clusters that cannot be on their way beside it
+	Last     bool     // after every other of its stage
 }
 
 // Dates is a course laid over its calendars, as it goes when nothing fails and everybody approves at once.

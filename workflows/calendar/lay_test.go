@@ -70,7 +70,7 @@ func TestLay(t *testing.T) {
 		{"peers that would wait four weeks are refused with the dates", Course{Parallel: 5, Stages: []Stage{{Name: "p", Canary: nights(2*time.Hour, 1), Peers: nights(2*time.Hour, 29), Clusters: []Cluster{cluster("web", 1, 2)}}}},
 			"web: 1 22:00, 1 22:25, 2 22:25, 29 22:00, 29 22:50\nend 29 22:50",
 			[]Refusal{{Stage: "p", Cluster: "web", Why: "its peers would wait 28d25m for what its canary has, longer than 7d (max_mixed): canary back 2026-11-01T22:25:00Z, soak until 2026-11-02T22:25:00Z, first peer 2026-11-29T22:00:00Z, last one back 2026-11-29T22:50:00Z", Remedy: "give the peers windows that come sooner, or allow it: max_mixed: 29d"}}},
-		{"unless that is allowed", Course{Parallel: 5, MaxMixed: 29 * 24 * time.Hour, Stages: []Stage{{Name: "p", Canary: nights(2*time.Hour, 1), Peers: nights(2*time.Hour, 29), Clusters: []Cluster{cluster("web", 1, 2)}}}},
+		{"unless that is allowed", Course{Parallel: 5, Stages: []Stage{{Name: "p", Canary: nights(2*time.Hour, 1), Peers: nights(2*time.Hour, 29), Clusters: []Cluster{{Name: "web", Waves: []int{1, 2}, Need: host, Soak: 24 * time.Hour, MaxMixed: 29 * 24 * time.Hour}}}}},
 			"web: 1 22:00, 1 22:25, 2 22:25, 29 22:00, 29 22:50\nend 29 22:50", nil},
 		{"stages go one after the other", Course{Parallel: 5, Stages: []Stage{both("s", always, cluster("a", 1)), both("p", always, cluster("b", 1))}},
 			"a: 1 00:00, -, -, -, 1 00:25\nb: 1 00:25, -, -, -, 1 00:50\nend 1 00:50", nil},
@@ -135,7 +135,7 @@ func TestLayInRandomWorlds(t *testing.T) {
 	dated := 0
 	for seed := range int64(1000) {
 		r := rand.New(rand.NewSource(seed))
-		c := Course{Start: epoch.Add(time.Duration(r.Intn(600)) * time.Minute), Parallel: 1 + r.Intn(3), MaxMixed: 1000 * 24 * time.Hour}
+		c := Course{Start: epoch.Add(time.Duration(r.Intn(600)) * time.Minute), Parallel: 1 + r.Intn(3)}
 		for s := range 1 + r.Intn(3) {
 			st := Stage{Name: fmt.Sprint("stage", s)}
 			st.Canary, _ = world(r)
@@ -149,7 +149,7 @@ func TestLayInRandomWorlds(t *testing.T) {
 			for k := range r.Intn(5) {
 				_, need := world(r)
 				need.Work /= 4
-				cl := Cluster{Name: fmt.Sprint("c", s, k), Waves: []int{1, 1 + r.Intn(4), 2}[:1+r.Intn(3)], Need: need, Soak: time.Duration(r.Intn(300)) * time.Minute, Settle: time.Duration(r.Intn(9)) * time.Minute, Last: r.Intn(5) == 0}
+				cl := Cluster{Name: fmt.Sprint("c", s, k), Waves: []int{1, 1 + r.Intn(4), 2}[:1+r.Intn(3)], Need: need, Soak: time.Duration(r.Intn(300)) * time.Minute, Settle: time.Duration(r.Intn(9)) * time.Minute, MaxMixed: 1000 * 24 * time.Hour, Last: r.Intn(5) == 0}
 				if k > 0 && r.Intn(4) == 0 {
 					cl.Shares = []string{fmt.Sprint("c", s, k-1)}
 				}

@@ -156,12 +156,12 @@ func (s Stage) endless(laid Laid) Refusal {
 // late says which dates are too late.
 func (d Dates) late(c Course) []Refusal {
 	var out []Refusal
-	most := c.MaxMixed
-	if most == 0 {
-		most = DefaultMaxMixed
-	}
-	for _, s := range d.Stages {
-		for _, cl := range s.Clusters {
+	for i, s := range d.Stages {
+		for k, cl := range s.Clusters {
+			most := c.Stages[i].Clusters[k].MaxMixed
+			if most == 0 {
+				most = DefaultMaxMixed
+			}
 			mixed := cl.Done.Sub(cl.Soak)
 			if cl.Soak.IsZero() || cl.Done.IsZero() || mixed <= most {
 				continue

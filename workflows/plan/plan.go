@@ -28,6 +28,8 @@ type Plan struct {
 	Stages     []Stage           `json:"stages"`
 	Refusals   []Refusal         `json:"refusals,omitempty"`
 	Notify     []campaign.Notify `json:"notify,omitempty"`
+	FinishBy   string            `json:"finish_by,omitempty"` // as written, by the clocks of Zone
+	Zone       string            `json:"zone,omitempty"`
 }
 
 // Stage is the clusters that may go at the same time.
@@ -143,7 +145,10 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 	base, all := c.Base(), 0
 	p := Plan{
 		Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: base.Parallel, Ramp: base.Ramp, StopSame: base.StopAfter.Same,
-		Notify: c.Notify,
+		Notify: c.Notify, FinishBy: c.FinishBy,
+	}
+	if c.FinishBy != "" {
+		p.Zone = c.Zone
 	}
 	parts := map[string]Part{}
 	for _, s := range c.Stages {
@@ -151,6 +156,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 		for _, name := range s.In(inv) {
 			cl, _ := inv.Cluster(name)
 			part := partOf(c, inv, s.Name, cl)
+			part.When = whenOf(c, inv, s, part.Policy)
 			members += len(cl.Members)
 			parts[name] = part
 			pc := Cluster{

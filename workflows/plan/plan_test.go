@@ -241,6 +241,15 @@ func sample() (campaign.Campaign, inventory.Inventory) {
 	late := inventory.Duration(time.Hour)
 	c.Policy.PowerAfter = &late
 	c.AcceptImpact = map[string]string{"web": "announced", "db": "announced"}
+	w := inventory.Window{
+		Name: "night", RRule: "FREQ=DAILY", Cron: "0 22 * * *", Nth: &inventory.Nth{Weekday: "tuesday", N: 2, Offset: &late}, ICal: &inventory.ICal{File: "w.ics", URL: secret, Events: "W*"},
+		From: "2026-12-24", To: "2026-12-26", At: "22:00", Start: "2026-01-01", Zone: "UTC", Duration: &late, Cutoff: &late,
+	}
+	c.Windows.Canary, c.Windows.Peers = []inventory.Window{w}, []inventory.Window{w}
+	c.Freezes = []inventory.Freeze{{
+		Name: "fair", Reason: "shop", RRule: w.RRule, Cron: w.Cron, Nth: w.Nth, ICal: w.ICal, From: w.From, To: w.To, At: w.At, Start: w.Start, Zone: w.Zone, Duration: w.Duration, Approvers: []string{"ann"},
+	}}
+	c.FinishBy, c.Zone = "2026-12-24", "UTC"
 	c.Notify = []campaign.Notify{{Name: "pager", Command: []string{"page"}, Events: []campaign.Event{campaign.EventHold}, Webhook: &campaign.Webhook{URL: *secret}}}
 	return c, inv
 }
@@ -413,8 +422,8 @@ func TestPartHoldsReferencesOnly(t *testing.T) {
 	}
 	walk("Plan", reflect.TypeFor[Plan]())
 	walk("Part", reflect.TypeFor[Part]())
-	if references != 3 { // the webhook's address, Consul's token and what a power program needs
-		t.Errorf("%d references found, want 3", references)
+	if references != 4 { // the webhook's address, Consul's token, what a power program needs and a calendar's address
+		t.Errorf("%d references found, want 4", references)
 	}
 	c, inv := sample()
 	t.Setenv("TOKEN", "correct-horse")
