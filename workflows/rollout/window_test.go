@@ -146,3 +146,134 @@ func TestAskAgain(t *testing.T) {
 		t.Errorf("nobody knows when it opens: asks again in %s, want an hour", got.Sub(epoch))
 	}
 }
+
+func TestClusterInWindows(t *testing.T) {
+	bound := patient
+	bound.Windows = true
+	alone, leaving, mixed := bound, bound, bound
+	alone.Unattended, alone.SoakApproval = true, false
+	leaving.OnFail = OnFailWait
+	mixed.MaxMixed = 36 * time.Hour
+	const (
+		canary = "window=ok claim=ok web-1=patched "
+		soaked = canary + "watch=pass*3 +24h approve "
+		failed = canary + "watch=fail may "
+	)
+	for _, group := range []struct {
+		name string
+		of   ClusterPolicy
+		rows []clusterRow
+	}{
+		{"before it begins", bound, []clusterRow{
+			{"windows are asked before the claim: who waits for one holds no claim", "", "asking whether web-1 may begin now", ""},
+			{"then comes the claim", "window=ok", "next claim", ""},
+			{"and the canary, on the same word", "window=ok claim=ok", "next patch web-1 as canary", ""},
+			{"one that is closed is waited for, however long, and people are told once", "window=closed*200", "waits until a host may begin: no window is open", "wait"},
+			{"and it goes on by itself", "window=closed*20 window=ok", "next claim", "wait"},
+			{"a claim that took too long is asked for again before anybody begins", "window=ok +6m", "asking whether web-1 may begin now", ""},
+			{"and a canary whose claim came late", "window=ok claim=ok +5m", "asking whether web-1 may begin now", ""},
+			{"what cannot be asked is trouble", "window=unknown*31", "holds before claim: no calendar", "hold"},
+			{"of which nothing is left when it can", "window=unknown*31 window=closed", "waits until a host may begin: no window is open", "hold wait"},
+			{"an abort does not wait for it", "window=closed abort", "next release: aborted: aborted by jane: because", "wait"},
+			{"nor for the answer", "abort window=ok", "next release: aborted: aborted by jane: because", ""},
+		}},
+		{"between its members", bound, []clusterRow{
+			{"the soak asks for no window", canary, "soak 1", ""},
+			{"its peers do", soaked, "asking whether web-2 may begin now", "gate"},
+			{"each of them", soaked + "window=ok web-2=patched watch=pass +10m", "asking whether web-3 may begin now", "gate"},
+			{"while one waits it is watched", soaked + "window=closed watch=fail may", "next backout web-1", "gate wait fail"},
+			{"a person may hold it meanwhile", soaked + "window=closed hold", "held: because (jane)", "gate wait"},
+			{"and have it brought back", soaked + "window=closed backout", "next backout web-1", "gate wait backout"},
+			{"a member whose window closed before its drain comes again in the next one", soaked + "window=ok web-2=notnow", "waits until a host may begin: no window is open", "gate wait"},
+			{"as if it had not been tried", soaked + "window=ok web-2=notnow window=ok", "next patch web-2", "gate wait"},
+			{"and a canary as the canary", "window=ok claim=ok web-1=notnow window=ok", "next patch web-1 as canary", "wait"},
+			{"twice it may have waited for something else", soaked + "window=ok web-2=vain window=ok web-2=vain window=ok", "next patch web-2", "gate wait wait"},
+			{"the third time that is a failure", soaked + "window=ok web-2=vain window=ok web-2=vain window=ok web-2=vain", "held: web-2 is returned: no window is open, for the 3rd time", "gate wait wait hold"},
+		}},
+		{"unattended", alone, []clusterRow{
+			{"it waits for its window without end", "window=closed*200", "waits until a host may begin: no window is open", "wait"},
+			{"but gives up on a calendar that cannot be read", "window=unknown*31", "next release: halted: gave up after 30m0s before claim: no calendar", "halted"},
+		}},
+		{"a soak that failed", bound, []clusterRow{
+			{"its members ask for themselves, and may go out of service meanwhile", failed, "next backout web-1", "fail"},
+		}},
+		{"a soak that failed, and its members stay", leaving, []clusterRow{
+			{"until the window", failed + "window=closed*50", "waits until a host may begin: no window is open", "fail wait"},
+			{"in which they are brought back", failed + "window=closed*50 window=ok", "next backout web-1", "fail wait"},
+			{"or on a person's word", failed + "window=closed backout", "next backout web-1", "fail wait backout"},
+			{"a reject has time until the window", canary + "reject window=closed", "waits until a host may begin: no window is open", "backout wait"},
+			{"a backout has not", canary + "backout", "next backout web-1", "backout"},
+			{"an abort gives up on it", failed + "window=closed abort", "next release: aborted: aborted by jane: because; members that stay patched: 1; soak failed: page broken", "fail wait"},
+		}},
+		{"mixed", mixed, []clusterRow{
+			{"a cluster whose canary is patched for long is told", soaked + "window=closed +11h tick +1h tick", "waits until a host may begin: no window is open", "gate wait hold"},
+			{"and every day from then on", soaked + "window=closed +12h tick +23h tick +1h tick", "waits until a host may begin: no window is open", "gate wait hold hold"},
+		}},
+	} {
+		for _, row := range group.rows {
+			t.Run(group.name+"/"+row.sentence, func(t *testing.T) {
+				t.Parallel()
+				c, now := newCluster(3, 2, group.of), epoch
+				for _, word := range strings.Fields(unroll(row.path)) {
+					if word == "tick" {
+						c = c.Tick(now)
+						continue
+					}
+					c, now = playCluster(t, c, word, now)
+				}
+				got, _, _ := strings.Cut(standingCluster(c, now), "; the next")
+				if got != row.want {
+					t.Errorf("after %q\n got %s\nwant %s\nstate %+v", row.path, got, row.want, c)
+				}
+				if got := events(c.Outbox); got != row.told {
+					t.Errorf("after %q people were told %q, want %q", row.path, got, row.told)
+				}
+			})
+		}
+	}
+}
+
+// A cluster looks again when people are to be told, if nothing else is due before.
+func TestMixedWakes(t *testing.T) {
+	t.Parallel()
+	c, now := newCluster(3, 2, patient), epoch
+	c.Policy.MaxMixed = time.Hour
+	for _, word := range strings.Fields("claim=ok web-1=patched") {
+		c, now = playCluster(t, c, word, now)
+	}
+	if d := c.Next(now); !d.WakeAt.Equal(now.Add(time.Hour)) {
+		t.Errorf("it looks again at %s, want an hour from %s", d.WakeAt, now)
+	}
+	c = c.Tick(now.Add(time.Hour))
+	if d := c.Next(now.Add(time.Hour)); !d.WakeAt.Equal(now.Add(24 * time.Hour)) { // the soak's end is before the next day's word
+		t.Errorf("told, it looks again at %s", d.WakeAt)
+	}
+	if c = c.backout("said so", now); c.mixedDue().IsZero() {
+		t.Error("it is not mixed while it is brought back")
+	}
+	c, now = playCluster(t, c, "web-1=backed-out", now)
+	if due := c.mixedDue(); !due.IsZero() {
+		t.Errorf("with no member patched, people are told at %s that it is mixed", due)
+	}
+}
+
+// The thaw of a freeze that a person typed is told; what was told before the freeze knew who waits is asked for again soon.
+func TestAClusterThatIsFrozen(t *testing.T) {
+	t.Parallel()
+	p := patient
+	p.Windows = true
+	c, now := newCluster(3, 2, p), epoch
+	for n, want := range []time.Duration{time.Minute, time.Hour, time.Hour} {
+		c, now = playCluster(t, c, "window=frozen", now)
+		if got := c.NextAsk.Sub(now); got != want {
+			t.Errorf("answer %d: it asks again in %s, want %s", n+1, got, want)
+		}
+	}
+	if got := c.Thawed(now).NextAsk.Sub(now); got != thawWithin {
+		t.Errorf("after the thaw it asks in %s, want %s", got, thawWithin)
+	}
+	c, now = playCluster(t, c, "window=closed", now)
+	if got := c.Thawed(now).NextAsk.Sub(now); got != time.Hour {
+		t.Errorf("who waits for a window hears of a thaw, and asks in %s", got)
+	}
+}
