@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -326,6 +327,8 @@ func TestDocumentedFiles(t *testing.T) {
 var leaves = []reflect.Type{
 	reflect.TypeFor[inventory.Secret](), reflect.TypeFor[inventory.Labels](), reflect.TypeFor[inventory.Budget](), reflect.TypeFor[inventory.Duration](), reflect.TypeFor[inventory.Script](),
 	reflect.TypeFor[inventory.Limit](),
+	// These have a page of their own: TestDocumentedWindows.
+	reflect.TypeFor[[]inventory.Window](), reflect.TypeFor[[]inventory.Freeze](), reflect.TypeFor[campaign.Windows](),
 }
 
 // keys lists the keys that a file may have, as the README spells them. What the path of an override points to is told of where it is first.
@@ -412,6 +415,29 @@ func TestDocumentedKeys(t *testing.T) {
 	}
 	if compared < 10 {
 		t.Errorf("%d defaults were compared", compared)
+	}
+}
+
+// TestDocumentedWindows holds the table of docs/windows.md against the types.
+func TestDocumentedWindows(t *testing.T) {
+	window, freeze := keys(reflect.TypeFor[inventory.Window](), ""), keys(reflect.TypeFor[inventory.Freeze](), "")
+	want := map[string]string{}
+	for _, k := range slices.Concat(window, freeze) {
+		switch {
+		case slices.Contains(window, k) && slices.Contains(freeze, k):
+			want[k] = "both"
+		case slices.Contains(window, k):
+			want[k] = "window"
+		default:
+			want[k] = "freeze"
+		}
+	}
+	rows := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| ([a-z]+) \\| [^|]* \\|$").FindAllStringSubmatch(pageOf(t, "docs/windows.md"), -1) {
+		rows[m[1]] = m[2]
+	}
+	if !maps.Equal(rows, want) {
+		t.Errorf("docs/windows.md has rows for %v, want %v", rows, want)
 	}
 }
 
