@@ -455,6 +455,16 @@ func phases() map[string]rollout.Cluster {
 	stopped.BackoutFor = "reject by jane"
 	back := at(rollout.PhaseBackout, patched, holding(rollout.ModeBackout, rollout.StepBackout))
 	back.BackoutFor = stopped.BackoutFor
+	closed := func(p rollout.Phase, m ...rollout.Slot) rollout.Cluster {
+		c := at(p, m...)
+		c.Policy.Windows, c.Closed, c.WaitFor = true, true, "no window is open"
+		if p == rollout.PhaseBackout {
+			c.BackoutFor = "soak failed"
+		}
+		return c
+	}
+	out := closed(rollout.PhaseBackout, patched, holding(rollout.ModeBackout, rollout.StepBackout))
+	out.Closed = false
 	running := rollout.Slot{Host: "web-1", Running: true, Mode: rollout.ModePatch}
 	doubted := at(rollout.PhaseSoak, patched, waiting)
 	doubted.Doubted, doubted.Verdict = true, rollout.Inconclusive
@@ -472,6 +482,9 @@ func phases() map[string]rollout.Cluster {
 	paused := at(rollout.PhaseRoll, waiting)
 	paused.Paused = "by jane"
 	return map[string]rollout.Cluster{
+		"claim or roll, waits for its window":                   closed(rollout.PhaseRoll, patched, waiting),
+		"backout, waits for its window":                         closed(rollout.PhaseBackout, patched, waiting),
+		"backout, a member waits out of service for its window": out,
 		"claim":                                at(rollout.PhaseClaim, waiting),
 		"roll, a member on its way":            at(rollout.PhaseRoll, running, waiting),
 		"roll, held by a person":               paused,

@@ -39,7 +39,7 @@ type Estimate struct {
 
 // EstimateOverride is an Estimate as a file gives it.
 type EstimateOverride struct {
-	// Work is how long a host takes from its drain to its undrain; default 25m.
+	// Work is how long a host takes, from the first look at it to its undrain; default 25m.
 	Work *inventory.Duration `json:"work,omitempty" yaml:"work,omitempty"`
 	// Backout is how long its way back takes, should the work fail; default 15m.
 	Backout *inventory.Duration `json:"backout,omitempty" yaml:"backout,omitempty"`
