@@ -201,10 +201,17 @@ func (r *memberRun) mayDrain() {
 	}
 }
 
+// maySit holds that nobody is kept out of service, unchanged, until the next window.
+func (r *memberRun) maySit() {
+	if r.m.Closed && r.m.Mode == ModePatch && r.patches == 0 && r.h.ours == r.cl.camp.c.Instance {
+		r.broken("%s is drained and unchanged, and waits for its window", r.name())
+	}
+}
+
 // mayChange is P7 as a patch, or a way back from a soak that failed, begins.
 func (r *memberRun) mayChange(a Action) {
 	k := r.calendar
-	if k == nil || a.Attempt > 1 || r.last != StepGate {
+	if k == nil || a.Attempt > 1 || a.Attach || r.inUse[a.Do] || r.runNo[a.Do] > 0 { // it was begun before
 		return
 	}
 	_, is := k.frozen(r.now, 0)

@@ -350,6 +350,7 @@ func (r *memberRun) step() {
 	}
 	d := r.m.Next(r.now)
 	r.said(r.name(), d)
+	r.maySit()
 	r.holds()
 	if d.End {
 		r.finish()
@@ -757,6 +758,7 @@ func (r *memberRun) runScript(a Action) {
 	if h.ours != r.cl.camp.c.Instance {
 		r.broken("%s begins %s in service", r.name(), a.Do)
 	}
+	r.mayChange(a)
 	run := h.runs[key]
 	fresh := run == nil
 	if run == nil && (a.Attach || a.Gated && r.trouble(0.03)) { // no worker was there while the gate's word was new
@@ -779,7 +781,6 @@ func (r *memberRun) runScript(a Action) {
 		return
 	}
 	if run == nil {
-		r.mayChange(a)
 		run = r.begin(a, key)
 	}
 	r.launch(r.flights, a.ID, max(run.until.Sub(r.now), 0)+time.Second, func() {
