@@ -27,6 +27,8 @@ type Calendar struct {
 	zone   *time.Location // of times that name none, and of whole days
 	zones  map[string]clock
 	series []series
+
+	zoneRules int // how many rules its zones have
 }
 
 // series is one VEVENT: an event with all its repetitions, or what became of one of them.

@@ -120,6 +120,9 @@ func TestWrongCalendars(t *testing.T) {
 			t.Errorf("%s: %v; want %s", row.sentence, err, row.want)
 		}
 	}
+	if _, err := ParseCalendar(text(strings.Repeat(outlook, 26)), time.UTC); err == nil || !strings.Contains(err.Error(), "more than 50 rules") {
+		t.Errorf("too many rules of zones: %v", err)
+	}
 	var many strings.Builder
 	for range MostEvents + 1 {
 		many.WriteString("EVENT\nDTSTART:20261224T170000Z\nDURATION:PT1H\nDONE\n")

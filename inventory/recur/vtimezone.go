@@ -25,6 +25,9 @@ var (
 	zonesUntil = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
+// mostZoneRules is how many rules the zones of one calendar may have: they are followed when it is read, each through two centuries.
+const mostZoneRules = 50
+
 // timezone reads a VTIMEZONE.
 func (c *Calendar) timezone(z *ical.VTimezone) error {
 	name := ""
@@ -43,6 +46,14 @@ func (c *Calendar) timezone(z *ical.VTimezone) error {
 			properties = sub.Properties
 		default:
 			continue
+		}
+		for _, p := range properties {
+			if strings.EqualFold(p.IANAToken, "RRULE") {
+				c.zoneRules++
+			}
+		}
+		if c.zoneRules > mostZoneRules {
+			return fmt.Errorf("VTIMEZONE %q: the calendar's zones have more than %d rules", name, mostZoneRules)
 		}
 		set, err := transitions(properties)
 		if err != nil {
