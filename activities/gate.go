@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
-// Gate asks whether the claim is still ours, whether the estate is frozen, how many peers of each of the host's clusters are in
+// Gate asks whether the claim is still ours, whether the estate is frozen, what windows and freezes say, how many peers of each of the host's clusters are in
 // service, and whether our maintenance stands on the host itself. The rules decide what follows from it.
 func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
@@ -25,12 +26,24 @@ func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error)
 		if r.Frozen, err = a.Workflows.Frozen(ctx); err != nil {
 			return r.orUnknown(ctx, fmt.Errorf("whether the estate is frozen: %w", err))
 		}
+		if in.Ask != "" {
+			says, err := a.timing(ctx, s.part, in.Canary, in.Ask, need(s.part, in.Mode, in.Spent))
+			if err != nil {
+				return r.orUnknown(ctx, err)
+			}
+			r.Closed, r.Next = says.closed, says.next
+			if r.Frozen == "" {
+				r.Frozen = says.freeze
+			} else {
+				r.Next = time.Time{} // a person ends it
+			}
+		}
 		now, err := a.standing(ctx, s, in)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
 		r.Undrained, r.Ours, r.Peers = now.undrained, now.ours, now.peers
-		r.pass(peersInWords(r.Peers))
+		r.pass(peersInWords(r.Peers) + timesInWords(in.Ask, r))
 		return nil
 	})
 }
@@ -113,4 +126,19 @@ func peersInWords(rs []rollout.Redundancy) string {
 		parts = append(parts, fmt.Sprintf("%s: %d of %d peers in service", r.Cluster, r.PeersIn, r.Size-1))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// timesInWords is what windows and freezes said, for the record.
+func timesInWords(ask rollout.Ask, r *StepResult) string {
+	switch {
+	case ask == "":
+		return ""
+	case r.Frozen != "":
+		return "; frozen: " + r.Frozen
+	case r.Closed != "":
+		return "; closed: " + r.Closed
+	case ask == rollout.AskFreeze:
+		return "; no freeze"
+	}
+	return "; its window is open"
 }

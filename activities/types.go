@@ -22,6 +22,11 @@ type StepInput struct {
 	Gated bool `json:"gated,omitempty"`
 	// Attach: the gate's word is used up. What has begun goes on, and nothing begins.
 	Attach bool `json:"attach,omitempty"`
+	// Ask is what is asked of windows and freezes, for a canary or a peer, in this mode; Spent is how much of its time is behind it (gate).
+	Ask    rollout.Ask   `json:"ask,omitempty"`
+	Canary bool          `json:"canary,omitempty"`
+	Mode   rollout.Mode  `json:"mode,omitempty"`
+	Spent  time.Duration `json:"spent,omitempty"`
 	// Manifest is what the canary got; empty for the canary itself.
 	Manifest string `json:"manifest,omitempty"`
 	// Changes is the transaction, once fetch has worked it out.

@@ -23,6 +23,7 @@ import (
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -93,6 +94,8 @@ type world struct {
 	mute        map[string]error  // host to the error of asking a state script there
 	changing    func(looks int)   // before each look at web-1's state
 	scriptEnd   func(place string, r Run) (RunOutcome, error)
+	calendar    map[bool]calendar.Calendar // of canaries, and of peers
+	undated     error                      // of reading it
 }
 
 func newWorld() *world {
@@ -118,7 +121,7 @@ func newWorld() *world {
 }
 
 func (w *world) activities() *Activities {
-	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Workflows: w, Instances: w, Switch: w, Actor: "worker-1", Now: time.Now,
+	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Workflows: w, Instances: w, Switch: w, Calendars: w, Actor: "worker-1", Now: time.Now,
 		ServerID: func(context.Context) (string, error) { return theServer, w.server }, Inventory: func() (inventory.Inventory, error) { return w.estate, w.unread }}
 }
 
@@ -136,6 +139,11 @@ func (w *world) Frozen(context.Context) (string, error) {
 func (w *world) Cycle(_ context.Context, h inventory.Host) error {
 	w.note("cycle %s", h.Name)
 	return w.broken
+}
+
+func (w *world) Calendar(_ context.Context, _ plan.Part, canary bool, _ time.Time) (calendar.Calendar, error) {
+	w.note("calendar")
+	return w.calendar[canary], w.undated
 }
 
 func (w *world) Unfinished(context.Context) ([]string, error) { return w.going, w.untold }

@@ -15,6 +15,12 @@ type Inventory struct {
 	Hosts []Host `json:"hosts,omitempty" yaml:"hosts,omitempty" jsonschema:"required"`
 	// Clusters are the groups of hosts that are redundant for each other.
 	Clusters []Cluster `json:"clusters,omitempty" yaml:"clusters,omitempty" jsonschema:"required"`
+	// Zone says whose clocks windows and freezes mean where they do not say it themselves, such as Europe/Berlin or UTC.
+	Zone string `json:"zone,omitempty" yaml:"zone,omitempty"`
+	// Windows are when hosts may begin, in campaigns that do not say so themselves; default always.
+	Windows []Window `json:"windows,omitempty" yaml:"windows,omitempty"`
+	// Freezes are when nothing may begin, in any campaign.
+	Freezes []Freeze `json:"freezes,omitempty" yaml:"freezes,omitempty"`
 }
 
 // Labels are free words that selectors match.

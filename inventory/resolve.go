@@ -22,7 +22,7 @@ const consulHosts = 10
 // Resolve returns a copy with every default filled in, so that no consumer needs to know one: hosts have their whole access and a
 // segment, clusters their whole way to Consul, budget and min_healthy, services and checks what they mean. Resolving twice changes nothing.
 func (inv Inventory) Resolve() Inventory {
-	out := Inventory{Access: inv.Access.or(Access{Port: DefaultPort, KnownHosts: DefaultKnownHosts})}
+	out := Inventory{Access: inv.Access.or(Access{Port: DefaultPort, KnownHosts: DefaultKnownHosts}), Zone: inv.Zone, Windows: inv.Windows, Freezes: inv.Freezes}
 	for _, h := range inv.Hosts {
 		h.Access = h.Access.or(out.Access)
 		if h.Segment == "" {
@@ -163,6 +163,7 @@ func (c Cluster) minHealthy() int {
 func (inv Inventory) WithPaths(dir, home string) Inventory {
 	inv.Access = inv.Access.withPaths(dir, home)
 	inv.Consul.Token = inv.Consul.Token.WithPaths(dir, home)
+	inv.Windows, inv.Freezes = WindowsWithPaths(inv.Windows, dir, home), FreezesWithPaths(inv.Freezes, dir, home)
 	inv.Hosts = slices.Clone(inv.Hosts)
 	for i := range inv.Hosts {
 		inv.Hosts[i].Access = inv.Hosts[i].Access.withPaths(dir, home)

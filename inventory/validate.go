@@ -108,6 +108,9 @@ func (inv Inventory) Validate() []Problem {
 	var p Problems
 	p.access("access", inv.Access)
 	p.consul("consul", inv.Consul)
+	p.Zone("zone", inv.Zone)
+	p.Windows("windows", inv.Windows, inv.Zone)
+	p.Freezes("freezes", inv.Freezes, inv.Zone)
 	inv.validateHosts(&p)
 	inv.validateClusters(&p)
 	inv.validateTogether(&p)

@@ -96,6 +96,10 @@ func Cluster(ctx workflow.Context, st ClusterState) (ClusterReport, error) {
 				c.inFlight[id]()
 			}
 		}
+		if c.Frozen && !c.frozenTold {
+			c.send(FreezeID, signalWaits, ClusterID(c.Instance, c.Name))
+		}
+		c.frozenTold = c.Frozen
 		wake := c.reportsAgain()
 		if !d.WakeAt.IsZero() && d.WakeAt.Before(wake) {
 			wake = d.WakeAt
@@ -107,8 +111,9 @@ func Cluster(ctx workflow.Context, st ClusterState) (ClusterReport, error) {
 type cluster struct {
 	*carrier
 	ClusterState
-	told   rollout.Report // the last report
-	toldAt time.Time
+	told       rollout.Report // the last report
+	toldAt     time.Time
+	frozenTold bool // the freeze that it waits for knows of it
 }
 
 // begin works the first State out from the part of the plan.
@@ -136,6 +141,7 @@ func (c *cluster) listen(ctx workflow.Context) error {
 	onSignal(c.carrier, signalUnpause, func(m rollout.Message) { c.hear(signalUnpause, m) })
 	onSignal(c.carrier, signalAbort, func(m rollout.Message) { c.hear(UpdateAbort, m) })
 	onSignal(c.carrier, signalBackout, func(m rollout.Message) { c.hear(backoutAll, m) })
+	onSignal(c.carrier, signalThawed, func(any) { c.Cluster = c.Thawed(c.now()) })
 	onSignal(c.carrier, signalMay, func(w rollout.Word) { c.Cluster = c.Heed(w, c.now()) })
 	may := map[string]func(rollout.Message) error{
 		UpdateApprove: func(m rollout.Message) error { return c.MayApprove(m) },
@@ -236,6 +242,8 @@ func (c *cluster) carryOut(ctx workflow.Context, a rollout.Action) {
 		c.Outbox.Sent(a.Notice.N)
 	case rollout.DoClaim, rollout.DoRelease:
 		c.claim(ctx, a)
+	case rollout.DoWindow:
+		c.window(ctx, a)
 	case rollout.DoWatch:
 		c.watch(ctx, a)
 	case rollout.StepQuarantine:
@@ -273,6 +281,16 @@ func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
 		c.Unwritten.adopt(ctx, &c.Audit, in.Intent, r.Audit)
 	}
 	c.Cluster = apply(c.Cluster, a.ID, r.ClaimResult, workflow.Now(ctx))
+}
+
+// window asks windows and freezes whether a member may begin. The answer is in the history, and the gate's on the chain.
+func (c *cluster) window(ctx workflow.Context, a rollout.Action) {
+	var r rollout.FitResult
+	in := activities.WindowInput{Instance: c.Instance, Part: c.Part, Host: a.Host, Canary: a.Canary, Mode: a.Mode}
+	if err := workflow.ExecuteActivity(options(ctx, SegmentQueue(c.Segments[a.Host]), "ask whether "+a.Host+" may begin now", time.Minute), "Window", in).Get(ctx, &r); err != nil {
+		r = rollout.FitResult{Reason: cause(err)}
+	}
+	c.Cluster = c.Fitted(a.ID, r, workflow.Now(ctx))
 }
 
 func (c *cluster) queue() string {
@@ -319,7 +337,7 @@ func (c *cluster) startMember(a rollout.Action) {
 	}
 	_, peers := c.Watch()
 	st := MemberState{
-		Member: rollout.NewMember(c.Instance, c.Name, a.Host, a.Mode, a.Canary, c.ClusterState.Member),
+		Member: rollout.NewMember(c.Instance, c.Name, a.Host, a.Mode, a.Canary, c.ClusterState.Member).Begins(c.Unbound, c.now()),
 		Part:   c.Part, Plan: c.Plan, Parent: ClusterID(c.Instance, c.Name), Segment: c.Segments[a.Host], Limits: c.Limits, Peers: peers, Manifest: c.Manifest,
 		Try: slot.Tries, Changed: slot.Changes,
 	}
@@ -529,7 +547,7 @@ func (c *cluster) mayContinueAsNew(ctx workflow.Context) bool {
 		return false
 	}
 	for _, id := range workflow.DeterministicKeys(c.inFlight) {
-		if strings.HasPrefix(id, "claim.") || strings.HasPrefix(id, "release.") || strings.HasPrefix(id, "notify.") || strings.HasPrefix(id, "quarantine.") {
+		if strings.HasPrefix(id, "claim.") || strings.HasPrefix(id, "release.") || strings.HasPrefix(id, "notify.") || strings.HasPrefix(id, "quarantine.") || strings.HasPrefix(id, "window.") {
 			return false
 		}
 	}

@@ -134,6 +134,9 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 		Instance: m.Instance, Server: m.Server, Part: m.Part, Host: m.Host, Manifest: m.Manifest, Changes: m.Changed, Boot: m.BootNew, Peers: m.Peers, Why: m.Why, Plan: m.Plan,
 		Repair: a.Attempt > 1, Gated: a.Gated, Attach: a.Attach, By: a.By,
 	}
+	if a.Ask != "" {
+		in.Ask, in.Canary, in.Mode, in.Spent = a.Ask, a.Canary, a.Mode, a.Spent
+	}
 	if drain := m.Runs[rollout.StepDrain]; a.Do == rollout.StepUndrain && drain.Seq != 0 {
 		drain.Seq = 0 // what it began is taken back: the next drain is another run
 		m.Runs[rollout.StepDrain] = drain
@@ -212,6 +215,9 @@ func (m *member) finish(ctx workflow.Context) (MemberReport, error) {
 		Host: m.Host, Mode: m.Mode, Try: m.Try, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
 		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli, TakenUp: m.TakenUp, Suspect: m.Suspect, LeftOut: m.LeftOut, GivenUp: m.Skipped(),
 	}}
+	if m.NotNow && m.Outcome == rollout.Returned {
+		r.NotNow, r.Waited, r.Next = true, m.Waited, m.Opens
+	}
 	if m.Outcome != rollout.Patched && m.Outcome != rollout.Unchanged {
 		r.Blame = m.Blame // what was found on the way and passed after all is nobody's fault
 	}

@@ -116,6 +116,11 @@ func (c *cluster) show(ctx workflow.Context, d rollout.Decision) {
 	case rollout.PhaseHold:
 		b.WriteString("\nA person decides how it goes on:\n\n")
 		c.showOpen(&b, "")
+	case rollout.PhaseBackout:
+		if c.Closed && c.Later() {
+			b.WriteString("\nIt goes on by itself in its window, or a person decides:\n\n")
+			c.showOpen(&b, "")
+		}
 	}
 	for _, s := range c.ClusterState.Members {
 		if s.Running && s.Holds != "" {
@@ -152,6 +157,8 @@ func (c *cluster) showOpen(b *strings.Builder, host string) {
 			what = "has the patched members soak, or settle, anew"
 		case word == UpdateResume && c.BackoutFor != "":
 			what = "has the way back go on"
+		case word == UpdateBackout && c.BackoutFor != "":
+			what = "brings them back now, window or not"
 		}
 		fmt.Fprintf(b, "- the Update `%s`, `rollpatch %s %s%s --reason \"...\"`: %s\n", word, word, c.Instance, flags, what)
 	}

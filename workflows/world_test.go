@@ -50,6 +50,7 @@ type world struct {
 	// scripted: drains and undrains run scripts, whose numbers the hosts that run them have seen up to this.
 	scripted int64
 	numbers  map[string]int64 // of runs, by id
+	hours    *hours           // windows and freezes; nil: there are none
 }
 
 func newWorld(members ...string) *world {
@@ -65,6 +66,7 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	key := name + " " + in.Host
+	w.hours.note(key)
 	w.count[key]++
 	w.calls = append(w.calls, key)
 	if in.Server != "" {
@@ -97,6 +99,7 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 		r.Boot = in.Boot + "'"
 	case "gate":
 		r.Peers = []rollout.Redundancy{{Cluster: "web", Size: len(w.members), MaxOut: 1, MinHealthy: w.minimum, PeersIn: len(w.members) - 1}}
+		w.hours.gate(in, &r.MemberResult)
 	}
 	if f := w.on[key]; f != nil {
 		keep := r
@@ -185,7 +188,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		for _, m := range members {
 			c.Members = append(c.Members, rollout.Slot{Host: m})
 		}
-		return activities.BeginResult{Cluster: c, Member: w.member, Segments: map[string]string{}, Limits: map[rollout.Step]time.Duration{}}, nil
+		return activities.BeginResult{Cluster: c, Member: w.member, Segments: map[string]string{}, Limits: w.hours.limits()}, nil
 	}, activity.RegisterOptions{Name: "Begin"})
 	env.RegisterActivityWithOptions(func(context.Context, activities.TellInput) ([]string, error) {
 		return []string{"pager"}, nil
@@ -208,6 +211,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		}
 		return activities.AskResult{Running: true, Status: "Running"}, nil
 	}, activity.RegisterOptions{Name: "Ask"})
+	w.hours.register(env, w)
 	env.OnActivity("Watch", mock.Anything, mock.Anything).After(time.Hour).Return(watch)
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -326,6 +327,8 @@ func TestDocumentedFiles(t *testing.T) {
 var leaves = []reflect.Type{
 	reflect.TypeFor[inventory.Secret](), reflect.TypeFor[inventory.Labels](), reflect.TypeFor[inventory.Budget](), reflect.TypeFor[inventory.Duration](), reflect.TypeFor[inventory.Script](),
 	reflect.TypeFor[inventory.Limit](),
+	// These have a page of their own: TestDocumentedWindows.
+	reflect.TypeFor[[]inventory.Window](), reflect.TypeFor[[]inventory.Freeze](), reflect.TypeFor[campaign.Windows](),
 }
 
 // keys lists the keys that a file may have, as the README spells them. What the path of an override points to is told of where it is first.
@@ -415,6 +418,29 @@ func TestDocumentedKeys(t *testing.T) {
 	}
 }
 
+// TestDocumentedWindows holds the table of docs/windows.md against the types.
+func TestDocumentedWindows(t *testing.T) {
+	window, freeze := keys(reflect.TypeFor[inventory.Window](), ""), keys(reflect.TypeFor[inventory.Freeze](), "")
+	want := map[string]string{}
+	for _, k := range slices.Concat(window, freeze) {
+		switch {
+		case slices.Contains(window, k) && slices.Contains(freeze, k):
+			want[k] = "both"
+		case slices.Contains(window, k):
+			want[k] = "window"
+		default:
+			want[k] = "freeze"
+		}
+	}
+	rows := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| ([a-z]+) \\| [^|]* \\|$").FindAllStringSubmatch(pageOf(t, "docs/windows.md"), -1) {
+		rows[m[1]] = m[2]
+	}
+	if !maps.Equal(rows, want) {
+		t.Errorf("docs/windows.md has rows for %v, want %v", rows, want)
+	}
+}
+
 // phases are the rows of the table of commands and states, each as a cluster that stands there.
 func phases() map[string]rollout.Cluster {
 	at := func(p rollout.Phase, members ...rollout.Slot) rollout.Cluster {
@@ -429,6 +455,16 @@ func phases() map[string]rollout.Cluster {
 	stopped.BackoutFor = "reject by jane"
 	back := at(rollout.PhaseBackout, patched, holding(rollout.ModeBackout, rollout.StepBackout))
 	back.BackoutFor = stopped.BackoutFor
+	closed := func(p rollout.Phase, m ...rollout.Slot) rollout.Cluster {
+		c := at(p, m...)
+		c.Policy.Windows, c.Closed, c.WaitFor = true, true, "no window is open"
+		if p == rollout.PhaseBackout {
+			c.BackoutFor = "soak failed"
+		}
+		return c
+	}
+	out := closed(rollout.PhaseBackout, patched, holding(rollout.ModeBackout, rollout.StepBackout))
+	out.Closed = false
 	running := rollout.Slot{Host: "web-1", Running: true, Mode: rollout.ModePatch}
 	doubted := at(rollout.PhaseSoak, patched, waiting)
 	doubted.Doubted, doubted.Verdict = true, rollout.Inconclusive
@@ -448,6 +484,9 @@ func phases() map[string]rollout.Cluster {
 	paused := at(rollout.PhaseRoll, waiting)
 	paused.Paused = "by jane"
 	return map[string]rollout.Cluster{
+		"claim or roll, waits for its window":                   closed(rollout.PhaseRoll, patched, waiting),
+		"backout, waits for its window":                         closed(rollout.PhaseBackout, patched, waiting),
+		"backout, a member waits out of service for its window": out,
 		"claim":                                at(rollout.PhaseClaim, waiting),
 		"roll, a member on its way":            at(rollout.PhaseRoll, running, waiting),
 		"roll, held by a person":               paused,

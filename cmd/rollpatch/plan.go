@@ -9,24 +9,27 @@ import (
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
 
 func (d *desk) planCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "plan",
-		Usage:       "say what run would do, and what it would refuse",
-		ArgsUsage:   "CAMPAIGN.yaml",
-		Description: "Asks no host, and needs no server. Where one answers it also says that the estate is frozen.",
-		Flags:       join(inventoryFlags(), outputFlags(), serverFlags()),
-		Action:      d.plan,
+		Name:      "plan",
+		Usage:     "say what run would do, and what it would refuse",
+		ArgsUsage: "CAMPAIGN.yaml",
+		Description: "Asks no host, and needs no server. Where one answers it also says that the estate is frozen.\n" +
+			"Windows and freezes are read, and the dates printed: a campaign that they leave no room for is refused.",
+		Flags:  join(inventoryFlags(), outputFlags(), serverFlags()),
+		Action: d.plan,
 	}
 }
 
 // digested is a plan and its digest.
 type digested struct {
 	plan.Plan
-	Digest string `json:"digest"`
+	Digest string          `json:"digest"`
+	Dates  *calendar.Dates `json:"dates,omitempty"`
 }
 
 // planned is what plan and run begin with: the plan of the campaign that was named, refused or not.
@@ -51,15 +54,25 @@ func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part
 }
 
 func (d *desk) plan(c *cli.Context) error {
-	p, pl, _, err := d.planned(c)
+	p, pl, parts, err := d.planned(c)
 	if err != nil {
 		return err
 	}
-	if err := p.result(digested{Plan: pl, Digest: plan.Digest(pl)}, func() { p.plan(pl) }); err != nil {
+	dates, err := d.dates(c.Context, pl, parts)
+	if err != nil {
+		return err
+	}
+	if err := p.result(digested{Plan: pl, Digest: plan.Digest(pl), Dates: dates}, func() {
+		p.plan(pl)
+		if dates != nil {
+			fmt.Fprintln(p.w)
+		}
+		p.dates(pl, parts, dates)
+	}); err != nil {
 		return err
 	}
 	d.askForFreeze(c)
-	return refused(pl)
+	return lateness(refused(pl), dates)
 }
 
 func (p printer) plan(pl plan.Plan) {

@@ -40,7 +40,11 @@ func (d *desk) start(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := refused(pl); err != nil {
+	dates, err := d.dates(c.Context, pl, parts)
+	if err != nil {
+		return err
+	}
+	if err := lateness(refused(pl), dates); err != nil {
 		return err
 	}
 	folder, err := d.storeFolder(c.Path("store"))

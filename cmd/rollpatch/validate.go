@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
 	"github.com/rollpatch/rollpatch/inventory/file"
+	"github.com/rollpatch/rollpatch/workflows/calendar"
 )
 
 func (d *desk) validateCommand() *cli.Command {
@@ -18,6 +20,7 @@ func (d *desk) validateCommand() *cli.Command {
 		Usage:     "read files and say everything that is wrong with them",
 		ArgsUsage: "[FILE...]",
 		Description: "Reads the inventory and the campaign files given, and holds the campaigns against the inventory.\n" +
+			"Where they have windows or freezes it also says when what would happen, and what they leave no room for.\n" +
 			"A FILE that has hosts and no stages is taken for the inventory itself.",
 		Flags:  join(inventoryFlags(), outputFlags()),
 		Action: d.validate,
@@ -30,6 +33,8 @@ type validated struct {
 	Hosts     int            `json:"hosts"`
 	Clusters  int            `json:"clusters"`
 	Campaigns []string       `json:"campaigns"`
+	// Dates are those of campaigns with windows or freezes, by file.
+	Dates map[string]*calendar.Dates `json:"dates,omitempty"`
 }
 
 var (
@@ -66,6 +71,7 @@ func (d *desk) validate(c *cli.Context) error {
 	out := validated{Findings: []file.Finding{}, Campaigns: []string{}}
 	inv, invErr := d.parseInventory(path, sources)
 	errs := []error{invErr}
+	var sound []named
 	for _, s := range campaigns {
 		doc, err := file.ParseCampaign(s)
 		if invErr == nil {
@@ -73,6 +79,7 @@ func (d *desk) validate(c *cli.Context) error {
 		}
 		errs = append(errs, err)
 		out.Campaigns = append(out.Campaigns, s.Name)
+		sound = append(sound, named{path: s.Name, campaign: doc.Value})
 	}
 	out.Hosts, out.Clusters = len(inv.Value.Hosts), len(inv.Value.Clusters)
 	for _, err := range errs {
@@ -85,10 +92,32 @@ func (d *desk) validate(c *cli.Context) error {
 	if err != nil && !p.json {
 		return invalid(err)
 	}
+	var laid []laidFile
+	var refusals []string
+	if err == nil {
+		var layErr error
+		if laid, layErr = d.layAll(c.Context, path, inv.Value, sound); layErr != nil {
+			return layErr
+		}
+		out.Dates = map[string]*calendar.Dates{}
+		for _, l := range laid {
+			out.Dates[l.name] = l.dates
+			for _, line := range late(l.dates) {
+				if !strings.HasPrefix(line, " ") { // the way out follows what it leads out of
+					line = l.name + ": " + line
+				}
+				refusals = append(refusals, line)
+			}
+		}
+	}
 	if printErr := p.result(out, func() {
 		fmt.Fprintf(p.w, "%s: %s, %s\n", path, many(out.Hosts, "host"), many(out.Clusters, "cluster"))
 		for _, name := range out.Campaigns {
 			fmt.Fprintf(p.w, "%s: fits the inventory\n", name)
+		}
+		for _, l := range laid {
+			fmt.Fprintf(p.w, "\n%s: ", l.name)
+			p.dates(l.plan, l.parts, l.dates)
 		}
 	}); printErr != nil {
 		return printErr
@@ -97,5 +126,8 @@ func (d *desk) validate(c *cli.Context) error {
 		return invalid(err)
 	}
 	d.warnOfHouse(inv.Value, inv.Where)
+	if len(refusals) > 0 {
+		return invalid(errors.New(strings.Join(refusals, "\n")))
+	}
 	return nil
 }

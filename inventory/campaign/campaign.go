@@ -19,6 +19,14 @@ type Campaign struct {
 	Ticket string `json:"ticket,omitempty" yaml:"ticket,omitempty"`
 	// Unattended ends soaks by policy and halts on a failure, instead of holding for a person.
 	Unattended bool `json:"unattended,omitempty" yaml:"unattended,omitempty"`
+	// Zone says whose clocks windows, freezes and finish_by mean where they do not say it themselves, such as Europe/Berlin or UTC.
+	Zone string `json:"zone,omitempty" yaml:"zone,omitempty"`
+	// Windows are when hosts may begin: a list, or {canary: [...], peers: [...]}; default the inventory's, or always.
+	Windows Windows `json:"windows,omitzero" yaml:"windows,omitempty"`
+	// Freezes are when nothing may begin, beside the inventory's.
+	Freezes []inventory.Freeze `json:"freezes,omitempty" yaml:"freezes,omitempty"`
+	// FinishBy is when it must be done: so long after its start, such as 14d, or a day or a time.
+	FinishBy string `json:"finish_by,omitempty" yaml:"finish_by,omitempty"`
 	// Stages are worked through one after the other.
 	Stages []Stage `json:"stages" yaml:"stages" jsonschema:"required"`
 	// Packages narrows down what is patched; default everything pending.
@@ -41,6 +49,8 @@ type Stage struct {
 	Clusters []string `json:"clusters,omitempty" yaml:"clusters,omitempty"`
 	// Selector adds every cluster that it matches.
 	Selector *Selector `json:"selector,omitempty" yaml:"selector,omitempty"`
+	// Windows are when its hosts may begin; default the campaign's.
+	Windows Windows `json:"windows,omitzero" yaml:"windows,omitempty"`
 }
 
 // Selector matches clusters.
@@ -85,13 +95,14 @@ const (
 	EventBackout    Event = "backout"
 	EventQuarantine Event = "quarantine"
 	EventGate       Event = "gate"
+	EventWait       Event = "wait"
 	EventHalted     Event = "halted"
 	EventDone       Event = "done"
 )
 
 // Values lists what may be written.
 func (Event) Values() []string {
-	return []string{string(EventHold), string(EventFail), string(EventBackout), string(EventQuarantine), string(EventGate), string(EventHalted), string(EventDone)}
+	return []string{string(EventHold), string(EventFail), string(EventBackout), string(EventQuarantine), string(EventGate), string(EventWait), string(EventHalted), string(EventDone)}
 }
 
 // Wants reports whether the receiver is told of e.
@@ -133,6 +144,7 @@ func (s Stage) In(inv inventory.Inventory) []string {
 // WithPaths returns a copy in which every path of a file is absolute: ~ is home, and a relative path starts at dir, the folder of the
 // campaign file.
 func (c Campaign) WithPaths(dir, home string) Campaign {
+	c = c.windowsWithPaths(dir, home)
 	c.Notify = slices.Clone(c.Notify)
 	for i, n := range c.Notify {
 		if n.Webhook != nil {

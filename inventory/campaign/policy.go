@@ -29,6 +29,10 @@ type Policy struct {
 	Review       inventory.Duration `json:"review"`
 	Timeouts     Timeouts           `json:"timeouts"`
 	PowerAfter   inventory.Duration `json:"power_after,omitempty"` // 0: never
+	Estimate     Estimate           `json:"estimate"`
+	MaxMixed     inventory.Duration `json:"max_mixed"`
+	AtCutoff     AtCutoff           `json:"at_cutoff"`
+	SoakOnFail   SoakOnFail         `json:"soak_on_fail"`
 }
 
 // StopAfter is how many failures stop a stage.
@@ -102,6 +106,15 @@ type Override struct {
 	Timeouts TimeoutsOverride `json:"timeouts,omitzero" yaml:"timeouts,omitempty"`
 	// PowerAfter is how long after its reboot the power of a host that went down, and does not come back, is cycled; default never.
 	PowerAfter *inventory.Duration `json:"power_after,omitempty" yaml:"power_after,omitempty"`
+	// Estimate overrides how long a host takes; one begins only when so much is left of its window.
+	Estimate EstimateOverride `json:"estimate,omitzero" yaml:"estimate,omitempty"`
+	// MaxMixed is how long peers may wait for what their canary has; default 7d.
+	MaxMixed *inventory.Duration `json:"max_mixed,omitempty" yaml:"max_mixed,omitempty"`
+	// AtCutoff is what becomes of a member that is drained and unchanged when its window closes: return (default), or finish.
+	AtCutoff *AtCutoff `json:"at_cutoff,omitempty" yaml:"at_cutoff,omitempty"`
+	// SoakOnFail is what becomes of patched members whose soak fails while no window is open: drain (default) takes them out of service as far as
+	// their peers allow, wait leaves them; they are backed out in the next window, or on a person's word.
+	SoakOnFail *SoakOnFail `json:"soak_on_fail,omitempty" yaml:"soak_on_fail,omitempty"`
 }
 
 // StopAfterOverride is a StopAfter as a file gives it.
@@ -186,6 +199,30 @@ const (
 // Values lists what may be written.
 func (OnTimeout) Values() []string { return []string{string(TimeoutSafest), string(TimeoutHold)} }
 
+// AtCutoff is what becomes of a member that is out of service and unchanged when its window closes.
+type AtCutoff string
+
+// What to do when a window closes between a member's drain and its patch. One that is patched already is finished in any case.
+const (
+	CutoffReturn AtCutoff = "return"
+	CutoffFinish AtCutoff = "finish"
+)
+
+// Values lists what may be written.
+func (AtCutoff) Values() []string { return []string{string(CutoffReturn), string(CutoffFinish)} }
+
+// SoakOnFail is what becomes of patched members whose soak fails while no window is open.
+type SoakOnFail string
+
+// What to do with them until the window in which they are backed out.
+const (
+	SoakDrain SoakOnFail = "drain"
+	SoakWait  SoakOnFail = "wait"
+)
+
+// Values lists what may be written.
+func (SoakOnFail) Values() []string { return []string{string(SoakDrain), string(SoakWait)} }
+
 // Leftover is what happens to a member that still has connections when its drain times out.
 type Leftover string
 
@@ -216,6 +253,8 @@ func Default(unattended bool) Policy {
 		Checks:    Checks{Passes: 3, Interval: of(5 * time.Second), Timeout: of(5 * time.Minute)},
 		WaitMax:   of(30 * time.Minute), HoldMax: of(4 * time.Hour), OnTimeout: TimeoutSafest, OnFailure: FailStopCluster, Failures: 1, Review: of(30 * 24 * time.Hour),
 		Timeouts: Timeouts{Patch: of(time.Hour), Reboot: of(15 * time.Minute), Fetch: of(30 * time.Minute)},
+		Estimate: Estimate{Work: of(25 * time.Minute), Backout: of(15 * time.Minute)}, MaxMixed: of(7 * 24 * time.Hour),
+		AtCutoff: CutoffReturn, SoakOnFail: SoakDrain,
 	}
 }
 
@@ -246,6 +285,11 @@ func (p Policy) Apply(o Override) Policy {
 	set(&p.PowerAfter, o.PowerAfter)
 	set(&p.Failures, o.Failures)
 	set(&p.Review, o.Review)
+	set(&p.Estimate.Work, o.Estimate.Work)
+	set(&p.Estimate.Backout, o.Estimate.Backout)
+	set(&p.MaxMixed, o.MaxMixed)
+	set(&p.AtCutoff, o.AtCutoff)
+	set(&p.SoakOnFail, o.SoakOnFail)
 	set(&p.Timeouts.Patch, o.Timeouts.Patch)
 	set(&p.Timeouts.Reboot, o.Timeouts.Reboot)
 	set(&p.Timeouts.Fetch, o.Timeouts.Fetch)

@@ -43,6 +43,7 @@ func (c Campaign) Validate() []inventory.Problem {
 		}
 	}
 	c.validateNotify(&p)
+	c.validateWindows(&p)
 	return p
 }
 
@@ -74,7 +75,7 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 		key   string
 		given *inventory.Duration
 	}{
-		{"soak", o.Soak}, {"soak_interval", o.SoakInterval}, {"settle", o.Settle}, {"wait_max", o.WaitMax}, {"hold_max", o.HoldMax}, {"power_after", o.PowerAfter}, {"review", o.Review},
+		{"soak", o.Soak}, {"soak_interval", o.SoakInterval}, {"settle", o.Settle}, {"wait_max", o.WaitMax}, {"hold_max", o.HoldMax}, {"power_after", o.PowerAfter}, {"review", o.Review}, {"max_mixed", o.MaxMixed}, {"estimate.work", o.Estimate.Work}, {"estimate.backout", o.Estimate.Backout},
 		{"drain.timeout", o.Drain.Timeout}, {"checks.interval", o.Checks.Interval}, {"checks.timeout", o.Checks.Timeout},
 		{"timeouts.patch", o.Timeouts.Patch}, {"timeouts.reboot", o.Timeouts.Reboot}, {"timeouts.fetch", o.Timeouts.Fetch},
 	} {
@@ -114,6 +115,12 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 	}
 	if o.OnFailure != nil {
 		inventory.OneOf(p, at+".on_failure", *o.OnFailure)
+	}
+	if o.AtCutoff != nil {
+		inventory.OneOf(p, at+".at_cutoff", *o.AtCutoff)
+	}
+	if o.SoakOnFail != nil {
+		inventory.OneOf(p, at+".soak_on_fail", *o.SoakOnFail)
 	}
 	if o.OnTimeout != nil {
 		inventory.OneOf(p, at+".on_timeout", *o.OnTimeout)
@@ -215,6 +222,7 @@ func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
 			}
 		}
 	}
+	c.checkFreezes(&p, inv)
 	touched := beside(inv, staged)
 	for _, cl := range inv.Clusters {
 		if name := cl.Name; cl.Drain == inventory.DrainNone && touched[name] != "" && c.AcceptImpact[name] == "" {

@@ -29,20 +29,29 @@ func (d Document[T]) Where(path string) (name string, line int) {
 }
 
 // ParseInventory reads an inventory from one or more files, whose hosts and clusters are put together in the order given: inventory.yaml
-// first, then those of inventory.d. Access and consul belong in one of them. An error is [Findings].
+// first, then those of inventory.d. Everything else belongs in one of them. An error is [Findings].
 func ParseInventory(sources ...Source) (Document[inventory.Inventory], error) {
 	l := newLedger(sources...)
 	var inv inventory.Inventory
 	for i, source := range sources {
 		var part inventory.Inventory
 		r := reader{ledger: l, file: i, offset: map[string]int{"hosts": len(inv.Hosts), "clusters": len(inv.Clusters)}}
-		r.once = []string{"access", "consul"}
+		r.once = []string{"access", "consul", "zone", "windows", "freezes"}
 		r.read(source.Raw, &part)
 		if part.Access != (inventory.Access{}) {
 			inv.Access = part.Access
 		}
 		if given(part.Consul) {
 			inv.Consul = part.Consul
+		}
+		if part.Zone != "" {
+			inv.Zone = part.Zone
+		}
+		if part.Windows != nil {
+			inv.Windows = part.Windows
+		}
+		if part.Freezes != nil {
+			inv.Freezes = part.Freezes
 		}
 		inv.Hosts = append(inv.Hosts, part.Hosts...)
 		inv.Clusters = append(inv.Clusters, part.Clusters...)

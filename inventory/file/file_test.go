@@ -114,7 +114,7 @@ func TestReadsAsTheLibraryDoes(t *testing.T) {
 	}
 	for _, name := range []string{"campaign-good.yaml", "campaign-good-small.yaml"} {
 		var want campaign.Campaign
-		if err := yaml.UnmarshalWithOptions(read(t, name).Raw, &want, yaml.Strict()); err != nil {
+		if err := yaml.UnmarshalWithOptions(read(t, name).Raw, &want, yaml.Strict(), yaml.CustomUnmarshaler(listOrKeys)); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := file.ParseCampaign(read(t, name)); err != nil || !reflect.DeepEqual(got.Value, want) {
@@ -147,6 +147,25 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
+// windowKeys are windows without what makes a list of them.
+type windowKeys campaign.Windows
+
+// listOrKeys tells the library what ours knows: that windows are a list, or have keys.
+func listOrKeys(w *campaign.Windows, raw []byte) error {
+	if yaml.UnmarshalWithOptions(raw, &w.All, yaml.Strict()) == nil {
+		return nil
+	}
+	w.All = nil
+	return yaml.UnmarshalWithOptions(raw, (*windowKeys)(w), yaml.Strict())
+}
+
+func asListOrKeys(w campaign.Windows) ([]byte, error) {
+	if len(w.All) > 0 {
+		return yaml.Marshal(w.All)
+	}
+	return yaml.Marshal(windowKeys(w))
+}
+
 func roundTrip[T any](t *testing.T, want T, parse func([]byte) (T, error)) {
 	t.Helper()
 	asJSON, err := json.Marshal(want)
@@ -160,7 +179,7 @@ func roundTrip[T any](t *testing.T, want T, parse func([]byte) (T, error)) {
 	if !reflect.DeepEqual(fromJSON, want) {
 		t.Errorf("JSON read back\n%+v\nwant\n%+v\nfrom\n%s", fromJSON, want, asJSON)
 	}
-	asYAML, err := yaml.Marshal(want)
+	asYAML, err := yaml.MarshalWithOptions(want, yaml.CustomMarshaler(asListOrKeys))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,13 +315,13 @@ f.yaml:25: clusters[0].services[1].name: "web" is already used on line 24`
 
 func TestNotText(t *testing.T) {
 	for name, raw := range map[string]string{
-		"f.yaml:2: is not text in UTF-8":                                   "access: {}\nhosts: \xff\n",
-		"f.yaml:3: is not text in UTF-8":                                   "access: {}\n\n\x00\n",
-		"f.yaml:1: is larger than 16 MiB":                                  strings.Repeat("#\n", 9<<20),
-		"f.yaml:1: is nested deeper than 32 levels":                        "a: " + strings.Repeat("- ", 100_000),
-		"f.yaml:514: is nested deeper than 32 levels":                      deep(1000),
-		"f.yaml:1: is empty":                                               "---\n",
-		"f.yaml:1: wants keys (access, consul, hosts, clusters), not text": "hosts\n",
+		"f.yaml:2: is not text in UTF-8":              "access: {}\nhosts: \xff\n",
+		"f.yaml:3: is not text in UTF-8":              "access: {}\n\n\x00\n",
+		"f.yaml:1: is larger than 16 MiB":             strings.Repeat("#\n", 9<<20),
+		"f.yaml:1: is nested deeper than 32 levels":   "a: " + strings.Repeat("- ", 100_000),
+		"f.yaml:514: is nested deeper than 32 levels": deep(1000),
+		"f.yaml:1: is empty":                          "---\n",
+		"f.yaml:1: wants keys (access, consul, hosts, clusters, zone, windows, freezes), not text": "hosts\n",
 	} {
 		if _, err := file.ParseInventory(source("f.yaml", raw)); err == nil || err.Error() != name {
 			t.Errorf("%.40q: error %.200v, want %s", raw, err, name)

@@ -257,6 +257,12 @@ func (r *reader) value(into reflect.Value, n ast.Node, a at) {
 		}
 		return
 	}
+	if list, ok := into.Addr().Interface().(interface{ List() any }); ok {
+		if _, ok := n.(*ast.SequenceNode); ok {
+			r.list(reflect.ValueOf(list.List()).Elem(), n, a)
+			return
+		}
+	}
 	switch into.Kind() {
 	case reflect.Struct:
 		r.mapping(into, n, a)
@@ -453,7 +459,9 @@ func (r *reader) number(into reflect.Value, n ast.Node, a at) {
 func fieldsOf(t reflect.Type) map[string]int {
 	fields := map[string]int{}
 	for i := range t.NumField() {
-		fields[keyOf(t.Field(i))] = i
+		if key := keyOf(t.Field(i)); key != "-" {
+			fields[key] = i
+		}
 	}
 	return fields
 }
@@ -462,7 +470,9 @@ func fieldsOf(t reflect.Type) map[string]int {
 func keysOf(t reflect.Type) []string {
 	var keys []string
 	for i := range t.NumField() {
-		keys = append(keys, keyOf(t.Field(i)))
+		if key := keyOf(t.Field(i)); key != "-" {
+			keys = append(keys, key)
+		}
 	}
 	return keys
 }

@@ -50,6 +50,12 @@ func schema(t *testing.T, title string, of any) []byte {
 		t.Fatal(err)
 	}
 	s := r.Reflect(of)
+	if w := s.Definitions["Windows"]; w != nil {
+		either := *w
+		list := &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Ref: "#/$defs/Window"}}
+		s.Definitions["Windows"] = &jsonschema.Schema{OneOf: []*jsonschema.Schema{list, &either}, Description: w.Description}
+		either.Description = ""
+	}
 	s.Title = title
 	raw, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -116,6 +122,9 @@ func required(t *testing.T, v reflect.Value, path string, validate func() []inve
 				continue
 			}
 			here := strings.TrimPrefix(path+"."+key, ".")
+			if key == "-" { // written as a list, without a key
+				here = path
+			}
 			kept := reflect.New(v.Field(i).Type()).Elem()
 			kept.Set(v.Field(i))
 			v.Field(i).SetZero()
@@ -124,6 +133,10 @@ func required(t *testing.T, v reflect.Value, path string, validate func() []inve
 			// What a cluster needs for its drain hangs on which drain it has, which no schema can tell either.
 			if t := reflect.TypeFor[inventory.Cluster](); v.Type() == t && slices.Contains([]string{"services", "drain_commands", "ports", "checks"}, key) {
 				missed = false
+			}
+			// So does what a window or a freeze needs on which rule it has.
+			if t := v.Type(); t == reflect.TypeFor[inventory.Window]() || t == reflect.TypeFor[inventory.Freeze]() {
+				missed = missed && slices.Contains([]string{"name", "reason"}, key)
 			}
 			if tagged := strings.Contains(v.Type().Field(i).Tag.Get("jsonschema"), "required"); tagged != missed {
 				t.Errorf("%s: required by the schema: %v, missed by the rules: %v", here, tagged, missed)

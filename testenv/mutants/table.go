@@ -251,4 +251,54 @@ var all = []Mutant{
 		Old: "\t\talone\n", New: "",
 		Package: sshrunPkg, Test: "^TestInALaneOneRunEndsBeforeTheNextBegins$",
 	},
+	{
+		Name: "P7: windows are asked before a member is started", File: "workflows/rollout/window.go",
+		Old: "return c.Phase == PhaseClaim || c.Phase == PhaseRoll", New: "return c.Phase == PhaseClaim",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P7: and before each of them", File: "workflows/rollout/cluster.go",
+		Old: "c.FitAt = time.Time{} // each is asked for\n", New: "",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P7: the gate asks again before the drain", File: "workflows/rollout/window.go",
+		Old: "case m.unchanged() && !m.out():\n\t\treturn AskFit", New: "case m.unchanged() && !m.out():\n\t\treturn \"\"",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P7: who is drained and unchanged goes back when its window closes", File: "workflows/rollout/member.go",
+		Old: "case m.Barred && m.unchanged():", New: "case m.Barred && m.unchanged() && !m.out():",
+		Package: rolloutPkg, Test: "^TestMemberInWindows$",
+	},
+	{
+		Name: "P7: a way back waits for its window", File: "workflows/rollout/member.go",
+		Old: "case r.Closed != \"\" && !m.drainsFirst():", New: "case r.Closed != \"\" && !m.Drained && !m.drainsFirst():",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P7: no way back begins in a freeze", File: "workflows/rollout/member.go",
+		Old: "case m.Again && m.Failed && m.Barred && m.Mode == ModeBackout:", New: "case false:",
+		Package: rolloutPkg, Test: "^TestMemberInWindows$",
+	},
+	{
+		Name: "P7: a backout asks for freezes, also on a person's word", File: "workflows/rollout/window.go",
+		Old: "case m.Mode == ModeBackout && m.Unbound:\n\t\treturn AskFreeze", New: "case m.Mode == ModeBackout && m.Unbound:",
+		Package: rolloutPkg, Test: "^TestWhatTheGateAsks$",
+	},
+	{
+		Name: "P7: the gate reads the calendar", File: "activities/gate.go",
+		Old: "if in.Ask != \"\" {", New: "if false {",
+		Package: activitiesPkg, Test: "^TestGateAsksWindows$",
+	},
+	{
+		Name: "P7: a calendar that cannot be read is no yes", File: "activities/window.go",
+		Old: "case cal.Unknown != \"\":", New: "case false:",
+		Package: activitiesPkg, Test: "^TestWindow$",
+	},
+	{
+		Name: "P7: the estimate has to fit", File: "activities/window.go",
+		Old: "n.Work -= min(spent, n.Work/2)\n\treturn n", New: "return calendar.Need{}",
+		Package: activitiesPkg, Test: "^TestGateAsksWindows$",
+	},
 }

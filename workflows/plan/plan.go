@@ -28,6 +28,8 @@ type Plan struct {
 	Stages     []Stage           `json:"stages"`
 	Refusals   []Refusal         `json:"refusals,omitempty"`
 	Notify     []campaign.Notify `json:"notify,omitempty"`
+	FinishBy   string            `json:"finish_by,omitempty"` // as written, by the clocks of Zone
+	Zone       string            `json:"zone,omitempty"`
 }
 
 // Stage is the clusters that may go at the same time.
@@ -75,6 +77,7 @@ type Part struct {
 	Policy   campaign.Policy   `json:"policy"`
 	Packages campaign.Packages `json:"packages"`
 	Accepted string            `json:"accepted,omitempty"`
+	When     *When             `json:"when,omitempty"` // nil: at any time
 }
 
 // Other is another cluster that one of the hosts belongs to: its budget counts as well, and it is claimed with this one.
@@ -152,7 +155,10 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 	base, all := c.Base(), 0
 	p := Plan{
 		Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: base.Parallel, Ramp: base.Ramp, StopSame: base.StopAfter.Same,
-		Notify: c.Notify,
+		Notify: c.Notify, FinishBy: c.FinishBy,
+	}
+	if c.FinishBy != "" {
+		p.Zone = c.Zone
 	}
 	parts := map[string]Part{}
 	for _, s := range c.Stages {
@@ -160,6 +166,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 		for _, name := range s.In(inv) {
 			cl, _ := inv.Cluster(name)
 			part := partOf(c, inv, s.Name, cl)
+			part.When = whenOf(c, inv, s, part.Policy)
 			members += len(cl.Members)
 			parts[name] = part
 			pc := Cluster{
@@ -333,6 +340,7 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 		Policy: rollout.ClusterPolicy{
 			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, WaitMax: time.Duration(pol.WaitMax), SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
 			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries, Failures: pol.Failures,
+			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed),
 		},
 	}
 	for _, m := range p.Cluster.Members {
@@ -346,7 +354,7 @@ func (p Part) MemberPolicy(unattended bool) rollout.MemberPolicy {
 	m := rollout.MemberPolicy{
 		Reboot: string(p.Policy.Reboot), Unattended: unattended, WaitMax: time.Duration(p.Policy.WaitMax),
 		RetryEvery: retryEvery(time.Duration(p.Policy.WaitMax)), Leftover: string(p.Policy.Drain.Leftover),
-		PowerAfter: time.Duration(p.Policy.PowerAfter),
+		PowerAfter: time.Duration(p.Policy.PowerAfter), Windows: p.Windowed(), AtCutoff: string(p.Policy.AtCutoff), OnFail: string(p.Policy.SoakOnFail),
 	}
 	if p.Policy.OnTimeout != campaign.TimeoutHold {
 		m.HoldMax = time.Duration(p.Policy.HoldMax)

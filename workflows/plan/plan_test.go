@@ -241,6 +241,15 @@ func sample() (campaign.Campaign, inventory.Inventory) {
 	late := inventory.Duration(time.Hour)
 	c.Policy.PowerAfter = &late
 	c.AcceptImpact = map[string]string{"web": "announced", "db": "announced"}
+	w := inventory.Window{
+		Name: "night", RRule: "FREQ=DAILY", Cron: "0 22 * * *", Nth: &inventory.Nth{Weekday: "tuesday", N: 2, Offset: &late}, ICal: &inventory.ICal{File: "w.ics", URL: secret, Events: "W*"},
+		From: "2026-12-24", To: "2026-12-26", At: "22:00", Start: "2026-01-01", Zone: "UTC", Duration: &late, Cutoff: &late,
+	}
+	c.Windows.Canary, c.Windows.Peers = []inventory.Window{w}, []inventory.Window{w}
+	c.Freezes = []inventory.Freeze{{
+		Name: "fair", Reason: "shop", RRule: w.RRule, Cron: w.Cron, Nth: w.Nth, ICal: w.ICal, From: w.From, To: w.To, At: w.At, Start: w.Start, Zone: w.Zone, Duration: w.Duration, Approvers: []string{"ann"},
+	}}
+	c.FinishBy, c.Zone = "2026-12-24", "UTC"
 	c.Notify = []campaign.Notify{{Name: "pager", Command: []string{"page"}, Events: []campaign.Event{campaign.EventHold}, Webhook: &campaign.Webhook{URL: *secret}}}
 	return c, inv
 }
@@ -413,8 +422,8 @@ func TestPartHoldsReferencesOnly(t *testing.T) {
 	}
 	walk("Plan", reflect.TypeFor[Plan]())
 	walk("Part", reflect.TypeFor[Part]())
-	if references != 3 { // the webhook's address, Consul's token and what a power program needs
-		t.Errorf("%d references found, want 3", references)
+	if references != 4 { // the webhook's address, Consul's token, what a power program needs and a calendar's address
+		t.Errorf("%d references found, want 4", references)
 	}
 	c, inv := sample()
 	t.Setenv("TOKEN", "correct-horse")
@@ -507,15 +516,20 @@ func TestState(t *testing.T) {
 		Instance: "monthly-1", Name: "web", Stage: "stage-1", Members: []rollout.Slot{{Host: "web-1"}, {Host: "web-2"}}, MinHealthy: 1, Accepted: "announced", Phase: rollout.PhaseClaim,
 		Policy: rollout.ClusterPolicy{
 			Soak: 24 * time.Hour, SoakPasses: 3, SoakApproval: true, Settle: 10 * time.Minute, RetryEvery: 30 * time.Second, WaitMax: 30 * time.Minute, Unattended: true,
-			OnFailure: rollout.FailStopCluster, Failures: 1,
+			OnFailure: rollout.FailStopCluster, Failures: 1, OnFail: "drain", MaxMixed: 7 * 24 * time.Hour,
 		},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("State = %+v\nwant    %+v", got, want)
 	}
 	policy := parts["web"].MemberPolicy(true)
-	if want := (rollout.MemberPolicy{Reboot: "always", Unattended: true, WaitMax: 30 * time.Minute, RetryEvery: 30 * time.Second, Leftover: "hold", HoldMax: 4 * time.Hour}); policy != want {
+	if want := (rollout.MemberPolicy{Reboot: "always", Unattended: true, WaitMax: 30 * time.Minute, RetryEvery: 30 * time.Second, Leftover: "hold", HoldMax: 4 * time.Hour, AtCutoff: "return", OnFail: "drain"}); policy != want {
 		t.Errorf("MemberPolicy = %+v, want %+v", policy, want)
+	}
+	part := parts["web"]
+	part.When = &When{}
+	if !part.State("monthly-1", true).Policy.Windows || !part.MemberPolicy(true).Windows {
+		t.Error("it has windows, and its cluster and members do not ask them")
 	}
 }
 

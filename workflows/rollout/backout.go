@@ -39,8 +39,9 @@ func (c Campaign) Backout(m Message) Campaign {
 func (c Cluster) BackoutAll(m Message, now time.Time) Cluster {
 	switch {
 	case c.stopped():
-		return c.Resume(m, now)
+		return c.Resume(m, now).unbind()
 	case c.BackoutFor != "":
+		c = c.unbind()
 		c.Auto, c.Refused = false, "" // a person says so, and the breaker stops it no more
 		return c.Retry(m, now)        // if it could not begin
 	case c.MayBackout(m) != nil:

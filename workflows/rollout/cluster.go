@@ -45,6 +45,10 @@ type ClusterPolicy struct {
 	OnFailure    OnFailure     `json:"on_failure,omitempty"` // once a member failed Retries times more than once
 	Retries      int           `json:"retries,omitempty"`
 	Failures     int           `json:"failures,omitempty"` // how many members FailSkipMember may leave as they are
+	// Windows: windows or freezes are asked before a member is started. OnFail is what becomes of members whose soak failed while none is open.
+	Windows  bool          `json:"windows,omitempty"`
+	OnFail   string        `json:"on_fail,omitempty"`
+	MaxMixed time.Duration `json:"max_mixed,omitempty"` // how long some members may have what others do not have, before people are told; 0: for ever
 }
 
 // Slot is one member as its cluster keeps it.
@@ -64,6 +68,7 @@ type Slot struct {
 	OutMilli int64  `json:"out_milli,omitempty"`
 	RunID    string `json:"run_id,omitempty"`   // of its workflow, to ask what became of it
 	Failures int    `json:"failures,omitempty"` // ends of its workflow without a patch
+	Cut      int    `json:"cut,omitempty"`      // how often its window closed while it waited for something else
 	Left     bool   `json:"left,omitempty"`     // left as it is, by policy or a person's word
 	HoldsAt  Step   `json:"holds_at,omitempty"` // the step before which its workflow holds, as it told
 	Holds    string `json:"holds,omitempty"`    // and why; empty: it goes on
@@ -133,6 +138,13 @@ type Cluster struct {
 	Trip       int    `json:"trip,omitempty"`        // how often that had tripped when it was granted
 	SoakFailed bool   `json:"soak_failed,omitempty"` // at least once: a failure of its stage
 	SoakBlame  string `json:"soak_blame,omitempty"`  // and the check that it failed for
+
+	FitAt      time.Time `json:"fit_at,omitzero"`      // when windows and freezes last said that a member may begin
+	Closed     bool      `json:"closed,omitempty"`     // what it waits for is a window, or the end of a freeze
+	Frozen     bool      `json:"frozen,omitempty"`     // of a freeze whose thaw is told
+	Unbound    bool      `json:"unbound,omitempty"`    // a person had it brought back: no window is asked for
+	MixedSince time.Time `json:"mixed_since,omitzero"` // since when some members have what others do not have
+	MixedTold  time.Time `json:"mixed_told,omitzero"`
 }
 
 // Approval is a person's word that a soak may end.
@@ -168,6 +180,9 @@ func (c Cluster) next(now time.Time) Decision {
 			d.WakeAt = c.NextAsk
 			return d
 		}
+		if c.mustAsk(now) {
+			return c.asks(d)
+		}
 		if c.Phase == PhaseRelease && len(c.Evidence) > 0 {
 			return d // once they are on record
 		}
@@ -193,6 +208,9 @@ func (c Cluster) next(now time.Time) Decision {
 		if i < 0 {
 			d.Reason = "waiting for the checks of every patched member" + c.watched()
 			return d
+		}
+		if c.mustAsk(now) {
+			return c.asks(d)
 		}
 		m, mode := c.Members[i], ModePatch
 		if c.Phase == PhaseBackout {
@@ -229,6 +247,7 @@ func (c Cluster) next(now time.Time) Decision {
 
 // Tick moves on what time alone moves: settling that is over, a soak that may end. The workflow calls it before Next.
 func (c Cluster) Tick(now time.Time) Cluster {
+	c = c.tellMixed(now)
 	switch c.Phase {
 	case PhaseRoll:
 		_, running := c.running()
@@ -424,6 +443,9 @@ func (c Cluster) waiting(what string) string {
 	if c.Held {
 		return "holding " + c.StuckFor() + " (since " + stamp(c.Stuck) + ")"
 	}
+	if c.Closed {
+		what = "until a host may begin"
+	}
 	return strings.TrimSpace("waiting "+what) + because(c.WaitFor)
 }
 
@@ -434,6 +456,7 @@ func (c Cluster) Started(host string, mode Mode, now time.Time) Cluster {
 		c.AskSoak = false
 		c = c.suspect(c.BackoutFor, now)
 	}
+	c.FitAt = time.Time{} // each is asked for
 	return c.slot(host, func(s *Slot) {
 		s.Running, s.Mode, s.Tries, s.Reason, s.RunID = true, mode, s.Tries+1, "", ""
 		s.Canary = s.Canary || mode == ModePatch && c.Manifest == ""
@@ -474,17 +497,22 @@ type MemberEnd struct {
 	TakenUp  bool    `json:"taken_up,omitempty"` // its workflow had been ended from outside
 	Suspect  string  `json:"suspect,omitempty"`  // what speaks against the versions it got
 	LeftOut  string  `json:"left_out,omitempty"` // what it did not get, because it is in quarantine
-	GivenUp  bool    `json:"given_up,omitempty"` // a person skipped it while it held
+	// NotNow: nothing was changed on it, because its window closed or a freeze began; Next is when it may be tried again.
+	NotNow  bool      `json:"not_now,omitempty"`
+	Waited  bool      `json:"waited,omitempty"` // for something else until then
+	Next    time.Time `json:"next,omitzero"`
+	GivenUp bool      `json:"given_up,omitempty"` // a person skipped it while it held
 }
 
 // failed says that it was to be patched, and was not.
 func (e MemberEnd) failed() bool {
-	return e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged
+	return e.Mode == ModePatch && e.Outcome != Patched && e.Outcome != Unchanged && !e.NotNow
 }
 
 // Ended applies a member's end. Reports may come twice, as a signal and by asking: the second changes nothing.
 func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
-	found := false
+	found, whole := false, c
+	c, e = c.cut(e)
 	c = c.slot(e.Host, func(s *Slot) {
 		if !s.Running || s.Mode != e.Mode || e.Try != 0 && e.Try != s.Tries {
 			return
@@ -493,6 +521,9 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 		s.Running, s.Reason, s.HoldsAt, s.Holds = false, e.Reason, "", ""
 		if e.Mode == ModePatch || e.Outcome != Returned && e.Outcome != Skipped {
 			s.Outcome = e.Outcome // a backout that did not begin leaves the member patched
+		}
+		if e.NotNow {
+			s.Outcome, s.Reason = "", ""
 		}
 		if e.Outcome == Unchanged {
 			s.Canary = false // the first one that is patched is the canary
@@ -510,14 +541,14 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 		}
 	})
 	if !found {
-		return c
+		return whole
 	}
 	c.Asked++
 	c = c.asked()
 	if e.Outcome == Patched && c.Manifest == "" {
 		c.Manifest = e.Manifest
 	}
-	c = c.evident(e, now)
+	c = c.evident(e, now).mix(now)
 	switch {
 	case e.Mode == ModeBackout && e.Outcome != BackedOut && e.Outcome != Quarantined:
 		c.Auto = false // only a person has it go on
@@ -532,6 +563,8 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 	case c.Suspect != "" && e.Outcome != Patched:
 		// The peer is as it was, and serves: the fault is the patch's.
 		return c.failed(c.Suspect, now)
+	case e.NotNow:
+		return c.closed(e.Reason, e.Next, false, now).border(now)
 	case e.failed() && e.GivenUp:
 		c, _ = c.count(e)
 	case e.failed():
@@ -704,7 +737,7 @@ func (c Cluster) to(p Phase, now time.Time) Cluster {
 
 // asked ends a wait for an answer.
 func (c Cluster) asked() Cluster {
-	c.WaitFor, c.NextAsk, c.Stuck, c.Held = "", time.Time{}, time.Time{}, false
+	c.WaitFor, c.NextAsk, c.Stuck, c.Held, c.Closed, c.Frozen = "", time.Time{}, time.Time{}, false, false, false
 	return c
 }
 

@@ -425,6 +425,13 @@ func playCluster(t *testing.T, c Cluster, word string, now time.Time) (Cluster, 
 			apply = Cluster.Released
 		}
 		c = apply(c, id, map[string]ClaimResult{"ok": {OK: true}, "held": {Held: true, Reason: "monthly-0 has it"}, "lost": {Reason: "no way to Consul"}}[result], now)
+	case what == "window":
+		if d.WakeAt.After(now) {
+			now = d.WakeAt
+		}
+		c = c.Fitted(wanted(t, c, now, DoWindow).ID, map[string]FitResult{
+			"ok": {OK: true}, "closed": {Closed: "no window is open", Next: now.Add(2 * time.Hour)}, "frozen": {Closed: "frozen by ann", Frozen: true}, "unknown": {Reason: "no calendar"},
+		}[result], now)
 	case what == "watch":
 		r := watchResult(c, result)
 		r.ID = wanted(t, c, now, DoWatch).ID
@@ -503,6 +510,8 @@ func playSlot(t *testing.T, c Cluster, host, result string, now time.Time) (Clus
 		return c.NotStarted(host, ClaimResult{Held: true, Reason: "another works on " + host}, now), now
 	case "unstarted":
 		return c.NotStarted(host, ClaimResult{Reason: "no way to start " + host}, now), now
+	case "notnow", "vain":
+		e.Outcome, e.NotNow, e.Waited, e.Reason, e.Next = Returned, true, result == "vain", "no window is open", now.Add(2*time.Hour)
 	case "manifestless":
 		e.Outcome, e.Manifest = Patched, ""
 	case BackedOut, Returned, Skipped, Quarantined, Lost:

@@ -17,6 +17,9 @@ type Evidence struct {
 // Next says what the cluster's workflow does now. Versions that failed are put on record beside whatever else it does.
 func (c Cluster) Next(now time.Time) Decision {
 	d := c.next(now)
+	if due := c.mixedDue(); due.After(now) && (d.WakeAt.IsZero() || due.Before(d.WakeAt)) {
+		d.WakeAt = due
+	}
 	switch {
 	case c.Outcome != "" || len(c.Evidence) == 0:
 	case !c.EvidenceAsk.After(now):

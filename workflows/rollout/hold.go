@@ -15,7 +15,7 @@ type Holding struct {
 // Holding is the member's hold, if it has one.
 func (m Member) Holding() Holding {
 	h := Holding{Host: m.Host}
-	if m.Held && m.Outcome == "" {
+	if (m.Held || m.Closed && m.Mode == ModeBackout) && m.Outcome == "" {
 		h.Step, h.Why = m.at(), m.WaitFor
 	}
 	return h
@@ -24,7 +24,10 @@ func (m Member) Holding() Holding {
 // Hear applies what a person said to a member that holds: retry, skip or backout. One that holds no more goes its way.
 func (m Member) Hear(word, why string, now time.Time) Member {
 	switch {
-	case !m.Held || m.Outcome != "":
+	case m.Outcome != "":
+	case m.Closed && m.Mode == ModeBackout && word == "backout":
+		return m.unbind()
+	case !m.Held:
 	case word == "retry": // at once, and with its whole time once more
 		m.HeldAt, m.NextAsk = now, time.Time{}
 	case m.Abort || m.owed():

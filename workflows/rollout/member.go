@@ -56,6 +56,11 @@ type MemberPolicy struct {
 	PowerAfter time.Duration `json:"power_after,omitempty"`
 	// HoldMax is how long a hold may keep the member out of service before its safest exit is taken unasked; 0: for ever.
 	HoldMax time.Duration `json:"hold_max,omitempty"`
+	// Windows: the gate asks windows or freezes. AtCutoff is what becomes of a member that is drained and unchanged when its window closes,
+	// OnFail of one whose soak failed while none is open.
+	Windows  bool   `json:"windows,omitempty"`
+	AtCutoff string `json:"at_cutoff,omitempty"`
+	OnFail   string `json:"on_fail,omitempty"`
 }
 
 // maxInterruptions is how often a script that was cut short is begun again after a repair, before it counts as failed.
@@ -110,8 +115,15 @@ type Member struct {
 	WaitSince time.Time `json:"wait_since,omitzero"`
 	WaitFor   string    `json:"wait_for,omitempty"`
 	Held      bool      `json:"held,omitempty"`
-	HeldAt    time.Time `json:"held_at,omitzero"` // since when it holds, or since a person had it tried again
-	Frozen    bool      `json:"frozen,omitempty"` // what is waited for is the end of a freeze
+	HeldAt    time.Time `json:"held_at,omitzero"`  // since when it holds, or since a person had it tried again
+	Frozen    bool      `json:"frozen,omitempty"`  // what is waited for is the end of a freeze
+	Closed    bool      `json:"closed,omitempty"`  // what is waited for is a window
+	Barred    bool      `json:"barred,omitempty"`  // as the gate last said: its window is closed, or there is a freeze
+	Unbound   bool      `json:"unbound,omitempty"` // on its way back on a person's word, which asks for no window
+	NotNow    bool      `json:"not_now,omitempty"` // it ends unchanged, because its window closed or a freeze began
+	Waited    bool      `json:"waited,omitempty"`  // for something else until then
+	Opens     time.Time `json:"opens,omitzero"`    // when it may be tried again
+	Began     time.Time `json:"began,omitzero"`    // when its workflow was started
 	NextAsk   time.Time `json:"next_ask,omitzero"`
 	LateSince time.Time `json:"late_since,omitzero"` // since when work is not begun while the gate's word is new
 	RebootAt  time.Time `json:"reboot_at,omitzero"`  // when the reboot was begun
@@ -147,6 +159,9 @@ type MemberResult struct {
 	AskAgain bool `json:"ask_again,omitempty"`
 	// Frozen: why the whole estate is frozen, or empty (gate).
 	Frozen string `json:"frozen,omitempty"`
+	// Closed: why its window does not let it begin, or empty. Next: when windows and freezes let it; zero: nobody knows (gate).
+	Closed string    `json:"closed,omitempty"`
+	Next   time.Time `json:"next,omitzero"`
 	// Late: the reboot's time is over (reboot). Begun: the host was told to, just now, and fell silent. Power: it cannot be reached, and its
 	// power can be cycled. OtherKey: who answers has another host key.
 	Late     bool `json:"late,omitempty"`
@@ -188,7 +203,13 @@ func (m Member) Next(now time.Time) Decision {
 		d.WakeAt, d.Reason = m.NextAsk, m.waiting()
 		return d
 	}
-	d.Start = append(d.Start, Action{ID: string(m.Step) + "." + strconv.Itoa(m.Asked), Do: m.Step, Host: m.Host, Attempt: m.Attempt, Mode: m.Mode, Canary: m.Canary, Gated: m.gated(), Attach: m.gated() && now.After(m.GateUntil), By: m.powerBy(now)})
+	a := Action{ID: string(m.Step) + "." + strconv.Itoa(m.Asked), Do: m.Step, Host: m.Host, Attempt: m.Attempt, Mode: m.Mode, Canary: m.Canary, Gated: m.gated(), Attach: m.gated() && now.After(m.GateUntil), By: m.powerBy(now)}
+	if m.Step == StepGate {
+		if a.Ask = m.ask(); a.Ask == AskFit {
+			a.Spent = m.spent(now)
+		}
+	}
+	d.Start = append(d.Start, a)
 	d.Reason = m.doing()
 	return d
 }
@@ -424,16 +445,23 @@ func (m Member) asked(r MemberResult, now time.Time) Member {
 	if !may {
 		m.LateSince = time.Time{} // it waits for others now, not for a worker that is late
 	}
+	m.Barred = m.Policy.Windows && (r.Closed != "" || r.Frozen != "")
 	if r.Undrained {
 		m.Proven = false // somebody may have taken the drain away: it is made and proven again before anything is done
 	}
 	switch {
+	case m.Barred && m.unchanged():
+		return m.notNow(first(r.Frozen, r.Closed), r)
 	case !may && m.Drained && !m.Served:
 		// Peers fell below their floor while this one is out: if it can serve, it goes back at once, unasked.
 		m.Again = true
 		return m.turn(StepCheck)
 	case r.Frozen != "":
-		return m.thaw(why, now)
+		return m.thaw(why, r.Next, now)
+	case r.Closed != "" && m.ask() == AskFreeze:
+		return m.turn(StepGate) // a person said so while it was asked
+	case r.Closed != "" && !m.drainsFirst():
+		return m.closed(r, now)
 	case !may:
 		return m.wait(why, now)
 	case !m.Drained:
@@ -572,6 +600,9 @@ func (m Member) checked(r MemberResult, now time.Time) Member {
 		return m.turn(StepGate).wait(r.Reason, now)
 	case m.BackOut:
 		return m.quarantine("backed out, but its checks do not pass: " + r.Reason)
+	case m.Again && m.Failed && m.Barred && m.Mode == ModeBackout:
+		m.Again = false // nothing is half way: it stays out until it may be brought back
+		return m.turn(StepGate).lookAgain(r.Reason, now)
 	case m.Again && m.Failed:
 		m.Again = false
 		return m.begin(m.Work, now) // it cannot serve as it is, so the way back takes nothing from the peers
@@ -603,7 +634,7 @@ func (m Member) undrained(r MemberResult, now time.Time) Member {
 		case m.Touched:
 			return m.fail(r.Reason)
 		}
-		m.Why = first(m.Why, r.Reason)
+		m.Why, m.NotNow = first(m.Why, r.Reason), false // it would be so again
 	}
 	if m.Found {
 		return m.quarantine("it serves again, but whether it was changed nobody knows")
@@ -652,14 +683,17 @@ func (m Member) giveUp(why string) Member {
 }
 
 // thaw waits for the end of a freeze, however long: a person said so, and another ends it.
-func (m Member) thaw(why string, now time.Time) Member {
+func (m Member) thaw(why string, next, now time.Time) Member {
 	if !m.Frozen {
 		if m.Failed {
 			m.Outbox.tell(TellHold, m.Host, "the way back of "+m.Host+" waits: "+why, "rollpatch thaw --reason \"...\"")
 		}
-		m.WaitSince, m.Frozen, m.Held, m.HeldAt = now, true, false, time.Time{}
+		m.WaitSince, m.Frozen, m.Closed, m.Held, m.HeldAt = now, true, false, false, time.Time{}
 	}
-	m.WaitFor, m.NextAsk = why, now.Add(m.Policy.RetryEvery)
+	m.WaitFor, m.NextAsk, m.Opens = why, now.Add(m.Policy.RetryEvery), next
+	if next.After(now) { // a calendar's freeze
+		m.NextAsk = askAgain(next, now, m.Policy.RetryEvery)
+	}
 	return m
 }
 
@@ -691,8 +725,8 @@ func (m Member) lookAgain(why string, now time.Time) Member {
 	if why == "" {
 		why = "no reason was given"
 	}
-	if m.WaitSince.IsZero() || m.Frozen {
-		m.WaitSince, m.Frozen = now, false
+	if m.WaitSince.IsZero() || m.Frozen || m.Closed {
+		m.WaitSince, m.Frozen, m.Closed = now, false, false
 	}
 	m.WaitFor, m.NextAsk = why, now.Add(m.Policy.RetryEvery)
 	return m
@@ -731,7 +765,7 @@ func (m Member) exit(why string) (Member, bool) {
 
 // to moves on to another step; a wait is over.
 func (m Member) to(s Step) Member {
-	m.WaitFor, m.WaitSince, m.Held, m.HeldAt, m.Frozen = "", time.Time{}, false, time.Time{}, false
+	m.WaitFor, m.WaitSince, m.Held, m.HeldAt, m.Frozen, m.Closed = "", time.Time{}, false, time.Time{}, false, false
 	return m.turn(s)
 }
 

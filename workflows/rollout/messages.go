@@ -101,7 +101,11 @@ func (c Cluster) Backout(m Message, word string, now time.Time) Cluster {
 	}
 	c.Outbox.tell(TellBackout, "", "cluster "+c.Name+": "+m.Actor+" (claimed) said "+word+": "+m.Reason, "rollpatch watch "+c.Instance)
 	why := word + " by " + m.Actor + " (claimed): " + m.Reason
-	return c.suspect(why, now).backout(why, now)
+	c = c.suspect(why, now).backout(why, now)
+	if word != "reject" { // which has time until the window
+		c = c.unbind()
+	}
+	return c
 }
 
 // Hold takes effect at the next border: never between a member's drain and undrain.

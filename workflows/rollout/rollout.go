@@ -29,6 +29,7 @@ const (
 // The actions of a cluster and a campaign.
 const (
 	DoClaim   Step = "claim"
+	DoWindow  Step = "window" // ask windows and freezes whether a member may begin
 	DoRelease Step = "release"
 	DoMember  Step = "member" // start the member's workflow
 	DoWatch   Step = "watch"  // sample the checks of patched members
@@ -58,6 +59,10 @@ type Action struct {
 	// Gated: it begins on the gate's word only, while that is new. Attach: that word is used up, and nothing begins.
 	Gated  bool `json:"gated,omitempty"`
 	Attach bool `json:"attach,omitempty"`
+	// Ask is what a gate asks windows and freezes.
+	Ask Ask `json:"ask,omitempty"`
+	// Spent is how much of the time that a host needs is behind it.
+	Spent time.Duration `json:"spent,omitempty"`
 	// By is when an answer is wanted at the latest; zero: whenever there is one.
 	By time.Time `json:"by,omitzero"`
 	// Mode is what a DoMember action is for.
@@ -91,6 +96,7 @@ const (
 	TellBackout    = "backout"
 	TellQuarantine = "quarantine"
 	TellGate       = "gate"
+	TellWait       = "wait"
 	TellHalted     = "halted"
 	TellDone       = "done"
 )

@@ -65,7 +65,10 @@ func TestSimulation(t *testing.T) {
 		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,no worker,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
 		"versions quarantined,versions left out,quarantine in trouble,"+
-		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped", ",") {
+		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
+		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
+		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,"+
+		"brought back on a person's word", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -106,6 +109,7 @@ func newWorld(seed int, trace func(string)) *world {
 			w.traits[w.latest] = failsSoak
 		}
 	}
+	w.openWindows(seed)
 	w.build()
 	for i := range 1 + w.rng.IntN(2) {
 		w.campaign(i)
@@ -202,6 +206,7 @@ func (w *world) campaign(i int) {
 		PowerAfter: []time.Duration{0, 20 * time.Minute, 40 * time.Minute}[w.rng.IntN(3)],
 		HoldMax:    []time.Duration{0, 20 * time.Minute, 2 * time.Hour}[w.rng.IntN(3)],
 	}
+	r.bind()
 	if w.epidemic {
 		r.c.Parallel, r.c.Ramp, r.c.Breaker, r.c.StopSame, r.c.StopAny = 3, nil, 1, 0, []int{9, 9}
 	}
@@ -224,6 +229,9 @@ func (w *world) play() {
 	if w.outages.IntN(3) == 0 {
 		w.after(time.Duration(w.outages.Int64N(int64(36*time.Hour))), w.away)
 	}
+	if w.kind != cooperative {
+		w.calendarHappens()
+	}
 	if w.kind == cooperative || w.kind == troubled {
 		w.after(w.between(time.Minute, time.Hour), w.peopleCome)
 	}
@@ -238,7 +246,7 @@ func (w *world) play() {
 		if w.n > maxEvents || w.now.Sub(epoch) > horizon {
 			break
 		}
-		if w.kind == deserted && w.now.Sub(epoch) > 36*time.Hour {
+		if w.kind == deserted && w.now.Sub(epoch) > w.desertedFor() {
 			break
 		}
 	}
@@ -321,7 +329,7 @@ func (w *world) waitsForPeople() {
 			stuck = stuck && (c.over || c.c.Phase != PhaseGate && !c.waitsForAPerson())
 		}
 	}
-	if stuck {
+	if stuck && !w.waitsForAWindow() {
 		w.broken("it waits, and for nobody: %s", w.excuses())
 	}
 }
@@ -363,6 +371,7 @@ func (w *world) calmDown() {
 	w.calm = true
 	w.logf("all is calm")
 	w.blind, w.mute, w.idle, w.frozen = w.now, w.now, w.now, w.now
+	w.calendar.calmDown(w.now)
 	for _, h := range w.hosts {
 		h.foreign, h.sickUntil, h.keyUntil, h.cling = false, w.now, w.now, w.now
 		if h.downUntil.After(w.now) {
@@ -537,6 +546,8 @@ type clusterRun struct {
 	reported  Report
 	reportsAt time.Time
 	answers   int
+	cut       map[string]int
+	fitAt     time.Time // when windows and freezes last said that a member may begin
 
 	first      *memberRun // the canary: the first that was patched
 	firstAt    time.Time
@@ -608,6 +619,8 @@ func (c *clusterRun) step() {
 				c.notify(c.flights, a, c.name(), func(n int) { c.c.Outbox.Sent(n) }, c.step)
 			case DoClaim, DoRelease:
 				c.claim(a)
+			case DoWindow:
+				c.window(a)
 			case DoWatch:
 				c.watch(a)
 			case StepQuarantine:
@@ -810,6 +823,7 @@ func (c *clusterRun) start(a Action) {
 	} else if !c.person && c.may < 0 {
 		c.broken("%s backs %s out by itself, and its campaign has not said that it may", c.name(), a.Host)
 	}
+	c.mayBegin(a)
 	c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Started(a.Host, a.Mode, c.now) })
 	c.begin(c.slotOf(a.Host))
 }
@@ -849,7 +863,7 @@ func (c *clusterRun) begin(s Slot) {
 func (c *clusterRun) run(s Slot) {
 	r := &memberRun{
 		world: c.world, cl: c, try: s.Tries, serves: true, flights: flights{}, runNo: map[Step]int{}, inUse: map[Step]bool{}, cuts: map[Step]int{},
-		m: NewMember(c.camp.c.Instance, c.spec.name, s.Host, s.Mode, s.Canary, c.camp.member),
+		m: NewMember(c.camp.c.Instance, c.spec.name, s.Host, s.Mode, s.Canary, c.camp.member).Begins(c.c.Unbound, c.now),
 	}
 	for _, h := range c.spec.members {
 		if h.name == s.Host {
@@ -924,11 +938,14 @@ func (c *clusterRun) gets(r *memberRun) {
 func (c *clusterRun) ended(r *memberRun) {
 	delete(c.unforgiven, r.h.name)
 	c.last[r.h.name] = r.m.Outcome
-	if r.m.Mode == ModePatch && r.m.Outcome != Patched && r.m.Outcome != Unchanged && !r.given {
+	if r.m.Mode == ModePatch && !r.end.NotNow && r.m.Outcome != Patched && r.m.Outcome != Unchanged && !r.given {
 		c.fails[r.h.name]++
 	}
 	if c.suspect && r.m.Outcome != Patched && !c.aborted {
 		c.suspect, c.failed = false, "a failed soak"
+	}
+	if c.notNow(r) {
+		return
 	}
 	if r.blamed && r.cuts[StepPatch] == 0 && r.m.Outcome == BackedOut && c.fails[r.h.name] > c.c.Policy.Retries && (c.c.Policy.OnFailure != FailSkipMember || c.first == nil) {
 		c.owed = append(c.owed, r.to)
@@ -1503,7 +1520,7 @@ func (r *campaignRun) begin(name string) {
 			if s.name != name {
 				continue
 			}
-			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, gone: map[string]bool{}, may: -1}
+			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, gone: map[string]bool{}, cut: map[string]int{}, may: -1}
 			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
 			if s.accepted {
 				c.c.Accepted = "there is no other"

@@ -57,7 +57,7 @@ func (c Cluster) Open() []string {
 	if c.MaySkip(m) == nil {
 		out = append(out, "skip")
 	}
-	if c.MayBackout(m) == nil && c.BackoutFor == "" {
+	if c.MayBackout(m) == nil && (c.BackoutFor == "" || c.Later()) {
 		out = append(out, "backout")
 	}
 	return out

@@ -31,6 +31,7 @@ type world struct {
 	mute     time.Time // until then nobody answers to a claim or a release
 	idle     time.Time // until then no member's workflow can be started
 	frozen   time.Time // until then somebody keeps the whole estate as it is
+	calendar *calendar // nil: no windows
 	hosts    []*host
 	clusters []*spec
 	claims   map[string]string         // cluster -> instance
@@ -354,6 +355,7 @@ func (r *memberRun) step() {
 	}
 	d := r.m.Next(r.now)
 	r.said(r.name(), d)
+	r.maySit()
 	r.holds()
 	if d.End {
 		r.finish()
@@ -392,8 +394,10 @@ func (r *memberRun) holds() {
 		})
 	}
 	switch most := r.m.Policy.HoldMax; {
-	case h.Why == "":
-		r.heldAt = time.Time{}
+	case h.Why == "" || !r.m.Held:
+		if r.heldAt = (time.Time{}); h.Why != "" && r.kind == troubled && r.chance2(0.01) { // it waits for its window
+			r.after(time.Minute, func() { r.cl.hear("backout") })
+		}
 	case r.heldAt.IsZero():
 		r.heldAt = r.now
 		if r.kind == troubled && r.trouble(0.3) { // somebody looks after it
@@ -453,7 +457,7 @@ func (r *memberRun) carryOut(a Action) {
 	case StepFetch:
 		r.read(a, 30*time.Second, r.fetch)
 	case StepGate:
-		r.read(a, time.Second, r.gate)
+		r.read(a, time.Second, func() MemberResult { return r.gate(a) })
 	case StepCheck:
 		r.read(a, 20*time.Second, func() MemberResult { return r.verdict(false) })
 	case StepQuarantine:
@@ -626,7 +630,7 @@ func (r *memberRun) leftOut(version int) bool {
 	return false
 }
 
-func (r *memberRun) gate() MemberResult {
+func (r *memberRun) gate(a Action) MemberResult {
 	if r.now.Before(r.blind) || r.claims[r.cl.spec.name] != r.cl.camp.c.Instance {
 		return unknown
 	}
@@ -642,7 +646,11 @@ func (r *memberRun) gate() MemberResult {
 		frozen = "frozen by ann"
 		r.seen["frozen in "+string(r.m.Mode)]++
 	}
-	return MemberResult{Verdict: Pass, Frozen: frozen, Peers: r.peers(r.h), Undrained: r.h.ours != r.cl.camp.c.Instance, Ours: r.h.ours == r.cl.camp.c.Instance}
+	res := MemberResult{Verdict: Pass, Frozen: frozen, Peers: r.peers(r.h), Undrained: r.h.ours != r.cl.camp.c.Instance, Ours: r.h.ours == r.cl.camp.c.Instance}
+	if !r.timed(a, &res) {
+		return unknown
+	}
+	return res
 }
 
 // asked is the rest of P2: the gate said yes right before.
@@ -655,10 +663,14 @@ func (r *memberRun) asked(step Step) {
 func (r *memberRun) drain(id string) MemberResult {
 	h := r.h
 	if r.drainID != id { // after a crash it goes on
+		begins := r.serves
 		r.drainID, r.serves = id, false
 		r.asked(StepDrain)
 		if why := r.mayBeOut(h); why != "" && h.ours == "" {
 			r.broken("%s drains: %s", r.name(), why)
+		}
+		if r.isThawed(); begins {
+			r.mayDrain()
 		}
 		if r.m.Mode == ModePatch {
 			r.cl.mayTouch(r)
@@ -751,6 +763,7 @@ func (r *memberRun) runScript(a Action) {
 	if h.ours != r.cl.camp.c.Instance {
 		r.broken("%s begins %s in service", r.name(), a.Do)
 	}
+	r.mayChange(a)
 	run := h.runs[key]
 	fresh := run == nil
 	if run == nil && (a.Attach || a.Gated && r.trouble(0.03)) { // no worker was there while the gate's word was new
@@ -966,7 +979,11 @@ func (r *memberRun) finish() {
 	}
 	r.end = MemberEnd{
 		Host: h.name, Mode: r.m.Mode, Try: r.try, Outcome: r.m.Outcome, Reason: r.m.Reason, Blame: r.m.Blame, Changes: fmt.Sprintf("%d>%d", r.from, r.to), Suspect: r.m.Suspect, LeftOut: r.m.LeftOut,
-		GivenUp: r.m.Skipped(),
+		GivenUp: r.m.Skipped(), NotNow: r.m.NotNow && r.m.Outcome == Returned, Next: r.m.Opens,
+	}
+	if r.end.NotNow {
+		r.end.Waited = r.m.Waited
+		r.seen["not now"]++
 	}
 	if r.m.Outcome == Patched {
 		r.end.Manifest = fmt.Sprint(r.to)

@@ -68,6 +68,9 @@ func (c Cluster) awaits(instance string) []Await {
 	if c.stuck != "" {
 		out, state = append(out, c.inTrouble(a, instance)), "" // nothing else of it is waited for
 	}
+	if c.closed != "" && c.stuck == "" {
+		out, state = append(out, c.itsTime(a, instance)), ""
+	}
 	switch state {
 	case rollout.PhaseGate:
 		a.Person = true
@@ -112,11 +115,33 @@ func (c Cluster) awaits(instance string) []Await {
 		if m.frozen {
 			out = append(out, Await{Cluster: c.Name, Host: m.Host, For: "the end of the freeze: " + m.waitFor, Since: m.Since, Person: true, Type: []string{`rollpatch thaw --reason "..."`}})
 		}
+		if m.closed {
+			w := Await{Cluster: c.Name, Host: m.Host, For: "its time: " + m.waitFor, Since: m.Since}
+			if c.later {
+				w.Type = []string{say("backout", instance, c.Name)}
+			}
+			out = append(out, w)
+		}
 		if m.Held {
 			out = append(out, Await{Cluster: c.Name, Host: m.Host, For: "its cause to clear, or a person: " + m.waitFor, Since: m.Since, Person: true, Type: c.toMember(instance, m.Host)})
 		}
 	}
 	return out
+}
+
+// itsTime is a window, or the end of a freeze. It goes on by itself; a freeze that a person typed ends by a person, and a way back may
+// begin now.
+func (c Cluster) itsTime(a Await, instance string) Await {
+	switch {
+	case c.frozen:
+		a.For, a.Person, a.Type = "the end of the freeze: "+c.closed, true, []string{`rollpatch thaw --reason "..."`}
+	default:
+		a.For = "its time: " + c.closed
+		if c.later {
+			a.Type = []string{say("backout", instance, c.Name)}
+		}
+	}
+	return a
 }
 
 // toMember is what may be said of a member that holds.

@@ -160,7 +160,9 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 			}
 		}
 	}
-	out.open = c.Open()
+	if out.open, out.later = c.Open(), c.Later(); c.Closed && c.Outcome == "" && c.Paused == "" {
+		out.closed, out.frozen = c.WaitFor, c.Frozen
+	}
 	if c.SoakNo > 0 {
 		out.Soak = &Soak{Number: c.SoakNo, Ends: c.SoakEnds, Verdict: string(c.Verdict), Passes: c.Passes, Watched: c.Watched}
 	}
@@ -223,7 +225,8 @@ func (r *Reader) onItsWay(ctx context.Context, instance string, m *Member, now t
 	}
 	d := st.Next(now)
 	m.Step, m.Reason, m.Held, m.Since = string(st.Step), d.Reason, st.Held, st.WaitSince
-	m.waitFor, m.frozen = st.WaitFor, st.Frozen && st.WaitFor != ""
+	m.waitFor, m.frozen = st.WaitFor, st.Frozen && st.WaitFor != "" && st.Opens.IsZero()
+	m.closed = !m.frozen && (st.Closed || st.Frozen) && st.WaitFor != ""
 	if m.Reason == m.Step+" "+m.Host {
 		m.Reason = "" // that much is told by the step
 	}

@@ -266,6 +266,54 @@ func TestReadHold(t *testing.T) {
 	}
 }
 
+// What waits for a window says so, and what a person may type meanwhile.
+func TestReadWhatWaitsForItsTime(t *testing.T) {
+	const why = "no window is open; the next host may begin at 2026-12-01T21:00:00Z (Tue 2026-12-01 22:00 CET)"
+	for _, row := range []struct {
+		name   string
+		change func(c *rollout.Cluster, m *rollout.Member)
+		host   string
+		want   string
+		types  []string
+	}{
+		{"a wave", func(c *rollout.Cluster, _ *rollout.Member) { c.Phase = rollout.PhaseRoll }, "", "its time: " + why, nil},
+		{"the claim", func(c *rollout.Cluster, _ *rollout.Member) { c.Phase = rollout.PhaseClaim }, "", "its time: " + why, nil},
+		{"a typed freeze", func(c *rollout.Cluster, _ *rollout.Member) {
+			c.Phase, c.Frozen, c.WaitFor = rollout.PhaseRoll, true, "frozen by ann"
+		}, "", "the end of the freeze: frozen by ann", []string{`rollpatch thaw --reason "..."`}},
+		{"a way back", func(c *rollout.Cluster, _ *rollout.Member) {
+			c.Phase, c.BackoutFor = rollout.PhaseBackout, "soak failed"
+		}, "", "its time: " + why, []string{`rollpatch backout i --cluster web --reason "..."`}},
+		{"a member that is out", func(c *rollout.Cluster, m *rollout.Member) {
+			c.Phase, c.BackoutFor, c.Closed = rollout.PhaseBackout, "soak failed", false
+			c.Members[0].Running, c.Members[0].Mode, c.Members[0].Holds = true, rollout.ModeBackout, why
+			m.Closed, m.WaitFor, m.Opens = true, why, now.Add(time.Hour)
+		}, "a", "its time: " + why, []string{`rollpatch backout i --cluster web --reason "..."`}},
+	} {
+		src, b := world()
+		cl := src.states[workflows.ClusterID("i", "web")].(workflows.ClusterState)
+		cl.Policy.Windows, cl.Closed, cl.WaitFor, cl.NextAsk = true, true, why, now.Add(time.Hour)
+		cl.Members = []rollout.Slot{{Host: "a", Outcome: rollout.Patched}, {Host: "b"}}
+		m := src.states[workflows.MemberID("a")].(workflows.MemberState)
+		m.NextAsk = now.Add(time.Hour)
+		row.change(&cl.Cluster, &m.Member)
+		src.states[workflows.ClusterID("i", "web")], src.states[workflows.MemberID("a")] = cl, m
+		s := read(t, reader(src, b))
+		var got *status.Await
+		for i := range s.Awaits {
+			if a := &s.Awaits[i]; a.Cluster == "web" && a.Host == row.host {
+				got = a
+			}
+		}
+		if got == nil || got.For != row.want || !slices.Equal(got.Type, row.types) {
+			t.Errorf("%s: awaits %+v, want %q and %q", row.name, s.Awaits, row.want, row.types)
+		}
+		if web, _ := s.Cluster("web"); row.host == "" && web.Reason != "waiting until a host may begin: "+strings.TrimPrefix(strings.TrimPrefix(row.want, "its time: "), "the end of the freeze: ") {
+			t.Errorf("%s: reason %q", row.name, web.Reason)
+		}
+	}
+}
+
 func TestReadInstanceEndedFromOutside(t *testing.T) {
 	src, b := world()
 	src.runs[workflows.CampaignID("i")] = status.Execution{Status: "terminated", Closed: now}

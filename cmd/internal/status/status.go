@@ -98,6 +98,9 @@ type Cluster struct {
 	open    []string      // what a person may say to it now, where it holds or one of its members does
 	untaken Activity      // one that no worker has taken for too long
 	asksFor string        // why it would be brought back, if its campaign lets it
+	closed  string        // the window, or the freeze, that it waits for
+	frozen  bool          // which a person typed
+	later   bool          // its way back waits for a window, and a person may have it begin now
 }
 
 // Soak is the soak that goes on, or was the last.
@@ -128,7 +131,8 @@ type Member struct {
 	OutSeconds float64             `json:"out_seconds,omitempty"` // out of service
 	Reason     string              `json:"reason,omitempty"`
 	waitFor    string
-	frozen     bool     // it waits for the end of a freeze
+	frozen     bool     // it waits for the end of a freeze that a person typed
+	closed     bool     // it waits for its window, or for the end of a calendar's freeze
 	own        string   // the reason without what the State cannot say
 	untaken    Activity // one that no worker has taken for too long
 }

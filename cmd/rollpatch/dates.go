@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rollpatch/rollpatch/activities/secret"
+	"github.com/rollpatch/rollpatch/activities/windows"
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/inventory/recur"
+	"github.com/rollpatch/rollpatch/workflows/calendar"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+)
+
+// dates lays a plan that begins now over its windows and freezes, which are read here as a worker reads them; nil: it has none.
+func (d *desk) dates(ctx context.Context, pl plan.Plan, parts map[string]plan.Part) (*calendar.Dates, error) {
+	if !pl.Timed(parts) {
+		return nil, nil
+	}
+	start := d.now().UTC()
+	finishBy, err := campaign.Campaign{FinishBy: pl.FinishBy, Zone: pl.Zone}.Ends(start)
+	if err != nil {
+		return nil, failed(err)
+	}
+	laid := windows.New(secret.New(d.LookupEnv)).Laid(ctx, pl, parts, start, finishBy)
+	return &laid, ctx.Err()
+}
+
+// dates prints when what happens, by the clocks of the windows and in UTC.
+func (p printer) dates(pl plan.Plan, parts map[string]plan.Part, dates *calendar.Dates) {
+	if dates == nil {
+		return
+	}
+	fmt.Fprintf(p.w, "dates if it begins at %s, nothing fails and everybody approves at once:\n\n", stamp(dates.Start))
+	var rows []row
+	last := time.UTC
+	for i, s := range dates.Stages {
+		canary, peers := time.UTC, time.UTC
+		if cls := pl.Stages[i].Clusters; len(cls) > 0 {
+			canary, peers = clocks(parts[cls[0].Name].When, true), clocks(parts[cls[0].Name].When, false)
+		}
+		last = peers
+		for _, c := range s.Clusters {
+			rows = append(rows, row{cells: []string{s.Stage, c.Cluster, date(c.Canary, canary), date(c.Gate, peers), date(c.Peers, peers), date(c.Done, peers)}})
+		}
+	}
+	p.table([]string{"stage", "cluster", "canary", "soak until", "peers", "done"}, rows)
+	if end := date(dates.End, last); end != "" {
+		fmt.Fprintf(p.w, "\nends %s\n", end)
+	}
+}
+
+// clocks are those that the first of the windows goes by.
+func clocks(w *plan.When, canary bool) *time.Location {
+	if w == nil {
+		return time.UTC
+	}
+	for _, win := range w.Windows(canary) {
+		if zone, err := recur.Zone(win.Zone); err == nil {
+			return zone
+		}
+	}
+	return time.UTC
+}
+
+// date is a point in time by the clocks of a zone, and in UTC.
+func date(t time.Time, zone *time.Location) string {
+	if t.IsZero() {
+		return ""
+	}
+	local, utc := t.In(zone), t.UTC()
+	if _, offset := local.Zone(); offset == 0 {
+		return utc.Format("Mon 2006-01-02 15:04Z")
+	}
+	short := "15:04Z"
+	if local.Day() != utc.Day() {
+		short = "Mon 15:04Z"
+	}
+	return local.Format("Mon 2006-01-02 15:04 MST") + " (" + utc.Format(short) + ")"
+}
+
+// late are the reasons for which a campaign must not begin, as far as dates say any.
+func late(dates *calendar.Dates) []string {
+	if dates == nil {
+		return nil
+	}
+	var lines []string
+	for _, r := range dates.Refusals {
+		who := "the campaign"
+		switch {
+		case r.Cluster != "":
+			who = fmt.Sprintf("cluster %q", r.Cluster)
+		case r.Stage != "":
+			who = fmt.Sprintf("stage %q", r.Stage)
+		}
+		lines = append(lines, who+" is refused: "+r.Why, "  "+r.Remedy)
+	}
+	return lines
+}
+
+// lateness is what plan and run end with where dates refuse the campaign, after what the plan itself refuses.
+func lateness(refused error, dates *calendar.Dates) error {
+	lines := late(dates)
+	if len(lines) == 0 {
+		return refused
+	}
+	if refused != nil {
+		lines = append([]string{refused.Error()}, lines...)
+	}
+	return &problem{code: exitUsage, err: errors.New(strings.Join(lines, "\n")), hints: []string{nothingHint}}
+}
+
+// layFile lays the campaign of one file that is sound.
+func (d *desk) layFile(ctx context.Context, f files) (plan.Plan, map[string]plan.Part, *calendar.Dates, error) {
+	pl, parts, err := f.plan(d)
+	if err != nil {
+		return pl, parts, nil, err
+	}
+	dates, err := d.dates(ctx, pl, parts)
+	return pl, parts, dates, err
+}
+
+// laidFile is a campaign file that validate laid.
+type laidFile struct {
+	name  string
+	plan  plan.Plan
+	parts map[string]plan.Part
+	dates *calendar.Dates
+}
+
+// layAll lays every campaign that was read; inv is sound, and so are they.
+func (d *desk) layAll(ctx context.Context, path string, inv inventory.Inventory, campaigns []named) ([]laidFile, error) {
+	var out []laidFile
+	for _, c := range campaigns {
+		pl, parts, dates, err := d.layFile(ctx, files{inventoryPath: path, inventory: inv, campaignPath: c.path, campaign: c.campaign})
+		if err != nil {
+			return nil, err
+		}
+		if dates != nil {
+			out = append(out, laidFile{name: c.path, plan: pl, parts: parts, dates: dates})
+		}
+	}
+	return out, nil
+}
+
+// named is a campaign and the file that it was read from.
+type named struct {
+	path     string
+	campaign campaign.Campaign
+}

@@ -1,0 +1,40 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/rollpatch/rollpatch/workflows/calendar"
+)
+
+// Timed says that the plan has dates to be laid: windows, freezes, or an end that is asked for.
+func (p Plan) Timed(parts map[string]Part) bool {
+	for _, part := range parts {
+		if part.Windowed() {
+			return true
+		}
+	}
+	return p.FinishBy != ""
+}
+
+// Course is the plan as far as it takes time. The calendars of canaries and peers are asked for once a stage, with the part of one of its
+// clusters.
+func (p Plan) Course(parts map[string]Part, start, finishBy time.Time, calendars func(part Part, canary bool) calendar.Calendar) calendar.Course {
+	c := calendar.Course{Start: start, FinishBy: finishBy, Parallel: p.Parallel}
+	for _, s := range p.Stages {
+		stage := calendar.Stage{Name: s.Name, Steps: s.Steps}
+		for i, cl := range s.Clusters {
+			part := parts[cl.Name]
+			if i == 0 {
+				stage.Canary, stage.Peers = calendars(part, true), calendars(part, false)
+			}
+			pol := part.Policy
+			stage.Clusters = append(stage.Clusters, calendar.Cluster{
+				Name: cl.Name, Waves: cl.Waves, Settle: time.Duration(pol.Settle), Soak: time.Duration(pol.Soak), MaxMixed: time.Duration(pol.MaxMixed),
+				Need:   calendar.Need{Work: time.Duration(pol.Estimate.Work), Backout: time.Duration(pol.Estimate.Backout)},
+				Shares: cl.Shares, Last: len(cl.House) > 0,
+			})
+		}
+		c.Stages = append(c.Stages, stage)
+	}
+	return c
+}
