@@ -115,6 +115,10 @@ type Cluster struct {
 	Approvals    []Approval     `json:"approvals,omitempty"`
 	Outbox       Outbox         `json:"outbox"`
 
+	Gate  Gate      `json:"gate,omitzero"`   // of its soak
+	Found string    `json:"found,omitempty"` // of a soak that passed later: what somebody who agreed ahead has not seen
+	Anew  time.Time `json:"anew,omitzero"`   // what was said before that counts no more
+
 	Bad         string     `json:"bad,omitempty"`         // why what its members got is bad: a soak that failed, or a person's word
 	Evidence    []Evidence `json:"evidence,omitempty"`    // of versions that are not on record yet
 	EvidenceNo  int        `json:"evidence_no,omitempty"` // how often a record was asked for
@@ -132,11 +136,13 @@ type Cluster struct {
 	SoakBlame  string `json:"soak_blame,omitempty"`  // and the check that it failed for
 }
 
-// Approval is a person's word that a soak may end.
+// Approval is a person's word that a soak may end, or that a campaign goes on.
 type Approval struct {
-	Soak    int       `json:"soak"`
+	Gate    string    `json:"gate,omitempty"`
+	Soak    int       `json:"soak,omitempty"`
 	Actor   string    `json:"actor"`
-	Claimed bool      `json:"claimed"` // the name was not proven by a signature
+	Claimed bool      `json:"claimed"`       // the name was not proven by a signature
+	Key     string    `json:"key,omitempty"` // that signed it
 	Reason  string    `json:"reason,omitempty"`
 	At      time.Time `json:"at"`
 }
@@ -216,6 +222,10 @@ func (c Cluster) next(now time.Time) Decision {
 		}
 	case PhaseGate:
 		d.Reason = "soak " + strconv.Itoa(c.SoakNo) + " passed, waiting since " + stamp(c.Since) + " for a person to approve" + c.watched()
+		if c.Gate.Why != "" || c.Gate.Proving {
+			d.Reason += "; gate " + c.Gate.ID + " " + c.Gate.stands()
+		}
+		d.Start, d.WakeAt = append(d.Start, c.Gate.prove(now)...), c.Gate.wake(now)
 	case PhaseAsk:
 		d.Reason = c.AskFor + "; waits for its campaign's word that it may back out"
 	case PhaseHold:
@@ -251,8 +261,7 @@ func (c Cluster) Tick(now time.Time) Cluster {
 		if !c.Policy.SoakApproval {
 			return c.nextWave(now)
 		}
-		c = c.to(PhaseGate, now)
-		c.Outbox.tell(TellGate, "", "soak "+strconv.Itoa(c.SoakNo)+" of "+c.Name+" passed and waits for approval", "rollpatch approve "+c.Instance+" --cluster "+c.Name)
+		return c.ripen(now)
 	}
 	return c
 }
@@ -268,7 +277,7 @@ func (c Cluster) doubt(now time.Time) Cluster {
 	if c.Policy.Unattended {
 		return c.finish(ClusterHalted, why, now)
 	}
-	c.Doubted = true
+	c.Doubted, c.Found = true, "its checks could be told neither way for "+c.Policy.WaitMax.String()
 	c.Outbox.tell(TellHold, "", "cluster "+c.Name+" holds: "+why, "rollpatch status "+c.Instance)
 	return c
 }
@@ -560,6 +569,7 @@ func (c Cluster) border(now time.Time) Cluster {
 	}
 	if c.waveDone() {
 		c.SoakNo++
+		c.Gate, c.Found, c.Anew = Gate{Asked: c.Gate.Asked}, "", time.Time{}
 		c = c.unwatched().to(PhaseSoak, now)
 		c.SoakEnds = now.Add(c.Policy.Soak)
 		return c

@@ -18,6 +18,8 @@ type Message struct {
 	For string `json:"for,omitempty"`
 	// Host is the member that is meant (retry, skip); empty means the one that failed, or holds.
 	Host string `json:"host,omitempty"`
+	// WhenPass: it is said ahead, for a soak that passes without a finding (approve).
+	WhenPass bool `json:"when_pass,omitempty"`
 }
 
 // Check says what is missing in a message.
@@ -37,6 +39,12 @@ func (c Cluster) MayApprove(m Message) error {
 		return err
 	}
 	switch {
+	case m.WhenPass && c.GateNo() == 0:
+		return fmt.Errorf("cluster %q: no soak is left to agree to, it is in %s", c.Name, c.Phase)
+	case m.WhenPass && m.Soak != 0 && m.Soak != c.GateNo():
+		return fmt.Errorf("cluster %q: soak %d comes next, not soak %d", c.Name, c.GateNo(), m.Soak)
+	case m.WhenPass:
+		return nil
 	case c.Phase == PhaseSoak:
 		return fmt.Errorf("cluster %q: soak %d has not ended: it runs until %s%s", c.Name, c.SoakNo, stamp(c.SoakEnds), c.watched())
 	case c.Phase != PhaseGate:
@@ -47,15 +55,6 @@ func (c Cluster) MayApprove(m Message) error {
 		return fmt.Errorf("cluster %q: soak %d cannot be approved while its verdict is %s%s", c.Name, c.SoakNo, c.Verdict, because(c.Watched))
 	}
 	return nil
-}
-
-// Approve ends a soak that passed.
-func (c Cluster) Approve(m Message, now time.Time) Cluster {
-	if c.MayApprove(m) != nil {
-		return c
-	}
-	c.Approvals = append(c.Approvals[:len(c.Approvals):len(c.Approvals)], Approval{Soak: c.SoakNo, Actor: m.Actor, Claimed: true, Reason: m.Reason, At: now})
-	return c.nextWave(now)
 }
 
 // MayReject says why nothing can be rejected now, or nil.
@@ -141,6 +140,8 @@ func (c Cluster) Resume(m Message, now time.Time) Cluster {
 			return c.hold(unsafe[0].Host+" is "+string(unsafe[0].Outcome)+because(unsafe[0].Reason), now)
 		}
 		return c.watchAnew(now)
+	case c.Gate.Expired:
+		return c.resoak(now)
 	}
 	return c.to(PhaseRoll, now).border(now)
 }
