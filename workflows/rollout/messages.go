@@ -18,6 +18,9 @@ type Message struct {
 	For string `json:"for,omitempty"`
 	// Host is the member that is meant (retry, skip); empty means the one that failed, or holds.
 	Host string `json:"host,omitempty"`
+	// Statement and Signature are what was signed, and the armoured signature over it (approve, reject); both empty: the actor is claimed.
+	Statement string `json:"statement,omitempty"`
+	Signature string `json:"signature,omitempty"`
 }
 
 // Check says what is missing in a message.
