@@ -12,16 +12,22 @@ import (
 
 // Signers know whose keys there are.
 type Signers interface {
-	// Verify says who signed a statement at that time, by the file as it is now; "" is the worker's own file. A word that must not count is an
-	// *approval.Refusal; any other error means that nobody can tell.
-	Verify(ctx context.Context, file, statement, signature string, at time.Time) (approval.Signer, error)
+	// Verify says who signed a statement at that time, by the files as they are now. A word that must not count is an *approval.Refusal; any
+	// other error means that nobody can tell.
+	Verify(ctx context.Context, keys SignersFiles, signed approval.Signed, at time.Time) (approval.Signer, error)
+}
+
+// SignersFiles say whose keys there are, and which are revoked, as a campaign names them. A worker with files of its own goes by those alone.
+type SignersFiles struct {
+	Allowed string `json:"allowed,omitempty"`
+	Revoked string `json:"revoked,omitempty"`
 }
 
 // VerifyInput has a person's word verified. The time that counts is the intent's.
 type VerifyInput struct {
 	approval.Signed
-	Claimed string `json:"claimed,omitempty"` // the name given with a word that nobody signed
-	Signers string `json:"signers,omitempty"` // the campaign's file of keys; empty: the worker's
+	Claimed string       `json:"claimed,omitempty"` // the name given with a word that nobody signed
+	Signers SignersFiles `json:"signers,omitzero"`
 	// Gate is where it is said, and Votes what was admitted there. Without a gate it is a request to run this instance of this plan.
 	Gate     *approval.Gate  `json:"gate,omitempty"`
 	Votes    []approval.Vote `json:"votes,omitempty"`
@@ -63,7 +69,7 @@ func (a *Activities) verify(ctx context.Context, in VerifyInput) VerifyResult {
 	}
 	r := VerifyResult{By: approval.Claimed(in.Claimed)}
 	if in.Signature != "" {
-		if r.By, err = a.Signers.Verify(ctx, in.Signers, in.Statement, in.Signature, in.Intent.Time); err != nil {
+		if r.By, err = a.Signers.Verify(ctx, in.Signers, in.Signed, in.Intent.Time); err != nil {
 			return refused(r, err)
 		}
 	}
