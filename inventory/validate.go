@@ -110,6 +110,7 @@ func (inv Inventory) Validate() []Problem {
 	p.consul("consul", inv.Consul)
 	inv.validateHosts(&p)
 	inv.validateClusters(&p)
+	p.Approvers("approvers", inv.Approvers, inv.Clusters)
 	return p
 }
 

@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/audit"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -18,6 +19,8 @@ type CampaignState struct {
 	Audit     audit.Head `json:"audit"`
 	Unwritten unwritten  `json:"unwritten"`
 	Seen      seen       `json:"seen"`
+	// Request is the signed request to run, whose signer is the requester; nil: the requester is claimed.
+	Request *approval.Signed `json:"request,omitempty"`
 }
 
 // Campaign carries an instance through its stages.

@@ -29,6 +29,12 @@ type Campaign struct {
 	Clusters map[string]Override `json:"clusters,omitempty" yaml:"clusters,omitempty"`
 	// AcceptImpact gives, per cluster that cannot lose a member without an outage, the reason why that is accepted.
 	AcceptImpact map[string]string `json:"accept_impact,omitempty" yaml:"accept_impact,omitempty"`
+	// Gates are points where people must agree.
+	Gates Gates `json:"gates,omitzero" yaml:"gates,omitempty"`
+	// Approvers are the people whose agreement counts, where the inventory names none.
+	Approvers []inventory.Approver `json:"approvers,omitempty" yaml:"approvers,omitempty"`
+	// Signers are the files by which signatures are verified, where a worker has none of its own.
+	Signers *Signers `json:"signers,omitempty" yaml:"signers,omitempty"`
 	// Notify says who is told, and of what.
 	Notify []Notify `json:"notify,omitempty" yaml:"notify,omitempty"`
 }
@@ -41,6 +47,8 @@ type Stage struct {
 	Clusters []string `json:"clusters,omitempty" yaml:"clusters,omitempty"`
 	// Selector adds every cluster that it matches.
 	Selector *Selector `json:"selector,omitempty" yaml:"selector,omitempty"`
+	// Gate is asked for before the stage begins; default none.
+	Gate *Gate `json:"gate,omitempty" yaml:"gate,omitempty"`
 }
 
 // Selector matches clusters.
@@ -138,6 +146,9 @@ func (c Campaign) WithPaths(dir, home string) Campaign {
 		if n.Webhook != nil {
 			c.Notify[i].Webhook = &Webhook{URL: *n.Webhook.URL.WithPaths(dir, home)}
 		}
+	}
+	if c.Signers != nil {
+		c.Signers = &Signers{Allowed: inventory.Absolute(c.Signers.Allowed, dir, home), Revoked: inventory.Absolute(c.Signers.Revoked, dir, home)}
 	}
 	return c
 }

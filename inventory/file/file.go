@@ -29,20 +29,23 @@ func (d Document[T]) Where(path string) (name string, line int) {
 }
 
 // ParseInventory reads an inventory from one or more files, whose hosts and clusters are put together in the order given: inventory.yaml
-// first, then those of inventory.d. Access and consul belong in one of them. An error is [Findings].
+// first, then those of inventory.d. Access, consul and approvers belong in one of them. An error is [Findings].
 func ParseInventory(sources ...Source) (Document[inventory.Inventory], error) {
 	l := newLedger(sources...)
 	var inv inventory.Inventory
 	for i, source := range sources {
 		var part inventory.Inventory
 		r := reader{ledger: l, file: i, offset: map[string]int{"hosts": len(inv.Hosts), "clusters": len(inv.Clusters)}}
-		r.once = []string{"access", "consul"}
+		r.once = []string{"access", "consul", "approvers"}
 		r.read(source.Raw, &part)
 		if part.Access != (inventory.Access{}) {
 			inv.Access = part.Access
 		}
 		if given(part.Consul) {
 			inv.Consul = part.Consul
+		}
+		if part.Approvers != nil {
+			inv.Approvers = part.Approvers
 		}
 		inv.Hosts = append(inv.Hosts, part.Hosts...)
 		inv.Clusters = append(inv.Clusters, part.Clusters...)

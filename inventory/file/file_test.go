@@ -296,13 +296,13 @@ f.yaml:25: clusters[0].services[1].name: "web" is already used on line 24`
 
 func TestNotText(t *testing.T) {
 	for name, raw := range map[string]string{
-		"f.yaml:2: is not text in UTF-8":                                   "access: {}\nhosts: \xff\n",
-		"f.yaml:3: is not text in UTF-8":                                   "access: {}\n\n\x00\n",
-		"f.yaml:1: is larger than 16 MiB":                                  strings.Repeat("#\n", 9<<20),
-		"f.yaml:1: is nested deeper than 32 levels":                        "a: " + strings.Repeat("- ", 100_000),
-		"f.yaml:514: is nested deeper than 32 levels":                      deep(1000),
-		"f.yaml:1: is empty":                                               "---\n",
-		"f.yaml:1: wants keys (access, consul, hosts, clusters), not text": "hosts\n",
+		"f.yaml:2: is not text in UTF-8":                                              "access: {}\nhosts: \xff\n",
+		"f.yaml:3: is not text in UTF-8":                                              "access: {}\n\n\x00\n",
+		"f.yaml:1: is larger than 16 MiB":                                             strings.Repeat("#\n", 9<<20),
+		"f.yaml:1: is nested deeper than 32 levels":                                   "a: " + strings.Repeat("- ", 100_000),
+		"f.yaml:514: is nested deeper than 32 levels":                                 deep(1000),
+		"f.yaml:1: is empty":                                                          "---\n",
+		"f.yaml:1: wants keys (access, consul, approvers, hosts, clusters), not text": "hosts\n",
 	} {
 		if _, err := file.ParseInventory(source("f.yaml", raw)); err == nil || err.Error() != name {
 			t.Errorf("%.40q: error %.200v, want %s", raw, err, name)
