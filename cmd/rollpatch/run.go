@@ -56,7 +56,7 @@ func (d *desk) start(c *cli.Context) error {
 		return failed(err, "--store DIR names another")
 	}
 	now := d.now()
-	st := workflows.CampaignState{Campaign: pl.Campaign(pl.Instance(now), d.actor(c), now.UTC()), Tell: len(pl.Notify) > 0}
+	st := workflows.CampaignState{Campaign: pl.Campaign(pl.Instance(now), d.actor(c), now.UTC()), Tell: len(pl.Notify) > 0, Agreement: pl.Agreement}
 	switch err := srv.Start(c.Context, st); {
 	case errors.Is(err, errTaken):
 		return failed(fmt.Errorf("%s was started before, in this very second, and nothing was started now: instances are named after the second of their start", st.Instance),

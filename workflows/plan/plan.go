@@ -28,6 +28,7 @@ type Plan struct {
 	Stages     []Stage           `json:"stages"`
 	Refusals   []Refusal         `json:"refusals,omitempty"`
 	Notify     []campaign.Notify `json:"notify,omitempty"`
+	Agreement  Agreement         `json:"agreement,omitzero"`
 }
 
 // Stage is the clusters that may go at the same time.
@@ -142,7 +143,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 	base, all := c.Base(), 0
 	p := Plan{
 		Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: base.Parallel, Ramp: base.Ramp, StopSame: base.StopAfter.Same,
-		Notify: c.Notify,
+		Notify: c.Notify, Agreement: agreed(c, inv),
 	}
 	parts := map[string]Part{}
 	for _, s := range c.Stages {
@@ -299,6 +300,7 @@ func (p Plan) Campaign(instance, requester string, start time.Time) rollout.Camp
 	c := rollout.Campaign{
 		Instance: instance, Name: p.Name, Why: p.Reason, Ticket: p.Ticket, Requester: requester, Plan: Digest(p),
 		Unattended: p.Unattended, Parallel: p.Parallel, Ramp: p.Ramp, Breaker: p.Breaker, StopSame: p.StopSame, StartedAt: start,
+		Gates: p.Agreement.gates(),
 	}
 	for i, s := range p.Stages {
 		c.Stages, c.StopAny = append(c.Stages, s.Name), append(c.StopAny, s.StopAny)

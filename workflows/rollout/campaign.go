@@ -75,6 +75,9 @@ type Campaign struct {
 	Limited  bool    `json:"limited,omitempty"`   // too much failed, and nobody has resumed it since
 	Excused  Excused `json:"excused,omitzero"`
 
+	Unknown string    `json:"unknown,omitempty"` // why nobody can tell who asked for it
+	AskWho  time.Time `json:"ask_who,omitzero"`  // when that is asked again
+
 	Gates     []Gate     `json:"gates,omitempty"` // in the order in which it comes to them
 	Approvals []Approval `json:"approvals,omitempty"`
 }
@@ -88,6 +91,11 @@ func (c Campaign) Next(now time.Time) Decision {
 		return d
 	}
 	d.Reason = c.summary() + c.waits()
+	if c.Unknown != "" {
+		d.Reason += "; nobody can tell who asked for it: " + c.Unknown
+		d.WakeAt = c.AskWho
+		return d
+	}
 	if g, waits := c.Awaits(); waits {
 		d.Start, d.WakeAt = append(d.Start, g.prove(now)...), g.wake(now)
 		return d

@@ -44,7 +44,9 @@ type Judgment struct {
 }
 
 // SoakGate names the gate at the end of one soak of a cluster.
-func SoakGate(cluster string, number int) string { return "soak/" + cluster + "/" + strconv.Itoa(number) }
+func SoakGate(cluster string, number int) string {
+	return "soak/" + cluster + "/" + strconv.Itoa(number)
+}
 
 // proveAgain is how long it takes until keys that could not be looked at are asked for again.
 const proveAgain = time.Minute
@@ -238,4 +240,39 @@ func (c Campaign) waits() string {
 		return "; " + g.expired()
 	}
 	return "; waits at gate " + g.ID + " for people to agree, " + g.stands()
+}
+
+// Finding is what went wrong before a stage: who agreed to it ahead had not seen that. Empty: nothing.
+func (c Campaign) Finding(stage int) string {
+	var names []string
+	for _, r := range c.Clusters {
+		if r.Stage < stage && r.Failed > 0 {
+			names = append(names, r.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "failures in " + few(names)
+}
+
+// askWho is how long it takes until it is asked again who signed the request to run.
+const askWho = time.Minute
+
+// Unidentified is an instance of which nobody can tell who asked for it: it waits (P10).
+func (c Campaign) Unidentified(why string, now time.Time) Campaign {
+	c.Unknown, c.AskWho = why, now.Add(askWho)
+	return c
+}
+
+// Identified is one of which that is known.
+func (c Campaign) Identified(requester string) Campaign {
+	c.Requester, c.Unknown, c.AskWho = requester, "", time.Time{}
+	return c
+}
+
+// NotStarted ends an instance that nobody who may do so asked for.
+func (c Campaign) NotStarted(why string, now time.Time) Campaign {
+	c.Unknown, c.AskWho = "", time.Time{}
+	return c.finish(CampaignAborted, "not started: "+why, now)
 }

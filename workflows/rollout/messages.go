@@ -23,6 +23,16 @@ type Message struct {
 	// Statement and Signature are what was signed, and the armoured signature over it (approve, reject); both empty: the actor is claimed.
 	Statement string `json:"statement,omitempty"`
 	Signature string `json:"signature,omitempty"`
+	// Proven: the actor is who signed it. Nobody can say that of himself.
+	Proven bool `json:"-"`
+}
+
+// by is who says it, and that the name is claimed where it is.
+func (m Message) by() string {
+	if m.Proven {
+		return m.Actor
+	}
+	return m.Actor + " (claimed)"
 }
 
 // Check says what is missing in a message.
@@ -100,8 +110,8 @@ func (c Cluster) Backout(m Message, word string, now time.Time) Cluster {
 	if c.MayBackout(m) != nil {
 		return c
 	}
-	c.Outbox.tell(TellBackout, "", "cluster "+c.Name+": "+m.Actor+" (claimed) said "+word+": "+m.Reason, "rollpatch watch "+c.Instance)
-	why := word + " by " + m.Actor + " (claimed): " + m.Reason
+	c.Outbox.tell(TellBackout, "", "cluster "+c.Name+": "+m.by()+" said "+word+": "+m.Reason, "rollpatch watch "+c.Instance)
+	why := word + " by " + m.by() + ": " + m.Reason
 	return c.suspect(why, now).backout(why, now)
 }
 

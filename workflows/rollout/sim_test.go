@@ -555,6 +555,7 @@ func (c *clusterRun) step() {
 	for again := true; again && !c.over; {
 		again = false
 		c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Tick(c.now) })
+		c.c = c.c.Judged(Judgment{Gate: SoakGate(c.c.Name, c.c.SoakNo)}, c.now)
 		d := c.c.Next(c.now)
 		c.said(c.name(), d)
 		c.report()
@@ -1065,7 +1066,8 @@ func (c *clusterRun) hear(word string) {
 		after := c.c
 		switch word {
 		case "approve":
-			after = after.Approve(m, c.now)
+			after = agree(after, 0, c.now)
+			after.Gate = c.c.Gate
 		case "backout":
 			after = after.Backout(m, word, c.now)
 		}
@@ -1083,7 +1085,7 @@ func (c *clusterRun) hear(word string) {
 		}
 		c.seen["soak approved"]++
 		c.approved = true
-		c.c = before.Approve(m, c.now)
+		c.c = agree(before, 0, c.now)
 	case "reject", "backout":
 		if word == "reject" {
 			c.seen["soak rejected"]++
