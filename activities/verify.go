@@ -101,8 +101,11 @@ func refused(r VerifyResult, err error) VerifyResult {
 // signature, which the intent holds, anybody can check it later.
 func (r VerifyResult) told(in VerifyInput) string {
 	who := r.By.String()
-	if r.By.Signed() {
+	switch {
+	case r.By.Signed():
 		who += " with key " + r.By.Key
+	case len(r.By.Names) == 0:
+		who = "signer unknown"
 	}
 	switch r.Verdict {
 	case rollout.Pass:

@@ -136,6 +136,9 @@ func (s Signer) Name() string {
 	return s.Names[0]
 }
 
+// nobody says that there is no name.
+func (s Signer) nobody() bool { return len(s.Names) == 0 || s.Names[0] == "" }
+
 // String is the name, and that it is claimed where it is.
 func (s Signer) String() string {
 	if s.Signed() {

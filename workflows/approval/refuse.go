@@ -111,8 +111,10 @@ func (g Gate) refusal(v Vote) *Refusal {
 		return refuse(CauseInstance, "it is for instance %q, and this is %q", v.Instance, g.Instance)
 	case v.Plan != g.Plan:
 		return refuse(CausePlan, "it is for plan %s, and this instance's plan is %s", v.Plan, g.Plan)
-	case len(v.By.Names) == 0 || v.By.Names[0] == "":
+	case v.By.nobody() && v.By.Signed():
 		return refuse(CauseUnknownKey, "nobody is known to have key %s", v.By.Key)
+	case v.By.nobody():
+		return refuse(CauseUnsigned, "it is not signed, and does not say who says so")
 	case !v.By.Signed() && !g.Rule.Unsigned:
 		return refuse(CauseUnsigned, "nobody signed it, and %s asks for signatures: sign with an SSH agent or --key FILE", g.ID)
 	case v.Decision != Approve && v.Decision != Reject:

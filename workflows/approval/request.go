@@ -20,8 +20,10 @@ func Requested(campaign, instance, plan string, s Statement, by Signer, now time
 		return refuse(CauseInstance, "it is for instance %q, and this is %q", s.Instance, instance)
 	case s.Plan != plan:
 		return refuse(CausePlan, "it is for plan %s, and this instance's plan is %s", s.Plan, plan)
-	case len(by.Names) == 0 || by.Names[0] == "":
+	case by.nobody() && by.Signed():
 		return refuse(CauseUnknownKey, "nobody is known to have key %s", by.Key)
+	case by.nobody():
+		return refuse(CauseUnsigned, "it is not signed, and does not say who says so")
 	case s.At.After(now.Add(Skew)):
 		return refuse(CauseFuture, "it is dated %s, and it is %s: set the clock of whoever says so", stamp(s.At), stamp(now))
 	case !s.Expires.After(now):
