@@ -212,7 +212,7 @@ func (c *campaign) startCluster(name string) {
 func (c *campaign) follow(ctx workflow.Context, r rollout.Ref) {
 	st := ClusterState{Part: r.Part, Plan: c.plan(), Parent: CampaignID(c.Instance), Why: c.Why, Unattended: c.Unattended}
 	st.Instance, st.Name, st.Stage = c.Instance, r.Name, c.Stages[r.Stage]
-	st.Agreement = Agreement{Campaign: c.Name, Plan: c.Plan, Requester: c.requester(), Rule: c.Agreement.SoakRule(), Signers: c.Agreement.Signers}
+	st.Agreement = Agreement{Campaign: c.Name, Plan: c.Plan, Requester: c.requester(), Soak: c.Agreement.Soak, Signers: c.Agreement.Signers}
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: ClusterID(c.Instance, r.Name), TaskQueue: Queue, ParentClosePolicy: parentCloseAbandon,
 		StaticSummary:         "cluster " + r.Name + " of " + c.Instance,

@@ -31,10 +31,13 @@ type Agreement struct {
 	Campaign  string          `json:"campaign,omitempty"`
 	Plan      string          `json:"plan,omitempty"` // digest
 	Requester approval.Signer `json:"requester,omitzero"`
-	Rule      approval.Rule   `json:"rule,omitzero"`   // of its soaks
+	Soak      *approval.Rule  `json:"soak,omitempty"`  // of its soaks; nil: one word of anybody
 	Owner     string          `json:"owner,omitempty"` // of the cluster
 	Signers   *plan.Signers   `json:"signers,omitempty"`
 }
+
+// rule is what the gate at a soak's end asks for.
+func (a Agreement) rule() approval.Rule { return plan.Agreement{Soak: a.Soak}.SoakRule() }
 
 // ballots are the words that a workflow keeps.
 type ballots struct {

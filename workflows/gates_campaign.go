@@ -133,22 +133,25 @@ type clusterWord struct {
 func (c *campaign) meant(gates []string) (approval.Gate, error) {
 	for _, g := range c.Gates {
 		if g.Opened.IsZero() && slices.Contains(gates, g.ID) {
-			if g.Expired {
-				return approval.Gate{}, fmt.Errorf("%s; to have it wait once more: rollpatch resume %s", g.Why, c.Instance)
-			}
-			return c.gateOf(g), nil
+			return c.open(g)
 		}
 	}
 	g, waits := c.Awaits()
 	switch {
-	case waits && g.Expired:
-		return approval.Gate{}, fmt.Errorf("gate %s %s; to have it wait once more: rollpatch resume %s", g.ID, g.Why, c.Instance)
 	case waits:
-		return c.gateOf(g), nil
+		return c.open(g)
 	case len(gates) > 0:
 		return approval.Gate{}, fmt.Errorf("it is for %s, and %s waits at no gate", strings.Join(gates[:min(len(gates), 5)], ", "), c.Instance)
 	}
 	return approval.Gate{}, errors.New(c.Instance + " waits at no gate; a soak is approved with --cluster")
+}
+
+// open is a gate as people agree to it, unless its time is over.
+func (c *campaign) open(g rollout.Gate) (approval.Gate, error) {
+	if g.Expired {
+		return approval.Gate{}, fmt.Errorf("gate %s %s; to have it wait once more: rollpatch resume %s", g.ID, g.Why, c.Instance)
+	}
+	return c.gateOf(g), nil
 }
 
 // soaksMeant stands for the soaks that a word names: what is the same at all of them. Who may agree to which one, its cluster knows.

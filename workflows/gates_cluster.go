@@ -21,7 +21,7 @@ func (c *cluster) keeper() *gatekeeper {
 // gateOf is the gate of one of its soaks, as people agree to it.
 func (c *cluster) gateOf(soak int) approval.Gate {
 	g := approval.Gate{
-		ID: approval.GateSoak(c.Name, soak), Campaign: c.Agreement.Campaign, Instance: c.Instance, Plan: c.Agreement.Plan, Rule: c.Agreement.Rule,
+		ID: approval.GateSoak(c.Name, soak), Campaign: c.Agreement.Campaign, Instance: c.Instance, Plan: c.Agreement.Plan, Rule: c.Agreement.rule(),
 		Requester: c.Agreement.Requester, Finding: c.Finding(),
 	}
 	if c.Phase == rollout.PhaseGate && soak == c.SoakNo {
@@ -38,6 +38,9 @@ func (c *cluster) gateOf(soak int) approval.Gate {
 // meant is the gate that a word is for.
 func (c *cluster) meant() (approval.Gate, error) {
 	no := c.GateNo()
+	if c.Phase == rollout.PhaseHold && c.Gate.Expired {
+		return approval.Gate{}, fmt.Errorf("gate %s %s; to have it wait once more: rollpatch resume %s --cluster %s", c.Gate.ID, c.Gate.Why, c.Instance, c.Name)
+	}
 	if no == 0 {
 		return approval.Gate{}, fmt.Errorf("cluster %q has no soak left to agree to", c.Name)
 	}
@@ -50,7 +53,7 @@ func (c *cluster) judge() {
 		return
 	}
 	j := c.Ballots.judgment(c.gateOf(c.SoakNo), c.Anew, c.now())
-	if c.Agreement.Rule.AnyRequester && !j.Expired {
+	if c.Agreement.Soak == nil {
 		j.Why = "" // one word of anybody: there is nothing more to say
 	}
 	c.Cluster = c.Judged(j, c.now())
