@@ -210,7 +210,7 @@ func (k *gatekeeper) keep(ctx workflow.Context, word string, m rollout.Message, 
 // refuse puts a refusal on record, and answers it.
 func (k *gatekeeper) refuse(ctx workflow.Context, word string, m rollout.Message, why error) error {
 	e := message(word, m)
-	e.Result = "refused: " + why.Error()
+	e.Action, e.Result = e.Action+" refused", why.Error()
 	k.unwritten.add(ctx, k.audit, e)
 	k.changed = true
 	return refusal(why.Error())
