@@ -18,6 +18,8 @@ type Message struct {
 	For string `json:"for,omitempty"`
 	// Host is the member that is meant (retry, skip); empty means the one that failed, or holds.
 	Host string `json:"host,omitempty"`
+	// WhenPass: it is said ahead, for a soak that passes without a finding (approve).
+	WhenPass bool `json:"when_pass,omitempty"`
 	// Statement and Signature are what was signed, and the armoured signature over it (approve, reject); both empty: the actor is claimed.
 	Statement string `json:"statement,omitempty"`
 	Signature string `json:"signature,omitempty"`
