@@ -76,7 +76,7 @@ func (d *desk) sign(c *cli.Context, s approval.Statement) (approval.Signed, stri
 	for line := range strings.Lines(s.Text()) {
 		fmt.Fprint(d.err, "  "+line)
 	}
-	armoured, err := signed.Sign(s.Text(), p)
+	armoured, err := signed.Sign(s.Text(), p.Signer)
 	if err != nil {
 		return approval.Signed{}, "", failed(err, "nothing was sent; --key FILE names another key")
 	}
