@@ -184,6 +184,11 @@ func (s *stage) soaked(cluster string) *stage {
 	return s.report(cluster)
 }
 
+// agreed has people agree to a soak that passed.
+func (s *stage) agreed(c rollout.Cluster) rollout.Cluster {
+	return c.Judged(rollout.Judgment{Gate: rollout.SoakGate(c.Name, c.SoakNo), Open: true, Proven: true}, s.at)
+}
+
 // settled lets the time between two members go by.
 func (s *stage) settled(cluster string) *stage {
 	c := s.clusters[cluster]
@@ -309,8 +314,7 @@ var scenes = map[string]func() []frame{
 	"again": func() []frame {
 		s := gated()
 		c := s.clusters["web"]
-		m := rollout.Message{ID: "mine", Actor: "ann", Reason: "fine"}
-		c.Cluster = c.Approve(m, s.at)
+		c.Cluster = s.agreed(c.Cluster)
 		c.Seen.IDs = append(c.Seen.IDs, "approve mine")
 		return []frame{s.report("web").out("web", "web-2", rollout.StepDrain).frame()}
 	},
@@ -346,7 +350,7 @@ var scenes = map[string]func() []frame{
 	"last": func() []frame {
 		s := gated()
 		c := s.clusters["web"]
-		c.Cluster = c.Approve(rollout.Message{Actor: "ann", Reason: "fine"}, s.at)
+		c.Cluster = s.agreed(c.Cluster)
 		s.whole("web", "web-2").settled("web").out("web", "web-3", rollout.StepPatch)
 		s.campaign = s.campaign.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
 		c.Cluster = c.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
@@ -355,7 +359,7 @@ var scenes = map[string]func() []frame{
 	"settle": func() []frame {
 		s := gated()
 		c := s.clusters["web"]
-		c.Cluster = c.Approve(rollout.Message{Actor: "ann", Reason: "fine"}, s.at)
+		c.Cluster = s.agreed(c.Cluster)
 		return []frame{s.whole("web", "web-2").frame()}
 	},
 	"backout": func() []frame {
@@ -489,7 +493,7 @@ func finished(s *stage, shot func()) *stage {
 		shot()
 	}
 	c := s.clusters["web"]
-	c.Cluster = c.Approve(rollout.Message{Actor: "ann", Reason: "fine"}, s.at)
+	c.Cluster = s.agreed(c.Cluster)
 	s.whole("web", "web-2").settled("web").whole("web", "web-3").release("web")
 	if shot != nil {
 		shot()

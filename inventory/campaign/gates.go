@@ -154,13 +154,13 @@ func (c Campaign) checkGates(p *inventory.Problems, inv inventory.Inventory) {
 		for i, role := range g.gate.Roles {
 			path := fmt.Sprintf("%s.roles[%d]", g.at, i)
 			switch {
-			case role != GateOwner:
+			case role == GatePeer || role == GateManager:
 				if !slices.ContainsFunc(people, func(a inventory.Approver) bool { return slices.Contains(a.Roles, inventory.Role(role)) }) {
 					p.Add(path, "nobody is a %s: list people under approvers, such as {principal: ann@example.org, roles: [%s]}", role, role)
 				}
-			case len(unowned) > 0:
-				p.Add(path, "cluster %s without an owner in the inventory: %s", plural(len(unowned)), strings.Join(firstOf(unowned), ", "))
-			default:
+			case role == GateOwner && len(unowned) > 0:
+				p.Add(path, "the owner of each cluster is asked for, and the inventory names none for %s", strings.Join(firstOf(unowned), ", "))
+			case role == GateOwner:
 				for _, o := range owners {
 					if !slices.ContainsFunc(people, func(a inventory.Approver) bool { return speaksFor(a, o) }) {
 						p.Add(path, "nobody speaks for the owner %q: list somebody under approvers, such as {principal: ann@example.org, owns: [%s]}", o, o)
@@ -172,13 +172,6 @@ func (c Campaign) checkGates(p *inventory.Problems, inv inventory.Inventory) {
 			p.Add(g.at+".quorum", "%d people must agree, and only %d may", g.gate.People(), may)
 		}
 	}
-}
-
-func plural(n int) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
 }
 
 func firstOf(names []string) []string {

@@ -126,7 +126,7 @@ func (g Gate) missing(agreed []Vote) []string {
 			who = "person"
 		}
 		if len(g.Rule.Roles) > 0 {
-			who += " who is " + g.Rule.wanted()
+			who += " (" + g.Rule.either() + ")"
 		}
 		if len(agreed) > 0 {
 			who = "more " + who

@@ -53,33 +53,33 @@ func (g Gate) Admit(votes []Vote, s Statement, by Signer, now time.Time) (Vote, 
 		Reason: s.Reason, At: s.At, Expires: s.Expires, Nonce: s.Nonce, Statement: s.Digest(), Taken: now,
 	}
 	if !slices.Contains(s.Gates, g.ID) {
-		return v, g.elsewhere(s.Gates)
+		return Vote{}, g.elsewhere(s.Gates)
 	}
 	v.Roles = g.roles(by)
 	if r := g.refusal(v); r != nil {
-		return v, r
+		return Vote{}, r
 	}
 	if s.At.After(now.Add(Skew)) {
-		return v, refuse(CauseFuture, "it is dated %s, and it is %s: set the clock of whoever says so", stamp(s.At), stamp(now))
+		return Vote{}, refuse(CauseFuture, "it is dated %s, and it is %s: set the clock of whoever says so", stamp(s.At), stamp(now))
 	}
 	if !s.Expires.After(now) {
-		return v, refuse(CauseExpired, "it expired at %s: say it again", stamp(s.Expires))
+		return Vote{}, refuse(CauseExpired, "it expired at %s: say it again", stamp(s.Expires))
 	}
 	for _, old := range votes {
 		if old.Nonce == v.Nonce {
-			return v, refuse(CauseReplayed, "its nonce was used at this gate already: %s said %s at %s", old.By, old.Decision, stamp(old.At))
+			return Vote{}, refuse(CauseReplayed, "its nonce was used at this gate already: %s said %s at %s", old.By, old.Decision, stamp(old.At))
 		}
 	}
 	for _, old := range votes {
 		if old.By.Signed() && !by.Signed() && old.By.Is(by) {
-			return v, refuse(CauseOverruled, "%s has said %s with a signature: only a signed word takes the place of that", old.By, old.Decision)
+			return Vote{}, refuse(CauseOverruled, "%s has said %s with a signature: only a signed word takes the place of that", old.By, old.Decision)
 		}
 		if old.By.Is(by) && old.By.Signed() == by.Signed() && old.At.After(v.At) {
-			return v, refuse(CauseOverruled, "%s has said %s at %s, after this was said at %s", old.By, old.Decision, stamp(old.At), stamp(v.At))
+			return Vote{}, refuse(CauseOverruled, "%s has said %s at %s, after this was said at %s", old.By, old.Decision, stamp(old.At), stamp(v.At))
 		}
 	}
 	if !g.Ripe && v.Decision == Approve && !v.WhenPass {
-		return v, refuse(CauseNotYet, "%s: there is nothing to approve yet; to agree ahead, valid only if it passes without a finding, say approve --when-pass", g.ID)
+		return Vote{}, refuse(CauseNotYet, "%s: there is nothing to approve yet; to agree ahead, valid only if it passes without a finding, say approve --when-pass", g.ID)
 	}
 	return v, nil
 }
@@ -132,11 +132,16 @@ func (r Rule) wanted() string {
 	if len(r.Roles) == 0 {
 		return "one of the approvers"
 	}
+	return "a " + r.either()
+}
+
+// either is the roles in words.
+func (r Rule) either() string {
 	words := make([]string, len(r.Roles))
 	for i, role := range r.Roles {
 		words[i] = string(role)
 	}
-	return "a " + strings.Join(words, " or ")
+	return strings.Join(words, " or ")
 }
 
 // roles lists the roles that somebody holds at this gate, each once.

@@ -19,11 +19,11 @@ var electors = []string{"bob", "carol", "dave", "ann", "mallory"}
 // gated gives an instance gates. agreed are the people who were told that their word is taken, by gate.
 func (c *campaign) gated(rng *rand.Rand) {
 	c.agreed = map[string]map[string]bool{}
-	if c.kind != cooperative && c.kind != troubled || rng.Float64() < 0.5 {
+	if c.kind != cooperative && c.kind != troubled || rng.Float64() < 0.7 {
 		return
 	}
 	rule := func() *approval.Rule { return &approval.Rule{Quorum: 1 + rng.IntN(2)} }
-	if c.soak = rule(); rng.Float64() < 0.5 {
+	if c.soak = rule(); rng.Float64() < 0.7 {
 		c.start = rule()
 	}
 }
