@@ -181,6 +181,9 @@ func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %d of %d | %s |\n", c.Stages[r.Stage], r.Name, state, r.Done, r.Total, oneLine(r.Reason))
 	}
+	if g, waits := c.Awaits(); waits && !g.Expired {
+		fmt.Fprintf(&b, "\nTo agree at gate %s: `rollpatch approve %s --reason \"...\"`, or the Update `approve` where the gate takes words that nobody signed. To end the campaign instead: `reject`.%s", g.ID, c.Instance, updateForm)
+	}
 	if c.Outcome == "" {
 		b.WriteString("\nFor the whole campaign, from the next border on: the Updates `hold`, `resume`, `abort` and `backout`." + updateForm)
 	}

@@ -184,6 +184,13 @@ func (s *stage) soaked(cluster string) *stage {
 	return s.report(cluster)
 }
 
+// atStart has the instance wait until people have agreed to its start.
+func (s *stage) atStart() *stage {
+	s.campaign.Gates = []rollout.Gate{{ID: "start"}}
+	s.campaign = s.campaign.Convene(s.at).Judged(rollout.Judgment{Gate: "start", Why: "waits for 1 more person; agreed: bob", Until: s.at.Add(72 * time.Hour)}, s.at)
+	return s
+}
+
 // agreed has people agree to a soak that passed.
 func (s *stage) agreed(c rollout.Cluster) rollout.Cluster {
 	return c.Judged(rollout.Judgment{Gate: rollout.SoakGate(c.Name, c.SoakNo), Open: true, Proven: true}, s.at)
@@ -252,6 +259,13 @@ var scenes = map[string]func() []frame{
 		return []frame{newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepDrain).frame()}
 	},
 	"gate": func() []frame { return []frame{gated().frame()} },
+	// two people must agree before anything begins, and one has
+	"start": func() []frame { return []frame{newStage().atStart().frame()} },
+	"startexpired": func() []frame {
+		s := newStage().atStart().later(72 * time.Hour)
+		s.campaign = s.campaign.Judged(rollout.Judgment{Gate: "start", Expired: true, Why: "expired at 2026-11-04T01:00:00Z without 1 more person; agreed: bob"}, s.at)
+		return []frame{s.frame()}
+	},
 	"refuses": func() []frame {
 		s := gated()
 		s.refuses = `cluster "web": soak 1 cannot be approved while its verdict is inconclusive`

@@ -234,10 +234,8 @@ func (c Campaign) reconvene() Campaign {
 func (c Campaign) waits() string {
 	g, ok := c.Awaits()
 	switch {
-	case !ok:
+	case !ok, g.Expired: // what that came to is told beside it
 		return ""
-	case g.Expired:
-		return "; " + g.expired()
 	}
 	return "; waits at gate " + g.ID + " for people to agree, " + g.stands()
 }

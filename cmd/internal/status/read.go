@@ -160,7 +160,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 			}
 		}
 	}
-	out.open = c.Open()
+	out.open, out.gate = c.Open(), c.Gate.Why
 	if c.SoakNo > 0 {
 		out.Soak = &Soak{Number: c.SoakNo, Ends: c.SoakEnds, Verdict: string(c.Verdict), Passes: c.Passes, Watched: c.Watched}
 	}
