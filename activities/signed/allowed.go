@@ -200,15 +200,24 @@ func covers(patterns []string, s string) bool {
 	return yes
 }
 
-// like matches * with any letters and ? with one.
+// like matches * with any letters and ? with one. It goes back to the last * only, so that no pattern takes long.
 func like(pattern, s string) bool {
-	if pattern == "" {
-		return s == ""
+	star, from, p, i := -1, 0, 0, 0
+	for i < len(s) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, from = p, i
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
+			p, i = p+1, i+1
+		case star >= 0:
+			from++
+			p, i = star+1, from
+		default:
+			return false
+		}
 	}
-	if pattern[0] == '*' {
-		return like(pattern[1:], s) || s != "" && like(pattern, s[1:])
-	}
-	return s != "" && (pattern[0] == '?' || pattern[0] == s[0]) && like(pattern[1:], s[1:])
+	return strings.Trim(pattern[p:], "*") == ""
 }
 
 // revokedKeys reads a file with one public key a line.

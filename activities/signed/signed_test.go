@@ -216,6 +216,8 @@ func TestWhoseKey(t *testing.T) {
 		{name: "another's is revoked", allowed: "ann " + ann.public(), revoked: ben.public(), names: []string{"ann"}},
 		{name: "for every namespace but one", allowed: `ann namespaces="*,!approval@*" ` + ann.public(), cause: approval.CauseUnknownKey, says: "other namespaces only"},
 		{name: "for git only", allowed: `ann namespaces="git" ` + ann.public(), cause: approval.CauseUnknownKey, says: "other namespaces only"},
+		{name: "for ours by a pattern of many stars", allowed: `ann namespaces="*a*@*p*ch" ` + ann.public(), names: []string{"ann"}},
+		{name: "for none by a pattern of many stars", allowed: `ann namespaces="` + strings.Repeat("*a", 40) + `*x" ` + ann.public(), cause: approval.CauseUnknownKey, says: "other namespaces only"},
 		{name: "for ours by a pattern", allowed: `ann NAMESPACES="git,approval@?ollpatch" ` + ann.public(), names: []string{"ann"}},
 		{name: "valid now", allowed: `ann valid-after="20261122",valid-before="202611220930" ` + ann.public(), names: []string{"ann"}},
 		{name: "not valid yet", allowed: `ann valid-after="20261122093001Z" ` + ann.public(), cause: approval.CauseUnknownKey, says: "not valid before 2026-11-22 09:30 UTC"},
@@ -256,6 +258,63 @@ func TestWhoseKey(t *testing.T) {
 				t.Errorf("Verify = %+v, %v, want a refusal %q that says %q", got, err, row.cause, row.says)
 			}
 		})
+	}
+}
+
+// Each word that must not count is refused with its reason, by real signatures.
+func TestEachIsRefusedWithItsReason(t *testing.T) {
+	ann, eve, zoe, old := ed(t), ed(t), ed(t), ed(t)
+	f := files(t, "ann "+ann.public()+"\neve "+eve.public()+"\nann "+old.public(), old.public())
+	gate := approval.Gate{
+		ID: approval.GateSoak("web", 2), Campaign: "monthly", Instance: "monthly-1", Plan: "sha256:1", Rule: approval.Rule{Quorum: 1}, Ripe: true,
+		Requester: approval.Signer{Names: []string{"eve"}, Key: eve.fingerprint()},
+	}
+	say := func(id identity, change func(*approval.Statement)) approval.Signed {
+		s := approval.Statement{
+			Decision: approval.Approve, Campaign: gate.Campaign, Instance: gate.Instance, Plan: gate.Plan, Gates: []string{gate.ID}, Reason: "fine", At: at, Expires: at.Add(time.Hour), Nonce: rand.Text(),
+		}
+		change(&s)
+		return sign(t, id, s.Text())
+	}
+	hear := func(votes []approval.Vote, word approval.Signed) (approval.Vote, error) {
+		s, err := approval.Parse(word.Statement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		by, err := verify(f, word)
+		if err != nil {
+			return approval.Vote{}, err
+		}
+		return gate.Admit(votes, s, by, at)
+	}
+	same := func(*approval.Statement) {}
+	good := say(ann, same)
+	vote, err := hear(nil, good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := approval.Judge(gate, []approval.Vote{vote}, at); !v.Open {
+		t.Errorf("with a good one: %+v", v)
+	}
+	forged := good
+	forged.Statement = say(zoe, same).Statement
+	for _, row := range []struct {
+		name  string
+		word  approval.Signed
+		cause approval.Cause
+	}{
+		{"the requester's own", say(eve, same), approval.CauseRequester},
+		{"expired", say(ann, func(s *approval.Statement) { s.At, s.Expires = at.Add(-2*time.Hour), at.Add(-time.Hour) }), approval.CauseExpired},
+		{"another digest", say(ann, func(s *approval.Statement) { s.Plan = "sha256:2" }), approval.CausePlan},
+		{"an earlier soak", say(ann, func(s *approval.Statement) { s.Gates = []string{approval.GateSoak("web", 1)} }), approval.CauseSoak},
+		{"an unknown key", say(zoe, same), approval.CauseUnknownKey},
+		{"a revoked key", say(old, same), approval.CauseRevokedKey},
+		{"a replay", good, approval.CauseReplayed},
+		{"another statement under the same signature", forged, approval.CauseSignature},
+	} {
+		if _, err := hear([]approval.Vote{vote}, row.word); cause(err) != row.cause || len(err.Error()) < 20 {
+			t.Errorf("%s: %v, want %q", row.name, err, row.cause)
+		}
 	}
 }
 

@@ -356,6 +356,42 @@ func TestApproveSignedElsewhere(t *testing.T) {
 	}
 }
 
+// What the docs tell an auditor to type works on an entry of the chain.
+func TestCheckedByHand(t *testing.T) {
+	if _, err := exec.LookPath("ssh-keygen"); err != nil {
+		t.Skip("no ssh-keygen on this machine: ", err)
+	}
+	path, _, public := newKey(t, "")
+	a := newDesk(t, agreeing(gated().frame(), soaksSigned))
+	if code := a.types("approve", "monthly", "--reason", "no complaints", "--key", path); code != 0 {
+		t.Fatal(a.err)
+	}
+	_, m := a.message()
+	dir := t.TempDir()
+	for name, body := range map[string]string{
+		"word":            "approve: " + approval.Signed{Statement: m.Statement, Signature: m.Signature}.Record(),
+		"allowed_signers": "ann@example.org " + string(ssh.MarshalAuthorizedKey(public)), "revoked_keys": "",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, told, _ := strings.Cut(pageOf(t, "docs/approvals.md"), "> word\n")
+	told, _, _ = strings.Cut(told, "```")
+	lines := strings.Split(strings.TrimSpace(strings.ReplaceAll(told, "$ ", "")), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("the docs tell %q", lines)
+	}
+	check := exec.Command("sh", "-ec", strings.Join(lines, "\n"))
+	check.Dir = dir
+	if out, err := check.CombinedOutput(); err != nil || !strings.Contains(string(out), "Good") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "statement")); err != nil || string(got) != m.Statement {
+		t.Errorf("the statement by hand, %v:\n%s", err, got)
+	}
+}
+
 func TestRunSigned(t *testing.T) {
 	path, _, public := newKey(t, "")
 	a := newDesk(t, scenes["none"]()[0])

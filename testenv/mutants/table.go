@@ -8,9 +8,12 @@ const (
 	activitiesPkg = "./activities"
 	consulPkg     = "./activities/consul"
 	sshrunPkg     = "./activities/sshrun"
+	signedPkg     = "./activities/signed"
+	approvalPkg   = "./workflows/approval"
 
 	simulation = "^TestSimulation$"
 	worlds     = "^TestWorkflowsInRandomWorlds$"
+	stories    = "^TestNoGateOpensWithoutItsQuorum$"
 )
 
 var (
@@ -220,6 +223,41 @@ var all = []Mutant{
 		Name: "P5: nothing is mended that somebody works on", File: "workflows/rollout/survey.go",
 		Old: "idle = asked && !home.AtWork", New: "idle = asked",
 		Package: rolloutPkg, Test: "^TestMend$",
+	},
+	{
+		Name: "P7: who asked for it does not agree to it", File: "workflows/approval/refuse.go",
+		Old: "case !g.Rule.AnyRequester && g.Requester.Is(v.By):", New: "case false:",
+		Package: approvalPkg, Test: stories,
+	},
+	{
+		Name: "P7: words are for exactly this plan", File: "workflows/approval/refuse.go",
+		Old: "case v.Plan != g.Plan:", New: "case false:",
+		Package: approvalPkg, Test: stories,
+	},
+	{
+		Name: "P7: a person counts once, whatever his keys", File: "workflows/approval/judge.go",
+		Old: "return o.By.Is(v.By) })", New: "return false })",
+		Package: approvalPkg, Test: stories,
+	},
+	{
+		Name: "P7: what was signed counts once", File: "workflows/approval/refuse.go",
+		Old: "if old.Nonce == v.Nonce {", New: "if false {",
+		Package: approvalPkg, Test: "^TestReplays$",
+	},
+	{
+		Name: "P7: a no closes the gate", File: "workflows/approval/judge.go",
+		Old: "case w.Decision == Reject:", New: "case false:",
+		Package: approvalPkg, Test: stories,
+	},
+	{
+		Name: "P7: a revoked key signs nothing", File: "activities/signed/signed.go",
+		Old: "revoked[string(sig.PublicKey.Marshal())]; is {", New: "revoked[string(sig.PublicKey.Marshal())]; is && false {",
+		Package: signedPkg, Test: "^TestWhoseKey$",
+	},
+	{
+		Name: "P7: a key that is for something else signs nothing here", File: "activities/signed/signed.go",
+		Old: "case !covers(s.namespaces, approval.Namespace):", New: "case false:",
+		Package: signedPkg, Test: "^TestWhoseKey$",
 	},
 	{
 		Name: "what is mended has stood for long enough", File: "workflows/rollout/survey.go",
