@@ -80,10 +80,9 @@ func (c *cluster) prove(ctx workflow.Context, a rollout.Action) {
 	}
 }
 
-// vote takes an approve or a reject of its soak. A reject that nobody signed is a backout by another name, open to everybody; a signed one is
-// verified, because it goes on record with its signer.
+// vote takes an approve or a reject of its soak. Where nobody in particular is asked, a reject that nobody signed is a backout by another name.
 func (c *cluster) vote(ctx workflow.Context, word string, m rollout.Message) error {
-	if word == UpdateReject && m.Statement == "" {
+	if word == UpdateReject && m.Statement == "" && c.Agreement.Soak == nil {
 		c.hear(word, m)
 		return nil
 	}
@@ -98,7 +97,8 @@ func (c *cluster) vote(ctx workflow.Context, word string, m rollout.Message) err
 		return err
 	}
 	if word == UpdateReject {
-		m.Proven = true
+		last := c.Ballots.Kept[len(c.Ballots.Kept)-1]
+		m.Actor, m.Proven = last.By.Name(), last.By.Signed()
 		c.undo(word, m)
 	}
 	c.judge()

@@ -341,6 +341,35 @@ func TestAWordAheadCountsOnlyWithoutAFinding(t *testing.T) {
 	}
 }
 
+// What was said before somebody had doubts is not what people agree to now.
+func TestALongerSoakIsAgreedToAnew(t *testing.T) {
+	w := gatedWorld("web-1", "web-2")
+	w.agreement.Soak = &two
+	agree := func() approval.Statement { return statement(approval.Approve, "soak/web/1") }
+	st, err := w.campaign(t, func(env *testsuite.TestWorkflowEnvironment) {
+		vote(t, env, 30*time.Hour, web, workflows.UpdateApprove, by("bob", agree()), "")
+		say(t, env, 31*time.Hour, web, workflows.UpdateExtend, rollout.Message{For: "2h"}, true)
+		vote(t, env, 40*time.Hour, web, workflows.UpdateApprove, by("carol", agree()), "")
+		w.before(t, env, 50*time.Hour, "patch web-2")
+		vote(t, env, 51*time.Hour, web, workflows.UpdateApprove, by("bob", agree()), "")
+	})
+	if err != nil || st.Outcome != rollout.CampaignDone {
+		t.Fatalf("campaign ended %q: %s, %v; want done", st.Outcome, st.Reason, err)
+	}
+}
+
+func TestASoakIsRejectedByWhoMay(t *testing.T) {
+	w := gatedWorld("web-1", "web-2")
+	w.agreement.Soak = &approval.Rule{Quorum: 1}
+	st, err := w.campaign(t, func(env *testsuite.TestWorkflowEnvironment) {
+		vote(t, env, 2*time.Hour, web, workflows.UpdateReject, rollout.Message{Actor: "eve", Reason: "no"}, "nobody signed it")
+		vote(t, env, 3*time.Hour, web, workflows.UpdateReject, by("bob", statement(approval.Reject, "soak/web/1")), "")
+	})
+	if !halted(err) || !strings.Contains(st.Reason, "reject by bob: looks fine") || w.count["backout web-1"] != 1 {
+		t.Fatalf("campaign ended %q: %s, %v, after %q", st.Outcome, st.Reason, err, w.calls)
+	}
+}
+
 func TestAKeyThatIsRevokedMeanwhileOpensNothing(t *testing.T) {
 	w := gatedWorld("web-1", "web-2")
 	w.policy.SoakApproval = false

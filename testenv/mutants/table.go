@@ -275,6 +275,36 @@ var all = []Mutant{
 		Package: activitiesPkg, Test: "ByCommand$",
 	},
 	{
+		Name: "P7: nothing begins before its gate is open", File: "workflows/rollout/campaign.go",
+		Old: "if g, waits := c.Awaits(); waits {", New: "if g, waits := c.Awaits(); false && waits {",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P7: an expired gate is opened by nobody", File: "workflows/rollout/gate.go",
+		Old: " || c.Gates[i].Since.IsZero() || c.Gates[i].Expired {", New: " || c.Gates[i].Since.IsZero() {",
+		Package: rolloutPkg, Test: "^TestCampaignGates$",
+	},
+	{
+		Name: "P3: a gate stays shut while the soak cannot be told", File: "workflows/rollout/soakgate.go",
+		Old: "j.Open = j.Open && c.Ripe()", New: "_ = c.Ripe()",
+		Package: rolloutPkg, Test: "^TestSoakGates$",
+	},
+	{
+		Name: "P7: keys are looked at once more as a gate opens", File: "workflows/gates.go",
+		Old: "Proven: !b.signedAt(g.ID)", New: "Proven: true",
+		Package: workflowsPkg, Test: "^TestAKeyThatIsRevokedMeanwhileOpensNothing$",
+	},
+	{
+		Name: "P7: what was said before somebody had doubts counts no more", File: "workflows/gates.go",
+		Old: "k.Void == \"\" && !k.Taken.Before(anew)", New: "k.Void == \"\"",
+		Package: workflowsPkg, Test: "^TestALongerSoakIsAgreedToAnew$",
+	},
+	{
+		Name: "P7: clusters know who asked for the instance", File: "workflows/campaign.go",
+		Old: "Requester: c.requester(), ", New: "Requester: approval.Signer{Names: []string{\"x\"}, Key: \"x\"}, ",
+		Package: workflowsPkg, Test: "^TestWordsThatDoNotCount$",
+	},
+	{
 		Name: "P8: a drain that goes on is waited for by the undrain", File: "activities/sshrun/starter.sh",
 		Old: "\t\talone\n", New: "",
 		Package: sshrunPkg, Test: "^TestInALaneOneRunEndsBeforeTheNextBegins$",
