@@ -91,6 +91,7 @@ func TestCampaignGates(t *testing.T) {
 		{"a no ends it", "rejected", "ended aborted: gate start was rejected by bob: no", "halted"},
 		{"an expired gate holds", "expired", "held: stopped: gate start expired", "hold"},
 		{"and is opened by nobody then", "expired agreed", "held: stopped: gate start expired", "hold"},
+		{"not even by what a person says to something else", "expired agreed resume wanting", "waits at start", "hold gate"},
 		{"before a person has it wait once more", "expired resume wanting", "waits at start", "hold gate"},
 		{"and then they may", "expired resume agreed", "starts web cache", "hold"},
 		{"or it ends the campaign", "expired-aborts", "ended aborted: gate start expired", "halted"},
