@@ -441,6 +441,8 @@ func phases() map[string]rollout.Cluster {
 	failing.Verdict = rollout.Inconclusive
 	refused := at(rollout.PhaseHold, patched, waiting)
 	refused.AskFor = "soak failed"
+	expired := at(rollout.PhaseHold, patched, waiting)
+	expired.Gate.Expired = true
 	halfway := at(rollout.PhaseHold, patched, waiting)
 	halfway.BackoutFor, halfway.Auto = "soak failed", true
 	paused := at(rollout.PhaseRoll, waiting)
@@ -454,6 +456,7 @@ func phases() map[string]rollout.Cluster {
 		"soak, in doubt":                       doubted,
 		"gate":                                 at(rollout.PhaseGate, patched, waiting),
 		"gate, checks not passing":             failing,
+		"hold, its gate expired":               expired,
 		"hold, some patched":                   at(rollout.PhaseHold, patched, failed, waiting),
 		"hold, none patched":                   at(rollout.PhaseHold, failed, waiting),
 		"hold, a member in quarantine or lost": at(rollout.PhaseHold, patched, quarantined, waiting),
