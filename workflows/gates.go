@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -75,7 +73,9 @@ func (b ballots) signedAt(gate string) bool {
 
 // drop forgets the words for gates that are over: one that comes again is for another gate.
 func (b *ballots) drop(over func(gate string) bool) {
-	b.Kept = slices.DeleteFunc(slices.Clone(b.Kept), func(k Ballot) bool { return over(k.Gate) })
+	if is := func(k Ballot) bool { return over(k.Gate) }; slices.ContainsFunc(b.Kept, is) {
+		b.Kept = slices.DeleteFunc(slices.Clone(b.Kept), is)
+	}
 }
 
 // void has a word count no more.
@@ -114,24 +114,11 @@ func (b ballots) judgment(g approval.Gate, anew, now time.Time) rollout.Judgment
 	return j
 }
 
-// claimedFor is how long a word counts that nobody signed, and that therefore does not say so itself.
-const claimedFor = 90 * 24 * time.Hour
-
-// claimed makes a statement of a word that nobody signed. Its nonce is its place on the chain, so that it is nobody else's.
+// claimed makes a statement of a word that nobody signed. Its place on the chain makes it another one than all others.
 func claimed(word string, m rollout.Message, g approval.Gate, head audit.Head, now time.Time) approval.Statement {
-	plain := strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, m.Reason)
-	if plain = strings.Join(strings.Fields(plain), " "); len(plain) > 900 {
-		plain = strings.ToValidUTF8(plain[:900], "") + " ..."
-	}
-	return approval.Statement{
-		Decision: approval.Decision(word), Campaign: g.Campaign, Instance: g.Instance, Plan: g.Plan, Gates: []string{g.ID}, WhenPass: m.WhenPass,
-		Reason: plain, At: now, Expires: now.Add(claimedFor), Nonce: fmt.Sprintf("claimed-%012d", head.Seq),
-	}
+	s := g.Unsigned(approval.Decision(word), m.Reason, itoa(int(head.Seq))+" "+m.ID, now)
+	s.WhenPass = m.WhenPass
+	return s
 }
 
 // gatekeeper takes words at the gates of one workflow.
@@ -200,7 +187,11 @@ func (k *gatekeeper) keep(ctx workflow.Context, word string, m rollout.Message, 
 	if len(k.kept.Kept) >= ballotsMost {
 		return k.refuse(ctx, word, m, fmt.Errorf("%d words were taken already, and no more are kept", ballotsMost))
 	}
-	k.kept.Kept = append(slices.Clone(k.kept.Kept), b)
+	kept := slices.Clone(k.kept.Kept)
+	if !b.By.Signed() { // what the same person claimed before need not be remembered: nobody can send it again
+		kept = slices.DeleteFunc(kept, func(o Ballot) bool { return o.Gate == b.Gate && !o.By.Signed() && o.By.Is(b.By) })
+	}
+	k.kept.Kept = append(kept, b)
 	k.seen.twice(word, m.ID)
 	k.unwritten.add(ctx, k.audit, audit.Entry{Kind: audit.Message, Actor: b.By.String(), Action: word, Detail: b.Reason, Run: m.ID, Result: "taken at gate " + b.Gate})
 	k.changed = true

@@ -66,6 +66,9 @@ func (c *campaign) gateOf(g rollout.Gate) approval.Gate {
 
 // judge applies how its gates stand, one after the other.
 func (c *campaign) judge() {
+	defer c.Ballots.drop(func(gate string) bool {
+		return slices.ContainsFunc(c.Gates, func(g rollout.Gate) bool { return g.ID == gate && !g.Opened.IsZero() })
+	})
 	for {
 		c.Campaign = c.Convene(c.now())
 		g, waits := c.Awaits()
@@ -73,7 +76,7 @@ func (c *campaign) judge() {
 			return
 		}
 		c.Campaign = c.Judged(c.Ballots.judgment(c.gateOf(g), time.Time{}, c.now()), c.now())
-		if next, still := c.Awaits(); !still || next.ID == g.ID {
+		if next, still := c.Awaits(); still && next.ID == g.ID {
 			return
 		}
 	}

@@ -193,6 +193,10 @@ func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {
 		state = string(c.Outcome)
 	case c.Held():
 		state = "hold"
+	default:
+		if g, waits := c.Awaits(); waits && !g.Expired {
+			state = string(rollout.PhaseGate)
+		}
 	}
 	c.tellUI(ctx, b.String(), state)
 }
