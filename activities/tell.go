@@ -66,7 +66,7 @@ func (a *Activities) Begin(ctx context.Context, in BeginInput) (BeginResult, err
 	if err != nil {
 		return BeginResult{}, err
 	}
-	r := BeginResult{Cluster: p.State(in.Instance, in.Unattended), Member: p.MemberPolicy(in.Unattended), Segments: map[string]string{}}
+	r := BeginResult{Cluster: p.State(in.Instance, in.Unattended), Member: p.MemberPolicy(in.Unattended), Segments: map[string]string{}, Owner: p.Cluster.Owner}
 	for _, h := range p.Hosts {
 		r.Segments[h.Name] = h.Segment
 	}

@@ -87,6 +87,7 @@ type BeginResult struct {
 	Member   rollout.MemberPolicy           `json:"member"`
 	Segments map[string]string              `json:"segments"` // by host
 	Limits   map[rollout.Step]time.Duration `json:"limits"`
+	Owner    string                         `json:"owner,omitempty"` // of the cluster
 }
 
 // ClaimInput claims or releases a cluster, with every cluster that shares a host with it.

@@ -90,7 +90,7 @@ func (inv Inventory) WithScripts(dir, home string, read func(path string) ([]byt
 				continue // that it is missing is told by Validate
 			}
 			at := fmt.Sprintf("clusters[%d].drain_commands.%s", i, s.key)
-			body, err := read(absolute(s.script.File, dir, home))
+			body, err := read(Absolute(s.script.File, dir, home))
 			switch {
 			case err != nil:
 				p.Add(at, "cannot be read: %v", err)

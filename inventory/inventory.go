@@ -11,6 +11,8 @@ type Inventory struct {
 	Access Access `json:"access,omitzero" yaml:"access,omitempty"`
 	// Consul says how Consul is reached; a cluster overrides any key.
 	Consul Consul `json:"consul,omitzero" yaml:"consul,omitempty"`
+	// Approvers are the people whose agreement counts at the gates of campaigns.
+	Approvers []Approver `json:"approvers,omitempty" yaml:"approvers,omitempty"`
 	// Hosts are the machines reached over SSH.
 	Hosts []Host `json:"hosts,omitempty" yaml:"hosts,omitempty" jsonschema:"required"`
 	// Clusters are the groups of hosts that are redundant for each other.

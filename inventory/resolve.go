@@ -177,8 +177,8 @@ func (inv Inventory) WithPaths(dir, home string) Inventory {
 }
 
 func (a Access) withPaths(dir, home string) Access {
-	a.IdentityFile = absolute(a.IdentityFile, dir, home)
-	a.KnownHosts = absolute(a.KnownHosts, dir, home)
+	a.IdentityFile = Absolute(a.IdentityFile, dir, home)
+	a.KnownHosts = Absolute(a.KnownHosts, dir, home)
 	return a
 }
 
@@ -199,11 +199,12 @@ func (s *Secret) WithPaths(dir, home string) *Secret {
 		return s
 	}
 	out := *s
-	out.File = absolute(s.File, dir, home)
+	out.File = Absolute(s.File, dir, home)
 	return &out
 }
 
-func absolute(path, dir, home string) string {
+// Absolute makes a path of a file whole: ~ is home, and a relative path starts at dir. No path stays none.
+func Absolute(path, dir, home string) string {
 	switch {
 	case path == "":
 		return ""

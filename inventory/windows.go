@@ -173,7 +173,7 @@ func (c *ICal) withPaths(dir, home string) *ICal {
 		return nil
 	}
 	out := *c
-	out.File, out.URL = absolute(c.File, dir, home), c.URL.WithPaths(dir, home)
+	out.File, out.URL = Absolute(c.File, dir, home), c.URL.WithPaths(dir, home)
 	return &out
 }
 

@@ -7,7 +7,9 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
@@ -18,6 +20,11 @@ type CampaignState struct {
 	Audit     audit.Head `json:"audit"`
 	Unwritten unwritten  `json:"unwritten"`
 	Seen      seen       `json:"seen"`
+	// Request is the signed request to run, whose signer is the requester; nil: the requester is claimed.
+	Request   *approval.Signed `json:"request,omitempty"`
+	Asker     approval.Signer  `json:"asker,omitzero"` // who that is, once it is verified
+	Agreement plan.Agreement   `json:"agreement,omitzero"`
+	Ballots   ballots          `json:"ballots,omitzero"`
 }
 
 // Campaign carries an instance through its stages.
@@ -36,7 +43,9 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 	c.findChildren()
 	for {
 		c.Unwritten.flush(c.ctx, SegmentQueue(""))
+		c.identify()
 		c.changed = false // what came while it was written is in the State that Next sees
+		c.judge()
 		d := c.Next(c.now())
 		c.show(ctx, d)
 		if d.End {
@@ -47,8 +56,12 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 			return c.Campaign, workflow.NewContinueAsNewError(ctx, CampaignType, c.CampaignState)
 		}
 		for _, a := range d.Start {
-			if a.Do == rollout.DoCluster {
+			switch a.Do {
+			case rollout.DoCluster:
 				c.startCluster(a.Name)
+				continue
+			case rollout.DoProve:
+				c.start(a.ID, func(ctx workflow.Context) { c.prove(ctx, a) })
 				continue
 			}
 			c.start(a.ID, func(ctx workflow.Context) {
@@ -63,6 +76,7 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 type campaign struct {
 	*carrier
 	CampaignState
+	gates *gatekeeper
 }
 
 func (c *campaign) now() time.Time { return workflow.Now(c.ctx) }
@@ -78,6 +92,24 @@ func (c *campaign) plan() string {
 func (c *campaign) listen(ctx workflow.Context) error {
 	c.onCancel(ctx, func() { c.hear(UpdateAbort, rollout.Message{Actor: "Temporal", Reason: "the workflow was cancelled"}) })
 	onSignal(c.carrier, signalReport, func(r ClusterReport) { c.reported(r) })
+	for _, word := range []string{UpdateApprove, UpdateReject} {
+		err := workflow.SetUpdateHandlerWithOptions(c.ctx, word, func(ctx workflow.Context, m rollout.Message) (rollout.CampaignOutcome, error) {
+			if c.Seen.has(word, m.ID) {
+				return c.Outcome, nil
+			}
+			err := c.keeper().hears(ctx, m, func(ctx workflow.Context) error { return c.vote(ctx, word, m) })
+			return c.Outcome, err
+		}, workflow.UpdateHandlerOptions{Description: describe["campaign "+word], Validator: func(m rollout.Message) error {
+			if err := m.Check(); err != nil || m.Statement != "" || c.Seen.has(word, m.ID) {
+				return err // what was signed is answered on record, whatever it is for
+			}
+			_, err := c.meant(nil)
+			return err
+		}})
+		if err != nil {
+			return err
+		}
+	}
 	for _, word := range []string{UpdateHold, UpdateResume, UpdateAbort, UpdateBackout} {
 		err := workflow.SetUpdateHandlerWithOptions(c.ctx, word, func(_ workflow.Context, m rollout.Message) (rollout.CampaignOutcome, error) {
 			c.hear(word, m)
@@ -176,6 +208,7 @@ func (c *campaign) startCluster(name string) {
 func (c *campaign) follow(ctx workflow.Context, r rollout.Ref) {
 	st := ClusterState{Part: r.Part, Plan: c.plan(), Parent: CampaignID(c.Instance), Why: c.Why, Unattended: c.Unattended}
 	st.Instance, st.Name, st.Stage = c.Instance, r.Name, c.Stages[r.Stage]
+	st.Agreement = Agreement{Campaign: c.Name, Plan: c.Plan, Requester: c.requester(), Soak: c.Agreement.Soak, Signers: c.Agreement.Signers}
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: ClusterID(c.Instance, r.Name), TaskQueue: Queue, ParentClosePolicy: parentCloseAbandon,
 		StaticSummary:         "cluster " + r.Name + " of " + c.Instance,
@@ -196,6 +229,7 @@ func (c *campaign) follow(ctx workflow.Context, r rollout.Ref) {
 	if c.BackoutFor != "" {
 		c.pass(r.Name, signalBackout, rollout.Message{Actor: "the campaign", Reason: c.BackoutFor})
 	}
+	c.handOn(r.Name)
 	var report ClusterReport
 	if err := child.Get(ctx, &report); err != nil && c.outcomeOf(r.Name) == "" && !(fromOutside(err) && c.takenUp(ctx, r.Name)) {
 		report = lostCluster(r.Name, cause(err))
@@ -273,7 +307,7 @@ func (c *campaign) finish() (rollout.Campaign, error) {
 }
 
 func (c *campaign) mayContinueAsNew(ctx workflow.Context) bool {
-	if !c.idle(ctx) || len(c.Outbox.Pending) > 0 {
+	if !c.idle(ctx) || len(c.Outbox.Pending) > 0 || c.asks() {
 		return false
 	}
 	for _, r := range c.Clusters {

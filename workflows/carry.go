@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -53,6 +54,16 @@ func (c *carrier) await(wake time.Time) {
 		_, _ = workflow.AwaitWithOptions(c.ctx, workflow.AwaitOptions{Timeout: d, TimerOptions: workflow.TimerOptions{Summary: "look again at " + wake.UTC().Format(time.RFC3339)}}, happened)
 	}
 	c.changed = false
+}
+
+// asks says that a word is being verified, or keys are looked at.
+func (c *carrier) asks() bool {
+	for _, id := range workflow.DeterministicKeys(c.inFlight) {
+		if strings.HasPrefix(id, "word.") || strings.HasPrefix(id, "prove.") {
+			return true
+		}
+	}
+	return false
 }
 
 // settle cancels what is in flight and waits for it, so that nothing outlives the workflow.

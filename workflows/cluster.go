@@ -30,6 +30,8 @@ type ClusterState struct {
 	WatchAudit audit.Head                     `json:"watch_audit"`
 	Unwritten  unwritten                      `json:"unwritten"`
 	Seen       seen                           `json:"seen"`
+	Agreement  Agreement                      `json:"agreement,omitzero"`
+	Ballots    ballots                        `json:"ballots,omitzero"`
 }
 
 // Took says that a message of that word and request id was taken before: said again, it changes nothing.
@@ -68,6 +70,7 @@ func Cluster(ctx workflow.Context, st ClusterState) (ClusterReport, error) {
 		c.changed = false // what came while it was written is in the State that Next sees
 		now := workflow.Now(c.ctx)
 		c.Cluster = c.Tick(now)
+		c.judge()
 		d := c.Next(now)
 		c.show(ctx, d)
 		c.report()
@@ -114,6 +117,7 @@ type cluster struct {
 	told       rollout.Report // the last report
 	toldAt     time.Time
 	frozenTold bool // the freeze that it waits for knows of it
+	gates      *gatekeeper
 }
 
 // begin works the first State out from the part of the plan.
@@ -124,7 +128,7 @@ func (c *cluster) begin(ctx workflow.Context) error {
 		return err
 	}
 	c.Cluster, c.Member, c.Segments, c.Limits = r.Cluster, r.Member, r.Segments, r.Limits
-	c.Since = workflow.Now(ctx)
+	c.Since, c.Agreement.Owner = workflow.Now(ctx), r.Owner
 	return nil
 }
 
@@ -142,6 +146,10 @@ func (c *cluster) listen(ctx workflow.Context) error {
 	onSignal(c.carrier, signalAbort, func(m rollout.Message) { c.hear(UpdateAbort, m) })
 	onSignal(c.carrier, signalBackout, func(m rollout.Message) { c.hear(backoutAll, m) })
 	onSignal(c.carrier, signalThawed, func(any) { c.Cluster = c.Thawed(c.now()) })
+	onSignal(c.carrier, signalVote, func(w clusterWord) {
+		c.keeper().words++
+		c.start("word."+itoa(c.keeper().words), func(ctx workflow.Context) { _ = c.vote(ctx, w.Word, w.Message) }) // refused, it is on record
+	})
 	onSignal(c.carrier, signalMay, func(w rollout.Word) { c.Cluster = c.Heed(w, c.now()) })
 	may := map[string]func(rollout.Message) error{
 		UpdateApprove: func(m rollout.Message) error { return c.MayApprove(m) },
@@ -154,12 +162,21 @@ func (c *cluster) listen(ctx workflow.Context) error {
 		UpdateHold:    rollout.Message.Check,
 	}
 	for _, word := range []string{UpdateApprove, UpdateReject, UpdateExtend, UpdateBackout, UpdateRetry, UpdateSkip, UpdateResume, UpdateHold} {
-		err := workflow.SetUpdateHandlerWithOptions(c.ctx, word, func(_ workflow.Context, m rollout.Message) (rollout.Report, error) {
-			c.hear(word, m)
+		err := workflow.SetUpdateHandlerWithOptions(c.ctx, word, func(ctx workflow.Context, m rollout.Message) (rollout.Report, error) {
+			if word != UpdateApprove && word != UpdateReject {
+				c.hear(word, m)
+			} else if !c.Took(word, m.ID) {
+				if err := c.keeper().hears(ctx, m, func(ctx workflow.Context) error { return c.vote(ctx, word, m) }); err != nil {
+					return rollout.Report{}, err
+				}
+			}
 			return c.Report(), nil
 		}, workflow.UpdateHandlerOptions{Description: describe[word], Validator: func(m rollout.Message) error {
 			if c.Took(word, m.ID) {
 				return nil // it moved the cluster on, so that it no longer fits; said again, it changes nothing
+			}
+			if m.Statement != "" && (word == UpdateApprove || word == UpdateReject) {
+				return m.Check() // what was signed is answered on record, whatever it is for
 			}
 			return may[word](m)
 		}})
@@ -177,11 +194,8 @@ func (c *cluster) hear(word string, m rollout.Message) {
 	}
 	c.Unwritten.add(c.outlive, &c.Audit, message(word, m))
 	switch word {
-	case UpdateApprove:
-		c.Cluster = c.Approve(m, c.now())
 	case UpdateReject, UpdateBackout:
-		c.Cluster = c.Backout(m, word, c.now())
-		c.tellHolding(UpdateBackout, m)
+		c.undo(word, m)
 	case backoutAll:
 		c.Cluster = c.BackoutAll(m, c.now())
 		c.tellHolding(UpdateBackout, m) // one that holds is not given up on: it is asked until it can be told
@@ -205,6 +219,12 @@ func (c *cluster) hear(word string, m rollout.Message) {
 		c.abortMembers(anyMode...)
 	}
 	c.changed = true
+}
+
+// undo brings the patched members back on a person's word.
+func (c *cluster) undo(word string, m rollout.Message) {
+	c.Cluster = c.Backout(m, word, c.now())
+	c.tellHolding(UpdateBackout, m)
 }
 
 // backoutAll is the word for a campaign's backout on a cluster's chain.
@@ -237,6 +257,8 @@ func (c *cluster) abort(which func(rollout.Slot) bool) {
 
 func (c *cluster) carryOut(ctx workflow.Context, a rollout.Action) {
 	switch a.Do {
+	case rollout.DoProve:
+		c.prove(ctx, a)
 	case rollout.DoNotify:
 		c.tell(ctx, c.Plan, c.Audit.Chain, notice(c.Instance, c.Name, *a.Notice), a.Notice.N)
 		c.Outbox.Sent(a.Notice.N)
@@ -543,7 +565,7 @@ func (c *cluster) finish() (ClusterReport, error) {
 // mayContinueAsNew says that history is long enough and nothing is in flight but members, which outlive this run, and the
 // watch, which the next run starts again.
 func (c *cluster) mayContinueAsNew(ctx workflow.Context) bool {
-	if !c.idle(ctx) {
+	if !c.idle(ctx) || c.asks() {
 		return false
 	}
 	for _, id := range workflow.DeterministicKeys(c.inFlight) {

@@ -57,6 +57,7 @@ const (
 	signalWord   = "word"
 	signalReport = "cluster-report"
 	signalMay    = "backout-word" // a campaign's word on automatic backouts
+	signalVote   = "vote"         // a word for soaks of many clusters, which their campaign hands on
 )
 
 // The types of the errors that workflows end with, as the Temporal UI shows them.

@@ -45,16 +45,18 @@ func attributes(instance, cluster, stage, host, state string) temporal.SearchAtt
 
 // describe says in the Temporal UI what an Update is for.
 var describe = map[string]string{
-	UpdateApprove: `let a soak end that passed: {"actor": "<your name>", "reason": "<why>"}`,
-	UpdateReject:  `bring the patched members back instead of going on: {"actor": "<your name>", "reason": "<why>"}`,
-	UpdateExtend:  `let a soak last longer: {"actor": "<your name>", "reason": "<why>", "for": "12h"}`,
-	UpdateRetry:   `try a member again that failed, or ask again at once for what it holds for: {"actor": "<your name>", "reason": "<why>"}`,
-	UpdateSkip:    `leave a member that failed as it is, or give up on one that holds, and go on with the next one: {"actor": "<your name>", "reason": "<why>"}`,
-	UpdateBackout: `bring every patched member back, and halt: {"actor": "<your name>", "reason": "<why>"}`,
-	UpdateHold:    `start nothing further; takes effect at the next border between members: {"actor": "<your name>", "reason": "<why>"}`,
-	UpdateResume:  `go on after a hold that a person set: {"actor": "<your name>", "reason": "<why>"}`,
-	UpdateAbort:   `start nothing new and bring what is on its way to a safe end: {"actor": "<your name>", "reason": "<why>"}`,
-	UpdateThaw:    `end the freeze of the whole estate: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateApprove:               `let a soak end that passed: {"actor": "<your name>", "reason": "<why>"}`,
+	"campaign " + UpdateApprove: `agree at the gate that the campaign waits at: {"actor": "<your name>", "reason": "<why>"}, which counts as claimed; signed: rollpatch approve`,
+	"campaign " + UpdateReject:  `end the campaign instead of opening the gate that it waits at: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateReject:                `bring the patched members back instead of going on: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateExtend:                `let a soak last longer: {"actor": "<your name>", "reason": "<why>", "for": "12h"}`,
+	UpdateRetry:                 `try a member again that failed, or ask again at once for what it holds for: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateSkip:                  `leave a member that failed as it is, or give up on one that holds, and go on with the next one: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateBackout:               `bring every patched member back, and halt: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateHold:                  `start nothing further; takes effect at the next border between members: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateResume:                `go on after a hold that a person set: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateAbort:                 `start nothing new and bring what is on its way to a safe end: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateThaw:                  `end the freeze of the whole estate: {"actor": "<your name>", "reason": "<why>"}`,
 }
 
 // updateForm is what every Update takes, as it is typed into the Temporal UI.
@@ -186,6 +188,9 @@ func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %d of %d | %s |\n", c.Stages[r.Stage], r.Name, state, r.Done, r.Total, oneLine(r.Reason))
 	}
+	if g, waits := c.Awaits(); waits && !g.Expired {
+		fmt.Fprintf(&b, "\nTo agree at gate %s: `rollpatch approve %s --reason \"...\"`, or the Update `approve` where the gate takes words that nobody signed. To end the campaign instead: `reject`.%s", g.ID, c.Instance, updateForm)
+	}
 	if c.Outcome == "" {
 		b.WriteString("\nFor the whole campaign, from the next border on: the Updates `hold`, `resume`, `abort` and `backout`." + updateForm)
 	}
@@ -195,6 +200,10 @@ func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {
 		state = string(c.Outcome)
 	case c.Held():
 		state = "hold"
+	default:
+		if g, waits := c.Awaits(); waits && !g.Expired {
+			state = string(rollout.PhaseGate)
+		}
 	}
 	c.tellUI(ctx, b.String(), state)
 }

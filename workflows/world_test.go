@@ -15,7 +15,9 @@ import (
 
 	"github.com/rollpatch/rollpatch/activities"
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
@@ -49,8 +51,12 @@ type world struct {
 	record  func(call int) rollout.ClaimResult
 	// scripted: drains and undrains run scripts, whose numbers the hosts that run them have seen up to this.
 	scripted int64
-	numbers  map[string]int64 // of runs, by id
-	hours    *hours           // windows and freezes; nil: there are none
+	hours    *hours // windows and freezes; nil: there are none
+	// agreement is who must agree, and keys whose signatures count: name by key.
+	agreement plan.Agreement
+	request   *approval.Signed
+	keys      keyring
+	numbers   map[string]int64 // of runs, by id
 }
 
 func newWorld(members ...string) *world {
@@ -212,6 +218,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		return activities.AskResult{Running: true, Status: "Running"}, nil
 	}, activity.RegisterOptions{Name: "Ask"})
 	w.hours.register(env, w)
+	env.RegisterActivityWithOptions((&activities.Activities{Signers: &w.keys, Audit: chain{w}, Now: time.Now}).Verify, activity.RegisterOptions{Name: "Verify"})
 	env.OnActivity("Watch", mock.Anything, mock.Anything).After(time.Hour).Return(watch)
 }
 
@@ -237,7 +244,10 @@ func (w *world) campaign(t *testing.T, meanwhile func(env *testsuite.TestWorkflo
 	if w.rules != nil {
 		w.rules(&c)
 	}
-	env.ExecuteWorkflow(workflows.CampaignType, workflows.CampaignState{Tell: true, Campaign: c})
+	for _, g := range w.agreement.Gates {
+		c.Gates = append(c.Gates, rollout.Gate{ID: g.ID, Stage: g.Stage})
+	}
+	env.ExecuteWorkflow(workflows.CampaignType, workflows.CampaignState{Tell: true, Campaign: c, Agreement: w.agreement, Request: w.request})
 	if !env.IsWorkflowCompleted() {
 		t.Fatalf("the campaign did not end; calls:\n%s", strings.Join(w.calls, "\n"))
 	}

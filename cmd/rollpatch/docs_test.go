@@ -370,7 +370,7 @@ func TestDocumentedKeys(t *testing.T) {
 	}
 	want := slices.Concat(
 		keys(reflect.TypeFor[inventory.Inventory](), "", "hosts[].access", "clusters[].consul"),
-		keys(reflect.TypeFor[campaign.Campaign](), ""),
+		keys(reflect.TypeFor[campaign.Campaign](), "", "stages[].gate", "gates.soak"),
 	)
 	for _, k := range want {
 		if _, ok := rows[k]; !ok {
@@ -477,6 +477,8 @@ func phases() map[string]rollout.Cluster {
 	failing.Verdict = rollout.Inconclusive
 	refused := at(rollout.PhaseHold, patched, waiting)
 	refused.AskFor = "soak failed"
+	expired := at(rollout.PhaseHold, patched, waiting)
+	expired.Gate.Expired = true
 	halfway := at(rollout.PhaseHold, patched, waiting)
 	halfway.BackoutFor, halfway.Auto = "soak failed", true
 	unnamed := at(rollout.PhaseHold, patched, waiting)
@@ -495,6 +497,7 @@ func phases() map[string]rollout.Cluster {
 		"soak, in doubt":                       doubted,
 		"gate":                                 at(rollout.PhaseGate, patched, waiting),
 		"gate, checks not passing":             failing,
+		"hold, its gate expired":               expired,
 		"hold, some patched":                   at(rollout.PhaseHold, patched, failed, waiting),
 		"hold, none patched":                   at(rollout.PhaseHold, failed, waiting),
 		"hold, a member in quarantine or lost": at(rollout.PhaseHold, patched, quarantined, waiting),

@@ -92,7 +92,11 @@ func (f *fake) Start(_ context.Context, st workflows.CampaignState) error {
 	if f.Frames[f.at].Taken {
 		return errTaken
 	}
-	return f.record(map[string]any{"start": workflows.CampaignID(st.Instance), "plan": st.Plan, "requester": st.Requester, "tell": st.Tell})
+	sent := map[string]any{"start": workflows.CampaignID(st.Instance), "plan": st.Plan, "requester": st.Requester, "tell": st.Tell}
+	if st.Request != nil {
+		sent["request"] = st.Request
+	}
+	return f.record(sent)
 }
 
 func (f *fake) Tell(_ context.Context, id, word string, m rollout.Message) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 func (d *desk) listCommand() *cli.Command {
@@ -78,7 +79,7 @@ func listState(e status.Execution) string {
 	switch {
 	case e.State == "":
 		return e.Status
-	case e.Status != status.Running && (e.State == status.Running || e.State == status.Hold):
+	case e.Status != status.Running && (e.State == status.Running || e.State == status.Hold || e.State == string(rollout.PhaseGate)):
 		return e.Status
 	}
 	return e.State

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"io"
 	"net/netip"
 	"os"
@@ -31,6 +32,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	d := &desk{
 		in: stdin, out: stdout, err: stderr, environ: environ, now: time.Now, hostname: os.Hostname, username: username, getwd: os.Getwd, terminal: isTerminal,
 		pause: pause, newID: uuid.NewString, dial: dial, work: wiring.Run, addresses: addresses,
+		nonce: rand.Text, hidden: hiddenLine,
 	}
 	return d.run(ctx, args)
 }
@@ -51,6 +53,8 @@ type desk struct {
 	work     func(context.Context, wiring.Options) error
 	// addresses are this machine's; nil: nobody knows.
 	addresses func() []netip.Addr
+	nonce     func() string                       // never the same twice
+	hidden    func(prompt string) ([]byte, error) // what is typed without being shown
 }
 
 func (d *desk) run(ctx context.Context, args []string) int {

@@ -29,18 +29,6 @@ type word struct {
 	effect func(ctx context.Context, srv server, instance, cluster string) ([]string, error)
 }
 
-func (d *desk) approveCommand() *cli.Command {
-	return d.message(word{
-		name: workflows.UpdateApprove, usage: "let a soak end that passed", says: "approved", toCluster: true, soak: true, fits: rollout.Cluster.MayApprove,
-	})
-}
-
-func (d *desk) rejectCommand() *cli.Command {
-	return d.message(word{
-		name: workflows.UpdateReject, usage: "bring a soak's patched members back instead of going on", says: "rejected", toCluster: true, soak: true, fits: rollout.Cluster.MayReject,
-	})
-}
-
 func (d *desk) extendCommand() *cli.Command {
 	return d.message(word{
 		name: workflows.UpdateExtend, usage: "let a soak last longer", says: "soaking longer", toCluster: true, soak: true, longer: true, fits: rollout.Cluster.MayExtend,
@@ -141,6 +129,9 @@ type sent struct {
 	Actor    string   `json:"actor"`
 	Reason   string   `json:"reason"`
 	Effect   []string `json:"effect,omitempty"` // when it takes effect, and what comes then
+	Gates    []string `json:"gates,omitempty"`  // of approve and reject
+	Signed   bool     `json:"signed,omitempty"`
+	Key      string   `json:"key,omitempty"` // that signed it here
 }
 
 func (d *desk) send(c *cli.Context, w word) error {

@@ -96,7 +96,7 @@ func (p printer) plan(pl plan.Plan) {
 	for _, s := range pl.Stages {
 		for _, c := range s.Clusters {
 			rows = append(rows, row{cells: []string{
-				s.Name, c.Name, members(c), waves(c), strconv.Itoa(c.MaxOut), strconv.Itoa(c.MinHealthy), soak(c), approval(c), c.Reboot, strings.Join(c.Affects, " "), remarks(c, pl.Refusals),
+				s.Name, c.Name, members(c), waves(c), strconv.Itoa(c.MaxOut), strconv.Itoa(c.MinHealthy), soak(c), approvalOf(c), c.Reboot, strings.Join(c.Affects, " "), remarks(c, pl.Refusals),
 			}})
 		}
 	}
@@ -122,7 +122,7 @@ func members(c plan.Cluster) string {
 	return strings.Join(out, " | ")
 }
 
-func approval(c plan.Cluster) string {
+func approvalOf(c plan.Cluster) string {
 	if len(c.Waves) < 2 {
 		return ""
 	}

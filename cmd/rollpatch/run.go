@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/rollpatch/rollpatch/activities/store"
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
 
@@ -23,7 +26,7 @@ func (d *desk) runCommand() *cli.Command {
 		Flags: join(inventoryFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "start it and return"},
 			asFlag(),
-		}, d.storeFlags(), outputFlags(), serverFlags()),
+		}, signFlags(), d.storeFlags(), outputFlags(), serverFlags()),
 		Action: d.start,
 	}
 }
@@ -60,7 +63,10 @@ func (d *desk) start(c *cli.Context) error {
 		return failed(err, "--store DIR names another")
 	}
 	now := d.now()
-	st := workflows.CampaignState{Campaign: pl.Campaign(pl.Instance(now), d.actor(c), now.UTC()), Tell: len(pl.Notify) > 0}
+	st := workflows.CampaignState{Campaign: pl.Campaign(pl.Instance(now), d.actor(c), now.UTC()), Tell: len(pl.Notify) > 0, Agreement: pl.Agreement}
+	if st.Request, err = d.request(c, pl, st); err != nil {
+		return err
+	}
 	switch err := srv.Start(c.Context, st); {
 	case errors.Is(err, errTaken):
 		return failed(fmt.Errorf("%s was started before, in this very second, and nothing was started now: instances are named after the second of their start", st.Instance),
@@ -85,6 +91,27 @@ func (d *desk) start(c *cli.Context) error {
 	d.note("%s started; Ctrl-C ends the watching only", out.Instance)
 	d.warnOfFreeze(c.Context, srv)
 	return d.follow(c, p, srv, out.Instance)
+}
+
+// request is the signed request to run, where a key is given or a gate asks for signatures; none where nobody signs.
+func (d *desk) request(c *cli.Context, pl plan.Plan, st workflows.CampaignState) (*approval.Signed, error) {
+	var a agreement
+	if err := json.Unmarshal(plan.Body(pl), &a); err != nil {
+		return nil, err
+	}
+	sign, err := d.signs(c, a.anySigned())
+	if err != nil || !sign {
+		return nil, err
+	}
+	lasts, err := lifetime(c)
+	if err != nil {
+		return nil, err
+	}
+	word, _, err := d.sign(c, approval.Statement{
+		Decision: approval.Request, Campaign: st.Name, Instance: st.Instance, Plan: st.Plan, Gates: []string{approval.GateRun}, Reason: approval.OneLine(st.Why),
+		At: st.StartedAt.Truncate(time.Second), Expires: st.StartedAt.Truncate(time.Second).Add(lasts), Nonce: d.nonce(),
+	})
+	return &word, err
 }
 
 // keep puts the plan and its parts where workers find them.

@@ -184,6 +184,18 @@ func (s *stage) soaked(cluster string) *stage {
 	return s.report(cluster)
 }
 
+// atStart has the instance wait until people have agreed to its start.
+func (s *stage) atStart() *stage {
+	s.campaign.Gates = []rollout.Gate{{ID: "start"}}
+	s.campaign = s.campaign.Convene(s.at).Judged(rollout.Judgment{Gate: "start", Why: "waits for 1 more person; agreed: bob", Until: s.at.Add(72 * time.Hour)}, s.at)
+	return s
+}
+
+// agreed has people agree to a soak that passed.
+func (s *stage) agreed(c rollout.Cluster) rollout.Cluster {
+	return c.Judged(rollout.Judgment{Gate: rollout.SoakGate(c.Name, c.SoakNo), Open: true, Proven: true}, s.at)
+}
+
 // settled lets the time between two members go by.
 func (s *stage) settled(cluster string) *stage {
 	c := s.clusters[cluster]
@@ -247,6 +259,13 @@ var scenes = map[string]func() []frame{
 		return []frame{newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepDrain).frame()}
 	},
 	"gate": func() []frame { return []frame{gated().frame()} },
+	// two people must agree before anything begins, and one has
+	"start": func() []frame { return []frame{newStage().atStart().frame()} },
+	"startexpired": func() []frame {
+		s := newStage().atStart().later(72 * time.Hour)
+		s.campaign = s.campaign.Judged(rollout.Judgment{Gate: "start", Expired: true, Why: "expired at 2026-11-04T01:00:00Z without 1 more person; agreed: bob"}, s.at)
+		return []frame{s.frame()}
+	},
 	"refuses": func() []frame {
 		s := gated()
 		s.refuses = `cluster "web": soak 1 cannot be approved while its verdict is inconclusive`
@@ -309,8 +328,7 @@ var scenes = map[string]func() []frame{
 	"again": func() []frame {
 		s := gated()
 		c := s.clusters["web"]
-		m := rollout.Message{ID: "mine", Actor: "ann", Reason: "fine"}
-		c.Cluster = c.Approve(m, s.at)
+		c.Cluster = s.agreed(c.Cluster)
 		c.Seen.IDs = append(c.Seen.IDs, "approve mine")
 		return []frame{s.report("web").out("web", "web-2", rollout.StepDrain).frame()}
 	},
@@ -346,7 +364,7 @@ var scenes = map[string]func() []frame{
 	"last": func() []frame {
 		s := gated()
 		c := s.clusters["web"]
-		c.Cluster = c.Approve(rollout.Message{Actor: "ann", Reason: "fine"}, s.at)
+		c.Cluster = s.agreed(c.Cluster)
 		s.whole("web", "web-2").settled("web").out("web", "web-3", rollout.StepPatch)
 		s.campaign = s.campaign.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
 		c.Cluster = c.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
@@ -355,7 +373,7 @@ var scenes = map[string]func() []frame{
 	"settle": func() []frame {
 		s := gated()
 		c := s.clusters["web"]
-		c.Cluster = c.Approve(rollout.Message{Actor: "ann", Reason: "fine"}, s.at)
+		c.Cluster = s.agreed(c.Cluster)
 		return []frame{s.whole("web", "web-2").frame()}
 	},
 	"backout": func() []frame {
@@ -489,7 +507,7 @@ func finished(s *stage, shot func()) *stage {
 		shot()
 	}
 	c := s.clusters["web"]
-	c.Cluster = c.Approve(rollout.Message{Actor: "ann", Reason: "fine"}, s.at)
+	c.Cluster = s.agreed(c.Cluster)
 	s.whole("web", "web-2").settled("web").whole("web", "web-3").release("web")
 	if shot != nil {
 		shot()

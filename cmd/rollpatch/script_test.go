@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +47,12 @@ func scripted() int {
 			if pauses++; strconv.Itoa(pauses) == os.Getenv("INTERRUPT") || pauses > 1000 {
 				cancel()
 			}
+		},
+		nonce: func() string { return "0123456789abcdef0123456789abcdef" },
+		hidden: func(prompt string) ([]byte, error) {
+			fmt.Fprint(os.Stderr, prompt)
+			line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+			return []byte(strings.TrimSuffix(line, "\n")), err
 		},
 		dial:      dial,
 		addresses: func() []netip.Addr { return []netip.Addr{netip.MustParseAddr("192.0.2.99")} },

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
+	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/inventory/file"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 )
@@ -71,13 +73,14 @@ func (d *desk) validate(c *cli.Context) error {
 	out := validated{Findings: []file.Finding{}, Campaigns: []string{}}
 	inv, invErr := d.parseInventory(path, sources)
 	errs := []error{invErr}
+	var docs []file.Document[campaign.Campaign]
 	var sound []named
 	for _, s := range campaigns {
 		doc, err := file.ParseCampaign(s)
 		if invErr == nil {
 			err = file.CheckCampaign(doc, inv.Value)
 		}
-		errs = append(errs, err)
+		errs, docs = append(errs, err), append(docs, doc)
 		out.Campaigns = append(out.Campaigns, s.Name)
 		sound = append(sound, named{path: s.Name, campaign: doc.Value})
 	}
@@ -126,8 +129,30 @@ func (d *desk) validate(c *cli.Context) error {
 		return invalid(err)
 	}
 	d.warnOfHouse(inv.Value, inv.Where)
+	for _, doc := range docs {
+		d.warnOfGates(doc)
+	}
 	if len(refusals) > 0 {
 		return invalid(errors.New(strings.Join(refusals, "\n")))
 	}
 	return nil
+}
+
+// warnOfGates says which stages begin without anybody's agreement. There is no gate by default: a campaign without one is no mistake.
+func (d *desk) warnOfGates(doc file.Document[campaign.Campaign]) {
+	open := doc.Value.Open()
+	if len(open) == 0 {
+		return
+	}
+	i := slices.IndexFunc(doc.Value.Stages, func(s campaign.Stage) bool { return s.Name == open[0].Name })
+	if j := slices.IndexFunc(doc.Value.Stages, func(s campaign.Stage) bool { return s.Name == "production" && s.Gate == nil }); j >= 0 {
+		i = j
+	}
+	path := fmt.Sprintf("stages[%d]", i)
+	others := ""
+	if n := len(open) - 1; n > 0 {
+		others = " (and " + many(n, "stage") + " more)"
+	}
+	name, line := doc.Where(path)
+	d.note("%s:%d: %s: %s begins without anybody's agreement%s: give the stage a gate, or the campaign gates.start", name, line, path, doc.Value.Stages[i].Name, others)
 }

@@ -65,6 +65,7 @@ func questions() []question {
 		at("terminated", "web-1"), at("terminated", "monthly"),
 		at("astray", "cache"), at("lost", "cache"), at("lost", "cache-1"), at("lost", "monthly"), at("owed", "cache"), at("owed", "cache-1"),
 		at("ask", "web-1"), at("ask", "web-2"), at("ask", "web"), at("shared", "web-1"), at("shared", "web"), at("shared", "monthly"),
+		at("start", "cache-1"), at("start", "cache"), at("start", "web"), at("start", "monthly"), at("startexpired", "monthly"),
 		at("ramp", "web-1"), at("ramp", "web"), at("ramp", "monthly"),
 		at("frozenmember", "web-1"), at("frozenmember", "web-2"), at("frozenmember", "web"),
 	)

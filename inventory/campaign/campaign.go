@@ -37,6 +37,12 @@ type Campaign struct {
 	Clusters map[string]Override `json:"clusters,omitempty" yaml:"clusters,omitempty"`
 	// AcceptImpact gives, per cluster that cannot lose a member without an outage, the reason why that is accepted.
 	AcceptImpact map[string]string `json:"accept_impact,omitempty" yaml:"accept_impact,omitempty"`
+	// Gates are points where people must agree.
+	Gates Gates `json:"gates,omitzero" yaml:"gates,omitempty"`
+	// Approvers are the people whose agreement counts, where the inventory names none.
+	Approvers []inventory.Approver `json:"approvers,omitempty" yaml:"approvers,omitempty"`
+	// Signers are the files by which signatures are verified, where a worker has none of its own.
+	Signers *Signers `json:"signers,omitempty" yaml:"signers,omitempty"`
 	// Notify says who is told, and of what.
 	Notify []Notify `json:"notify,omitempty" yaml:"notify,omitempty"`
 }
@@ -51,6 +57,8 @@ type Stage struct {
 	Selector *Selector `json:"selector,omitempty" yaml:"selector,omitempty"`
 	// Windows are when its hosts may begin; default the campaign's.
 	Windows Windows `json:"windows,omitzero" yaml:"windows,omitempty"`
+	// Gate is asked for before the stage begins; default none.
+	Gate *Gate `json:"gate,omitempty" yaml:"gate,omitempty"`
 }
 
 // Selector matches clusters.
@@ -150,6 +158,9 @@ func (c Campaign) WithPaths(dir, home string) Campaign {
 		if n.Webhook != nil {
 			c.Notify[i].Webhook = &Webhook{URL: *n.Webhook.URL.WithPaths(dir, home)}
 		}
+	}
+	if c.Signers != nil {
+		c.Signers = &Signers{Allowed: inventory.Absolute(c.Signers.Allowed, dir, home), Revoked: inventory.Absolute(c.Signers.Revoked, dir, home)}
 	}
 	return c
 }

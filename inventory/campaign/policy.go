@@ -70,7 +70,7 @@ type Override struct {
 	SoakInterval *inventory.Duration `json:"soak_interval,omitempty" yaml:"soak_interval,omitempty"`
 	// SoakPasses is how many looks in a row must pass at the soak's end; default 3.
 	SoakPasses *int `json:"soak_passes,omitempty" yaml:"soak_passes,omitempty" jsonschema:"minimum=1"`
-	// SoakApproval asks a person to approve the soak's end; default true, or false when unattended.
+	// SoakApproval asks a person to approve the soak's end; default true, or false when unattended and gates.soak is absent.
 	SoakApproval *bool `json:"soak_approval,omitempty" yaml:"soak_approval,omitempty"`
 	// Settle is how long checks must pass between two members of a wave; default 10m.
 	Settle *inventory.Duration `json:"settle,omitempty" yaml:"settle,omitempty"`
@@ -303,7 +303,11 @@ func set[T any](value *T, given *T) {
 }
 
 // Base is the policy of every cluster that the campaign overrides nothing for, and where the campaign's Parallel is.
-func (c Campaign) Base() Policy { return Default(c.Unattended).Apply(c.Policy) }
+func (c Campaign) Base() Policy {
+	base := Default(c.Unattended)
+	base.SoakApproval = base.SoakApproval || c.Gates.Soak != nil
+	return base.Apply(c.Policy)
+}
 
 // PolicyOf is the policy of one cluster: the defaults, overridden by the campaign's policy, overridden by the cluster's own.
 func (c Campaign) PolicyOf(cluster string) Policy { return c.Base().Apply(c.Clusters[cluster]) }

@@ -42,6 +42,7 @@ func (c Campaign) Validate() []inventory.Problem {
 			p.Add("accept_impact"+inventory.Key(name), "needs a reason: who accepted the outage, and why")
 		}
 	}
+	c.validateGates(&p)
 	c.validateNotify(&p)
 	c.validateWindows(&p)
 	return p
@@ -243,6 +244,7 @@ func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
 			about("accept_impact"+inventory.Key(name), name, accepted)
 		}
 	}
+	c.checkGates(&p, inv)
 	return p
 }
 

@@ -36,7 +36,7 @@ func ParseInventory(sources ...Source) (Document[inventory.Inventory], error) {
 	for i, source := range sources {
 		var part inventory.Inventory
 		r := reader{ledger: l, file: i, offset: map[string]int{"hosts": len(inv.Hosts), "clusters": len(inv.Clusters)}}
-		r.once = []string{"access", "consul", "zone", "windows", "freezes"}
+		r.once = []string{"access", "consul", "approvers", "zone", "windows", "freezes"}
 		r.read(source.Raw, &part)
 		if part.Access != (inventory.Access{}) {
 			inv.Access = part.Access
@@ -52,6 +52,9 @@ func ParseInventory(sources ...Source) (Document[inventory.Inventory], error) {
 		}
 		if part.Freezes != nil {
 			inv.Freezes = part.Freezes
+		}
+		if part.Approvers != nil {
+			inv.Approvers = part.Approvers
 		}
 		inv.Hosts = append(inv.Hosts, part.Hosts...)
 		inv.Clusters = append(inv.Clusters, part.Clusters...)

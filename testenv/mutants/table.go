@@ -8,9 +8,12 @@ const (
 	activitiesPkg = "./activities"
 	consulPkg     = "./activities/consul"
 	sshrunPkg     = "./activities/sshrun"
+	signedPkg     = "./activities/signed"
+	approvalPkg   = "./workflows/approval"
 
 	simulation = "^TestSimulation$"
 	worlds     = "^TestWorkflowsInRandomWorlds$"
+	stories    = "^TestNoGateOpensWithoutItsQuorum$"
 )
 
 var (
@@ -232,6 +235,41 @@ var all = []Mutant{
 		Package: rolloutPkg, Test: "^TestMend$",
 	},
 	{
+		Name: "P7: who asked for it does not agree to it", File: "workflows/approval/refuse.go",
+		Old: "case !g.Rule.AnyRequester && g.Requester.Is(v.By):", New: "case false:",
+		Package: approvalPkg, Test: stories,
+	},
+	{
+		Name: "P7: words are for exactly this plan", File: "workflows/approval/refuse.go",
+		Old: "case v.Plan != g.Plan:", New: "case false:",
+		Package: approvalPkg, Test: stories,
+	},
+	{
+		Name: "P7: a person counts once, whatever his keys", File: "workflows/approval/judge.go",
+		Old: "return o.By.Is(v.By) })", New: "return false })",
+		Package: approvalPkg, Test: stories,
+	},
+	{
+		Name: "P7: what was signed counts once", File: "workflows/approval/refuse.go",
+		Old: "if old.Nonce == v.Nonce {", New: "if false {",
+		Package: approvalPkg, Test: "^TestReplays$",
+	},
+	{
+		Name: "P7: a no closes the gate", File: "workflows/approval/judge.go",
+		Old: "case w.Decision == Reject:", New: "case false:",
+		Package: approvalPkg, Test: stories,
+	},
+	{
+		Name: "P7: a revoked key signs nothing", File: "activities/signed/signed.go",
+		Old: "revoked[string(sig.PublicKey.Marshal())]; is {", New: "revoked[string(sig.PublicKey.Marshal())]; is && false {",
+		Package: signedPkg, Test: "^TestWhoseKey$",
+	},
+	{
+		Name: "P7: a key that is for something else signs nothing here", File: "activities/signed/signed.go",
+		Old: "case !covers(s.namespaces, approval.Namespace):", New: "case false:",
+		Package: signedPkg, Test: "^TestWhoseKey$",
+	},
+	{
 		Name: "what is mended has stood for long enough", File: "workflows/rollout/survey.go",
 		Old: "return !at.After(began)", New: "return true",
 		Package: rolloutPkg, Test: "^TestMend$",
@@ -245,6 +283,36 @@ var all = []Mutant{
 		Name: "P8: what somebody else took out by hand is theirs", File: "activities/bycommand.go",
 		Old: "if !recorded && state == stateOut {", New: "if false {",
 		Package: activitiesPkg, Test: "ByCommand$",
+	},
+	{
+		Name: "P7: nothing begins before its gate is open", File: "workflows/rollout/campaign.go",
+		Old: "if g, waits := c.Awaits(); waits {", New: "if g, waits := c.Awaits(); false && waits {",
+		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+	},
+	{
+		Name: "P7: an expired gate is opened by nobody", File: "workflows/rollout/gate.go",
+		Old: " || c.Gates[i].Since.IsZero() || c.Gates[i].Expired {", New: " || c.Gates[i].Since.IsZero() {",
+		Package: rolloutPkg, Test: "^TestCampaignGates$",
+	},
+	{
+		Name: "P3: a gate stays shut while the soak cannot be told", File: "workflows/rollout/soakgate.go",
+		Old: "j.Open = j.Open && c.Ripe()", New: "_ = c.Ripe()",
+		Package: rolloutPkg, Test: "^TestSoakGates$",
+	},
+	{
+		Name: "P7: keys are looked at once more as a gate opens", File: "workflows/gates.go",
+		Old: "Proven: !b.signedAt(g.ID)", New: "Proven: true",
+		Package: workflowsPkg, Test: "^TestAKeyThatIsRevokedMeanwhileOpensNothing$",
+	},
+	{
+		Name: "P7: what was said before somebody had doubts counts no more", File: "workflows/gates.go",
+		Old: "k.Void == \"\" && !k.Taken.Before(anew)", New: "k.Void == \"\"",
+		Package: workflowsPkg, Test: "^TestALongerSoakIsAgreedToAnew$",
+	},
+	{
+		Name: "P7: clusters know who asked for the instance", File: "workflows/campaign.go",
+		Old: "Requester: c.requester(), ", New: "Requester: approval.Signer{Names: []string{\"x\"}, Key: \"x\"}, ",
+		Package: workflowsPkg, Test: "^TestWordsThatDoNotCount$",
 	},
 	{
 		Name: "P8: a drain that goes on is waited for by the undrain", File: "activities/sshrun/starter.sh",

@@ -30,6 +30,7 @@ type Plan struct {
 	Notify     []campaign.Notify `json:"notify,omitempty"`
 	FinishBy   string            `json:"finish_by,omitempty"` // as written, by the clocks of Zone
 	Zone       string            `json:"zone,omitempty"`
+	Agreement  Agreement         `json:"agreement,omitzero"`
 }
 
 // Stage is the clusters that may go at the same time.
@@ -155,7 +156,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 	base, all := c.Base(), 0
 	p := Plan{
 		Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: base.Parallel, Ramp: base.Ramp, StopSame: base.StopAfter.Same,
-		Notify: c.Notify, FinishBy: c.FinishBy,
+		Notify: c.Notify, Agreement: agreed(c, inv), FinishBy: c.FinishBy,
 	}
 	if c.FinishBy != "" {
 		p.Zone = c.Zone
@@ -316,6 +317,7 @@ func (p Plan) Campaign(instance, requester string, start time.Time) rollout.Camp
 	c := rollout.Campaign{
 		Instance: instance, Name: p.Name, Why: p.Reason, Ticket: p.Ticket, Requester: requester, Plan: Digest(p),
 		Unattended: p.Unattended, Parallel: p.Parallel, Ramp: p.Ramp, Breaker: p.Breaker, StopSame: p.StopSame, StartedAt: start,
+		Gates: p.Agreement.gates(),
 	}
 	for i, s := range p.Stages {
 		c.Stages, c.StopAny = append(c.Stages, s.Name), append(c.StopAny, s.StopAny)

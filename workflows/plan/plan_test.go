@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
@@ -367,6 +368,14 @@ func TestDigestSeesEveryField(t *testing.T) {
 	c, inv := sample()
 	p, parts := Build(c, inv)
 	p.Refusals = []Refusal{{"web", "alone", "add one"}}
+	rule := approval.Rule{
+		Quorum: 2, Roles: []approval.Role{approval.Peer}, Unsigned: true, AnyRequester: true, Expiry: time.Hour, OnExpiry: approval.ExpiryAborts,
+		Approvers: []approval.Approver{{Principal: "ann", Roles: []approval.Role{approval.Peer}, Owns: []string{"ops"}}},
+	}
+	p.Agreement = Agreement{
+		Gates: []Gate{{ID: "stage/first", Stage: 1, Rule: rule, Owners: []string{"ops"}, Unowned: []string{"db"}}}, Soak: &rule,
+		Signers: &Signers{Allowed: "allowed_signers", Revoked: "revoked_keys"},
+	}
 	part := parts["web"]
 	fields := 0
 	for _, v := range []reflect.Value{reflect.ValueOf(&p).Elem(), reflect.ValueOf(&part).Elem()} {

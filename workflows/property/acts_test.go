@@ -122,6 +122,8 @@ func (a *act) begin() (takes time.Duration, finish func() any) {
 			return a.soon(), func() any { return []string{"pager"} }
 		}
 		return a.soon(), func() any { a.tell(in.Notice); return nil }
+	case activities.VerifyInput:
+		return a.verify(in)
 	case activities.LastRunInput:
 		return a.soon(), func() any { return a.lastRun(in) }
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/activities"
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
@@ -583,7 +584,10 @@ func (c *clusterBook) mayTouch(b *memberBook) {
 	if !c.soaked() {
 		c.broken("P3: %s is drained before the soak of %s passed", b.name, c.first.h.name)
 	}
-	if c.camp.cluster.SoakApproval && !c.approved {
+	if gate := approval.GateSoak(c.spec.name, 1); c.camp.cluster.SoakApproval && c.camp.isShut(gate, c.camp.soak) {
+		c.broken("P7: %s is drained, and %d people agreed to %s", b.name, len(c.camp.agreed[gate]), gate)
+	}
+	if c.camp.cluster.SoakApproval && c.camp.soak == nil && !c.approved {
 		c.broken("P3: %s is drained and nobody approved the soak", b.name)
 	}
 }
@@ -800,6 +804,9 @@ func (w *world) mayStartCluster(st workflows.ClusterState) {
 		if c.stages[s.name] < c.stages[st.Name] && w.cluster(c.instance, s.name).reported() != rollout.ClusterDone {
 			w.broken("P3: %s starts %s before %s of the stage before is done", c.instance, st.Name, s.name)
 		}
+	}
+	if c.isShut(approval.GateStart, c.start) {
+		w.broken("P7: %s starts %s, and %d people agreed to its start", c.instance, st.Name, len(c.agreed[approval.GateStart]))
 	}
 	if running >= c.parallel {
 		w.broken("%s starts %s beside %d, at most %d may run", c.instance, st.Name, running, c.parallel)

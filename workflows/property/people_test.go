@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/audit"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -147,7 +148,7 @@ func (w *world) judgeChains() {
 		if e.Seq > last[e.Chain].Seq {
 			last[e.Chain] = e
 		}
-		if e.Kind == audit.Message && e.Run != "" {
+		if e.Kind == audit.Message && e.Run != "" && !strings.HasSuffix(e.Action, " refused") {
 			key := e.Chain + " " + e.Action + " " + e.Run
 			if requests[key]++; requests[key] > 1 {
 				w.broken("the request %s was taken %d times", key, requests[key])
@@ -251,15 +252,18 @@ func (w *world) endSomething() {
 
 // say sends a message, and sometimes again under the same id.
 func (w *world) say(id, word, extra string, taken func()) {
+	w.send(id, word, rollout.Message{Actor: "jane", Reason: "because", For: extra}, taken)
+}
+
+func (w *world) send(id, word string, m rollout.Message, taken func()) {
 	r := w.latest(id)
 	if !r.open() || r.killed {
 		return
 	}
 	rng := w.rng("people")
 	w.seen["said "+word]++
-	n := w.seen["messages"]
+	m.ID = fmt.Sprintf("m%d", w.seen["messages"])
 	w.seen["messages"]++
-	m := rollout.Message{ID: fmt.Sprintf("m%d", n), Actor: "jane", Reason: "because", For: extra}
 	send := func(as string) {
 		err := w.env.UpdateWorkflowByID(id, word, as, &testsuite.TestUpdateCallback{
 			OnAccept: func() {},
@@ -268,6 +272,9 @@ func (w *world) say(id, word, extra string, taken func()) {
 				w.logf("%s does not take %s: %v", id, word, err)
 			},
 			OnComplete: func(_ any, err error) {
+				if err != nil {
+					w.seen["refused "+word]++
+				}
 				if err != nil || w.said[id+m.ID] {
 					return
 				}
@@ -300,6 +307,11 @@ func (c *clusterBook) hear(word string) {
 	if !c.state(c.id(), &st) || st.Phase == "" {
 		return
 	}
+	if word == "approve" && c.camp.soak != nil {
+		earnest := c.rng("gates").Float64() < 0.7
+		c.camp.vote(c.id(), approval.GateSoak(c.spec.name, st.SoakNo), st.Phase == rollout.PhaseSoak, earnest)
+		return
+	}
 	extra := ""
 	if word == "extend" {
 		extra = "5h"
@@ -319,6 +331,7 @@ func (c *clusterBook) hear(word string) {
 				holding.failed, holding.blamed = true, true
 			}
 		case "extend":
+			delete(c.camp.agreed, approval.GateSoak(c.spec.name, st.SoakNo))
 			if c.passed = false; st.SoakNo == 1 {
 				// Never before that: what was heard so far counts.
 				c.longer += 5 * time.Hour
@@ -391,6 +404,9 @@ func (w *world) peopleCome() {
 		var c workflows.CampaignState
 		if w.calm && w.latest(id).open() && w.state(id, &c) && c.Paused != "" {
 			w.say(id, "resume", "", nil)
+		}
+		if camp.start != nil && w.latest(id).open() && w.state(id, &c) {
+			camp.comesToGate(id, c)
 		}
 		for _, s := range w.specs {
 			book := w.cluster(camp.instance, s.name)

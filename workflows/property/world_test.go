@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/audit"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -334,6 +335,10 @@ type campaign struct {
 	outcome  rollout.CampaignOutcome
 	started  []string
 	undone   bool // a person had all of it backed out
+
+	soak, start *approval.Rule // that ask for signatures; nil: nobody is asked, or anybody is
+	agreed      map[string]map[string]bool
+	words       int
 }
 
 func (w *world) newCampaign(rng *rand.Rand, i int) *campaign {
@@ -355,6 +360,7 @@ func (w *world) newCampaign(rng *rand.Rand, i int) *campaign {
 	more := w.rng("holds and power of " + c.instance)
 	c.member.PowerAfter = []time.Duration{0, 20 * time.Minute, 40 * time.Minute}[more.IntN(3)]
 	c.member.HoldMax = []time.Duration{0, 20 * time.Minute, 2 * time.Hour}[more.IntN(3)]
+	c.gated(w.rng("gates of " + c.instance))
 	lowest := 1
 	for _, s := range w.specs {
 		lowest = min(lowest, s.stage)
@@ -377,6 +383,7 @@ func (c *campaign) begin() workflows.CampaignState {
 	for _, s := range c.specs {
 		st.Clusters = append(st.Clusters, rollout.Ref{Name: s.name, Stage: c.stages[s.name], Shares: s.shares, Part: "part:" + s.name, Total: len(s.members)})
 	}
+	c.agreement(&st)
 	return st
 }
 

@@ -74,17 +74,32 @@ type Campaign struct {
 	Tripped  string  `json:"tripped,omitempty"`   // why no cluster backs out by itself now
 	Limited  bool    `json:"limited,omitempty"`   // too much failed, and nobody has resumed it since
 	Excused  Excused `json:"excused,omitzero"`
+
+	Unknown string    `json:"unknown,omitempty"` // why nobody can tell who asked for it
+	AskWho  time.Time `json:"ask_who,omitzero"`  // when that is asked again
+
+	Gates     []Gate     `json:"gates,omitempty"` // in the order in which it comes to them
+	Approvals []Approval `json:"approvals,omitempty"`
 }
 
 // Next says what the campaign's workflow does now.
-func (c Campaign) Next(time.Time) Decision {
+func (c Campaign) Next(now time.Time) Decision {
 	d := Decision{Start: c.Outbox.actions()}
 	if c.Outcome != "" {
 		d.End = len(d.Start) == 0
 		d.Reason = string(c.Outcome) + because(c.Reason)
 		return d
 	}
-	d.Reason = c.summary()
+	d.Reason = c.summary() + c.waits()
+	if c.Unknown != "" {
+		d.Reason += "; nobody can tell who asked for it: " + c.Unknown
+		d.WakeAt = c.AskWho
+		return d
+	}
+	if g, waits := c.Awaits(); waits {
+		d.Start, d.WakeAt = append(d.Start, g.prove(now)...), g.wake(now)
+		return d
+	}
 	if c.Paused != "" || c.AbortFor != "" || c.BackoutFor != "" {
 		return d
 	}
@@ -293,6 +308,7 @@ func (c Campaign) Hold(m Message) Campaign {
 // Resume ends a hold. What had failed by then is known to who says it, and automatic backouts are counted anew.
 func (c Campaign) Resume() Campaign {
 	c.Paused = ""
+	c = c.reconvene()
 	if c.Limited || c.Tripped != "" {
 		c = c.excuse()
 	}

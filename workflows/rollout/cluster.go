@@ -123,6 +123,10 @@ type Cluster struct {
 	Approvals    []Approval     `json:"approvals,omitempty"`
 	Outbox       Outbox         `json:"outbox"`
 
+	Gate  Gate      `json:"gate,omitzero"`   // of its soak
+	Found string    `json:"found,omitempty"` // of a soak that passed later: what somebody who agreed ahead has not seen
+	Anew  time.Time `json:"anew,omitzero"`   // what was said before that counts no more
+
 	Bad         string     `json:"bad,omitempty"`         // why what its members got is bad: a soak that failed, or a person's word
 	Evidence    []Evidence `json:"evidence,omitempty"`    // of versions that are not on record yet
 	EvidenceNo  int        `json:"evidence_no,omitempty"` // how often a record was asked for
@@ -147,11 +151,13 @@ type Cluster struct {
 	MixedTold  time.Time `json:"mixed_told,omitzero"`
 }
 
-// Approval is a person's word that a soak may end.
+// Approval is a person's word that a soak may end, or that a campaign goes on.
 type Approval struct {
-	Soak    int       `json:"soak"`
+	Gate    string    `json:"gate,omitempty"`
+	Soak    int       `json:"soak,omitempty"`
 	Actor   string    `json:"actor"`
-	Claimed bool      `json:"claimed"` // the name was not proven by a signature
+	Claimed bool      `json:"claimed"`       // the name was not proven by a signature
+	Key     string    `json:"key,omitempty"` // that signed it
 	Reason  string    `json:"reason,omitempty"`
 	At      time.Time `json:"at"`
 }
@@ -237,6 +243,10 @@ func (c Cluster) next(now time.Time) Decision {
 		}
 	case PhaseGate:
 		d.Reason = "soak " + strconv.Itoa(c.SoakNo) + " passed, waiting since " + stamp(c.Since) + " for a person to approve" + c.watched()
+		if c.Gate.Why != "" || c.Gate.Proving {
+			d.Reason += "; gate " + c.Gate.ID + " " + c.Gate.stands()
+		}
+		d.Start, d.WakeAt = append(d.Start, c.Gate.prove(now)...), c.Gate.wake(now)
 	case PhaseAsk:
 		d.Reason = c.AskFor + "; waits for its campaign's word that it may back out"
 	case PhaseHold:
@@ -261,7 +271,7 @@ func (c Cluster) Tick(now time.Time) Cluster {
 	case PhaseSettle:
 		if ends := c.Settling.Add(c.Policy.Settle); !now.Before(ends) && c.Verdict == Pass {
 			if c.overslept(ends, now) {
-				return c.anew(now)
+				return c.askAnew(now)
 			}
 			if c = c.to(PhaseRoll, now); c.nextMember() < 0 {
 				return c.border(now)
@@ -274,13 +284,12 @@ func (c Cluster) Tick(now time.Time) Cluster {
 			return c.doubt(now) // the timer's end is no pass (P3)
 		}
 		if c.overslept(c.SoakEnds, now) {
-			return c.anew(now)
+			return c.askAnew(now)
 		}
 		if !c.Policy.SoakApproval {
 			return c.nextWave(now)
 		}
-		c = c.to(PhaseGate, now)
-		c.Outbox.tell(TellGate, "", "soak "+strconv.Itoa(c.SoakNo)+" of "+c.Name+" passed and waits for approval", "rollpatch approve "+c.Instance+" --cluster "+c.Name)
+		return c.ripen(now)
 	}
 	return c
 }
@@ -293,8 +302,8 @@ func (c Cluster) overslept(due, now time.Time) bool {
 	return now.Sub(due) > tooLate && c.SampledAt.Before(due)
 }
 
-// anew has the checks asked from the beginning: as many passes in a row as if none had been seen.
-func (c Cluster) anew(now time.Time) Cluster {
+// askAnew has the checks asked from the beginning: as many passes in a row as if none had been seen.
+func (c Cluster) askAnew(now time.Time) Cluster {
 	c = c.unwatched()
 	c.Again++
 	c.Doubt = now
@@ -316,7 +325,7 @@ func (c Cluster) doubt(now time.Time) Cluster {
 	if c.Policy.Unattended {
 		return c.finish(ClusterHalted, why, now)
 	}
-	c.Doubted = true
+	c.Doubted, c.Found = true, "its checks could be told neither way for "+c.Policy.WaitMax.String()
 	c.Outbox.tell(TellHold, "", "cluster "+c.Name+" holds: "+why, "rollpatch status "+c.Instance)
 	return c
 }
@@ -622,6 +631,7 @@ func (c Cluster) border(now time.Time) Cluster {
 	}
 	if c.waveDone() {
 		c.SoakNo++
+		c.Gate, c.Found, c.Anew = Gate{Asked: c.Gate.Asked}, "", time.Time{}
 		c = c.unwatched().to(PhaseSoak, now)
 		c.SoakEnds = now.Add(c.Policy.Soak)
 		return c

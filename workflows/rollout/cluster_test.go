@@ -480,7 +480,8 @@ func playCluster(t *testing.T, c Cluster, word string, now time.Time) (Cluster, 
 	default:
 		c = say(t, c, word, now)
 	}
-	return c.Tick(now), now
+	c = c.Tick(now)
+	return c.Judged(Judgment{Gate: SoakGate(c.Name, c.SoakNo), Why: "waits for 1 person"}, now), now
 }
 
 // playSlot starts a member if its workflow does not run, and ends it unless the row only starts it: web-1=!returned after it was skipped.
@@ -553,7 +554,7 @@ func say(t *testing.T, c Cluster, word string, now time.Time) Cluster {
 	}
 	switch word {
 	case "approve":
-		return c.Approve(m, now)
+		return agree(c, m.Soak, now)
 	case "reject", "backout":
 		return c.Backout(m, word, now)
 	case "hold":
@@ -642,7 +643,10 @@ func refuse(t *testing.T, c Cluster, word string, now time.Time) {
 	after := c
 	switch word {
 	case "approve":
-		after = c.Approve(m, now)
+		if m.Check() == nil { // a word without a name or a reason is no word, and never judged
+			after = agree(c, m.Soak, now)
+			after.Gate = c.Gate // what people read of it
+		}
 	case "backout":
 		after = c.Backout(m, word, now)
 	case "resume":

@@ -135,6 +135,7 @@ func (c Cluster) Extend(m Message, now time.Time) Cluster {
 		c.SoakEnds = now
 	}
 	c.SoakEnds = c.SoakEnds.Add(longer)
+	c = c.anew(m.Actor+" had it soak longer: "+m.Reason, now)
 	if c.Phase == PhaseGate {
 		since := c.Since
 		c = c.to(PhaseSoak, now)

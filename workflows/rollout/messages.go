@@ -19,6 +19,21 @@ type Message struct {
 	// Host is the member that is meant (retry, skip); empty means the one that failed, or holds. There is one at the most: a name can only be
 	// the wrong one.
 	Host string `json:"host,omitempty"`
+	// WhenPass: it is said ahead, for a soak that passes without a finding (approve).
+	WhenPass bool `json:"when_pass,omitempty"`
+	// Statement and Signature are what was signed, and the armoured signature over it (approve, reject); both empty: the actor is claimed.
+	Statement string `json:"statement,omitempty"`
+	Signature string `json:"signature,omitempty"`
+	// Proven: the actor is who signed it. Nobody can say that of himself.
+	Proven bool `json:"-"`
+}
+
+// by is who says it, and that the name is claimed where it is.
+func (m Message) by() string {
+	if m.Proven {
+		return m.Actor
+	}
+	return m.Actor + " (claimed)"
 }
 
 // Check says what is missing in a message.
@@ -38,6 +53,12 @@ func (c Cluster) MayApprove(m Message) error {
 		return err
 	}
 	switch {
+	case m.WhenPass && c.GateNo() == 0:
+		return fmt.Errorf("cluster %q: no soak is left to agree to, it is in %s", c.Name, c.Phase)
+	case m.WhenPass && m.Soak != 0 && m.Soak != c.GateNo():
+		return fmt.Errorf("cluster %q: soak %d comes next, not soak %d", c.Name, c.GateNo(), m.Soak)
+	case m.WhenPass:
+		return nil
 	case c.Phase == PhaseSoak:
 		return fmt.Errorf("cluster %q: soak %d has not ended: it runs until %s%s", c.Name, c.SoakNo, stamp(c.SoakEnds), c.watched())
 	case c.Phase != PhaseGate:
@@ -48,15 +69,6 @@ func (c Cluster) MayApprove(m Message) error {
 		return fmt.Errorf("cluster %q: soak %d cannot be approved while its verdict is %s%s", c.Name, c.SoakNo, c.Verdict, because(c.Watched))
 	}
 	return nil
-}
-
-// Approve ends a soak that passed.
-func (c Cluster) Approve(m Message, now time.Time) Cluster {
-	if c.MayApprove(m) != nil {
-		return c
-	}
-	c.Approvals = append(c.Approvals[:len(c.Approvals):len(c.Approvals)], Approval{Soak: c.SoakNo, Actor: m.Actor, Claimed: true, Reason: m.Reason, At: now})
-	return c.nextWave(now)
 }
 
 // MayReject says why nothing can be rejected now, or nil.
@@ -99,8 +111,8 @@ func (c Cluster) Backout(m Message, word string, now time.Time) Cluster {
 	if c.MayBackout(m) != nil {
 		return c
 	}
-	c.Outbox.tell(TellBackout, "", "cluster "+c.Name+": "+m.Actor+" (claimed) said "+word+": "+m.Reason, "rollpatch watch "+c.Instance)
-	why := word + " by " + m.Actor + " (claimed): " + m.Reason
+	c.Outbox.tell(TellBackout, "", "cluster "+c.Name+": "+m.by()+" said "+word+": "+m.Reason, "rollpatch watch "+c.Instance)
+	why := word + " by " + m.by() + ": " + m.Reason
 	c = c.suspect(why, now).backout(why, now)
 	if word != "reject" { // which has time until the window
 		c = c.unbind()
@@ -146,6 +158,8 @@ func (c Cluster) Resume(m Message, now time.Time) Cluster {
 			return c.hold(unsafe[0].Host+" is "+string(unsafe[0].Outcome)+because(unsafe[0].Reason), now)
 		}
 		return c.watchAnew(now)
+	case c.Gate.Expired:
+		return c.resoak(now)
 	}
 	return c.to(PhaseRoll, now).border(now)
 }

@@ -55,8 +55,13 @@ func (c Campaign) later() (names, awaited []string) {
 	return names, awaited
 }
 
-// WaitsFor says which canaries a cluster that has not begun waits for; empty when the ramp does not keep it.
+// WaitsFor says which gate, or which canaries, a cluster that has not begun waits for; empty when nothing of the kind keeps it.
 func (c Campaign) WaitsFor(cluster string) string {
+	if r, ok := c.find(cluster); ok && !r.Running && r.Outcome == "" && r.Stage == c.Stage {
+		if g, waits := c.Awaits(); waits {
+			return "it begins when people have agreed at gate " + g.ID
+		}
+	}
 	names, awaited := c.later()
 	for _, n := range names {
 		if n == cluster && c.Outcome == "" {

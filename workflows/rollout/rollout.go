@@ -35,6 +35,7 @@ const (
 	DoWatch   Step = "watch"  // sample the checks of patched members
 	DoCluster Step = "cluster"
 	DoNotify  Step = "notify"
+	DoProve   Step = "prove" // look once more at the keys of those who agreed
 )
 
 // Verdict is what a step, a check or a soak came to.

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/rollpatch/rollpatch/workflows/approval"
 )
 
 var (
@@ -65,6 +67,7 @@ func TestSimulation(t *testing.T) {
 		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,no worker,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
 		"versions quarantined,versions left out,quarantine in trouble,"+
+		"gate opened by several,campaign's gate opened,campaign's gate expired,soak's gate expired,refused at a gate,said again at a gate,revoked before its gate opened,keys not looked at,"+
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
 		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,"+
@@ -98,7 +101,7 @@ func simulate(seed int, trace func(string)) (why string, seen map[string]int) {
 func newWorld(seed int, trace func(string)) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(uint64(seed), 7)), odds: rand.New(rand.NewPCG(uint64(seed), 8)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
-		traits: []trait{good, good}, told: map[string]int{}, seen: map[string]int{}, kind: simKind(seed % 5),
+		traits: []trait{good, good}, told: map[string]int{}, seen: map[string]int{}, revoked: map[string]bool{}, kind: simKind(seed % 5),
 	}
 	if w.kind > deaf {
 		w.kind = troubled
@@ -207,6 +210,21 @@ func (w *world) campaign(i int) {
 		HoldMax:    []time.Duration{0, 20 * time.Minute, 2 * time.Hour}[w.rng.IntN(3)],
 	}
 	r.bind()
+	r.people, r.soakRule, r.gateRules = w.assembly(r.c.Instance), anybody, map[string]approval.Rule{}
+	r.people.gate = r.gateOf
+	if w.chance(0.4) {
+		r.soakRule = w.gateRule()
+	}
+	for stage, id := range []string{"stage/staging", "stage/production"} {
+		if stage == 0 && w.chance(0.2) {
+			r.c.Gates = append(r.c.Gates, Gate{ID: "start"})
+			r.gateRules["start"] = w.gateRule()
+		}
+		if w.chance(0.15) {
+			r.c.Gates = append(r.c.Gates, Gate{ID: id, Stage: stage})
+			r.gateRules[id] = w.gateRule()
+		}
+	}
 	if w.epidemic {
 		r.c.Parallel, r.c.Ramp, r.c.Breaker, r.c.StopSame, r.c.StopAny = 3, nil, 1, 0, []int{9, 9}
 	}
@@ -302,6 +320,12 @@ func (w *world) waitsForPeople() {
 	w.seen["still waiting for a person"]++
 	stuck := true
 	for _, r := range w.runs {
+		if g, waits := r.c.Awaits(); !r.over && waits && !g.Expired {
+			stuck = false
+			if w.told["gate "+r.c.Instance] == 0 {
+				w.broken("nobody was told that %s waits at gate %s", r.c.Instance, g.ID)
+			}
+		}
 		if !r.over && r.c.Paused != "" {
 			stuck = false
 			if w.told["hold "+r.c.Instance] == 0 {
@@ -483,6 +507,10 @@ func (w *world) somebodySays() {
 		return
 	}
 	words := []string{"approve", "reject", "backout", "hold", "resume", "retry", "abort", "extend", "skip"}
+	if w.chance(0.4) {
+		w.somebodyVotes(r)
+		return
+	}
 	word := words[w.rng.IntN(len(words))]
 	if word == "abort" && w.chance(0.6) {
 		word = "hold"
@@ -506,8 +534,12 @@ func (w *world) peopleCome() {
 		if r.over {
 			continue
 		}
-		if w.calm && r.c.Paused != "" {
+		if (w.calm || w.kind == cooperative) && r.c.Paused != "" {
 			r.hear("resume")
+		}
+		if _, waits := r.gateOf(); waits && r.begun {
+			r.people.speak(true)
+			r.step()
 		}
 		for _, c := range r.ordered() {
 			switch {
@@ -515,7 +547,10 @@ func (w *world) peopleCome() {
 			case c.c.Phase == PhaseGate && (w.trouble(0.3) || w.calm && c.c.Verdict != Pass):
 				c.hear("reject")
 			case c.c.Phase == PhaseGate:
-				c.hear("approve")
+				c.people.speak(true)
+				c.step()
+			case c.c.Phase == PhaseHold && c.c.Gate.Expired:
+				c.hear("resume")
 			case !w.calm:
 			case c.c.Paused != "" && c.c.Phase != PhaseHold:
 				c.hear("resume")
@@ -548,6 +583,9 @@ type clusterRun struct {
 	answers   int
 	cut       map[string]int
 	fitAt     time.Time // when windows and freezes last said that a member may begin
+	people    *assembly
+	doubted   time.Time // since when something speaks against what people said before
+	doubtedIn int       // of this soak
 
 	first      *memberRun // the canary: the first that was patched
 	firstAt    time.Time
@@ -595,6 +633,7 @@ func (c *clusterRun) step() {
 	for again := true; again && !c.over; {
 		again = false
 		c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Tick(c.now) })
+		c.judge(false)
 		d := c.c.Next(c.now)
 		c.said(c.name(), d)
 		if failed := c.c.failedMembers(); c.c.Phase == PhaseHold && c.c.BackoutFor == "" && len(failed) > 1 {
@@ -623,6 +662,8 @@ func (c *clusterRun) step() {
 				c.window(a)
 			case DoWatch:
 				c.watch(a)
+			case DoProve:
+				c.prove(a)
 			case StepQuarantine:
 				c.quarantine(a)
 			case DoMember:
@@ -1124,7 +1165,8 @@ func (c *clusterRun) hear(word string) {
 		after := c.c
 		switch word {
 		case "approve":
-			after = after.Approve(m, c.now)
+			after = agree(after, 0, c.now)
+			after.Gate = c.c.Gate
 		case "backout":
 			after = after.Backout(m, word, c.now)
 		}
@@ -1137,12 +1179,7 @@ func (c *clusterRun) hear(word string) {
 	before := c.c
 	switch word {
 	case "approve":
-		if !c.soaked() || c.verdict != Pass {
-			c.broken("P3: %s accepts an approval before its soak passed, or with verdict %q", c.name(), c.verdict)
-		}
-		c.seen["soak approved"]++
-		c.approved = true
-		c.c = before.Approve(m, c.now)
+		c.people.speak(true)
 	case "reject", "backout":
 		if word == "reject" {
 			c.seen["soak rejected"]++
@@ -1167,6 +1204,7 @@ func (c *clusterRun) hear(word string) {
 		}
 	case "extend":
 		c.seen["soak extended"]++
+		c.doubted, c.doubtedIn = c.now, before.SoakNo
 		c.c = before.Extend(forHalfADay(m), c.now)
 		if c.c.Wave == 0 {
 			c.longer = c.c.SoakEnds.Sub(c.firstAt.Add(c.c.Policy.Soak))
@@ -1382,14 +1420,19 @@ type campaignRun struct {
 	cluster ClusterPolicy
 	member  MemberPolicy
 	flights
-	clusters map[string]*clusterRun
-	over     bool
-	begun    bool
-	undone   bool            // a person had the whole campaign backed out
-	grants   []time.Time     // of automatic backouts, since a person last resumed it
-	granted  map[string]bool // the questions that were answered by a yes
-	failures map[string]int  // by cluster, as they were reported
-	excused  int             // of these, what a person had seen
+	wake      time.Time
+	people    *assembly
+	soakRule  approval.Rule
+	gateRules map[string]approval.Rule
+	opened    []string // gates
+	clusters  map[string]*clusterRun
+	over      bool
+	begun     bool
+	undone    bool            // a person had the whole campaign backed out
+	grants    []time.Time     // of automatic backouts, since a person last resumed it
+	granted   map[string]bool // the questions that were answered by a yes
+	failures  map[string]int  // by cluster, as they were reported
+	excused   int             // of these, what a person had seen
 }
 
 // ordered lists its clusters' workflows in the order of the inventory.
@@ -1406,6 +1449,7 @@ func (r *campaignRun) ordered() []*clusterRun {
 func (r *campaignRun) step() {
 	for again := true; again && !r.over; {
 		again, r.begun = false, true
+		r.judge(false)
 		d := r.c.Next(r.now)
 		r.said(r.c.Instance, d)
 		if strings.Contains(d.Reason, "not begun until") {
@@ -1426,10 +1470,21 @@ func (r *campaignRun) step() {
 				r.notify(r.flights, a, r.c.Instance, func(n int) { r.c.Outbox.Sent(n) }, r.step)
 				continue
 			}
+			if a.Do == DoProve {
+				r.prove(a)
+				continue
+			}
 			r.mayStart(a.Name)
 			r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Started(a.Name) })
 			r.begin(a.Name)
 			again = true
+		}
+		if !d.WakeAt.IsZero() && !d.WakeAt.Equal(r.wake) {
+			r.wake = d.WakeAt
+			if d.WakeAt.Before(r.now) {
+				r.broken("%s wants to wake in the past", r.c.Instance)
+			}
+			r.after(d.WakeAt.Sub(r.now), r.step)
 		}
 	}
 }
@@ -1468,6 +1523,7 @@ func (r *campaignRun) mayStart(name string) {
 		}
 	}
 	r.mayRamp(me)
+	r.mayBegin(me)
 	if n := r.failedIn(me.Stage) - r.excused; n >= r.c.StopAny[me.Stage] {
 		r.broken("%s starts %s after %d failures in its stage", r.c.Instance, name, n)
 	}
@@ -1533,6 +1589,8 @@ func (r *campaignRun) begin(name string) {
 			for _, h := range s.members {
 				c.c.Members = append(c.c.Members, Slot{Host: h.name})
 			}
+			c.people = r.assembly(c.name())
+			c.people.gate = c.gateOf
 			r.clusters[name] = c
 			if r.c.Paused != "" {
 				c.c = c.c.Hold(jane)

@@ -40,6 +40,7 @@ type world struct {
 	latest   int // newest version to be had
 	traits   []trait
 	runs     []*campaignRun
+	revoked  map[string]bool
 	told     map[string]int // by event and host or cluster
 	seen     map[string]int // what happened at least once
 }

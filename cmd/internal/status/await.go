@@ -15,6 +15,9 @@ func awaits(s Status, c rollout.Campaign) []Await {
 		return nil
 	}
 	var out []Await
+	if g, waits := c.Awaits(); waits && !g.Expired {
+		out = append(out, atGate(s.Instance, g))
+	}
 	if c.Paused != "" && c.AbortFor == "" {
 		out = append(out, paused(s, c.Paused))
 	}
@@ -27,6 +30,21 @@ func awaits(s Status, c rollout.Campaign) []Await {
 		}
 	}
 	return out
+}
+
+// atGate is what a gate before the start, or before a stage, waits for.
+func atGate(instance string, g rollout.Gate) Await {
+	a := Await{For: "people to agree at gate " + g.ID, Since: g.Since, Person: true, Type: []string{say("approve", instance, ""), say("reject", instance, "")}}
+	if !g.Until.IsZero() {
+		a.For += ", until " + g.Until.UTC().Format(time.RFC3339)
+	}
+	switch {
+	case g.Trouble != "":
+		a.For += ": they did, and their keys cannot be looked at: " + g.Trouble
+	case g.Why != "":
+		a.For += ": " + g.Why
+	}
+	return a
 }
 
 // paused is what a hold of the whole instance waits for: what is on its way is finished first, and where nothing else is left the hold
@@ -77,6 +95,9 @@ func (c Cluster) awaits(instance string) []Await {
 		a.For = "a person to approve the soak, which passed"
 		if c.Soak != nil {
 			a.For = fmt.Sprintf("a person to approve soak %d, which passed", c.Soak.Number)
+		}
+		if c.gate != "" {
+			a.For += ": " + c.gate
 		}
 		a.Type = []string{say("approve", instance, c.Name), say("reject", instance, c.Name)}
 		out = append(out, a)

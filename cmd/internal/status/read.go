@@ -160,7 +160,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 			}
 		}
 	}
-	if out.open, out.later = c.Open(), c.Later(); c.Closed && c.Outcome == "" && c.Paused == "" {
+	if out.open, out.later, out.gate = c.Open(), c.Later(), c.Gate.Why; c.Closed && c.Outcome == "" && c.Paused == "" {
 		out.closed, out.frozen = c.WaitFor, c.Frozen
 	}
 	if c.SoakNo > 0 {

@@ -97,6 +97,7 @@ type Cluster struct {
 	trouble string        // and why
 	open    []string      // what a person may say to it now, where it holds or one of its members does
 	untaken Activity      // one that no worker has taken for too long
+	gate    string        // who has agreed to its soak, and who is missing
 	asksFor string        // why it would be brought back, if its campaign lets it
 	closed  string        // the window, or the freeze, that it waits for
 	frozen  bool          // which a person typed

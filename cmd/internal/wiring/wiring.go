@@ -4,6 +4,7 @@ package wiring
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 	"github.com/rollpatch/rollpatch/activities/notify"
 	"github.com/rollpatch/rollpatch/activities/power"
 	"github.com/rollpatch/rollpatch/activities/secret"
+	"github.com/rollpatch/rollpatch/activities/signed"
 	"github.com/rollpatch/rollpatch/activities/sshrun"
 	"github.com/rollpatch/rollpatch/activities/store"
 	"github.com/rollpatch/rollpatch/activities/windows"
@@ -43,6 +45,8 @@ type Options struct {
 	Inventory string        // file that says where what lost instances left behind is looked for; "" is nowhere
 	Forget    bool          // every workflow between its tasks: each task replays it from its history
 	Log       *zap.Logger
+	// Signers are the files by which approvals are verified; empty: those that a campaign names.
+	Signers activities.SignersFiles
 }
 
 // Flags are the flags of a worker, for every binary that runs one.
@@ -53,13 +57,15 @@ func Flags() []cli.Flag {
 		&cli.PathFlag{Name: "playbooks", Usage: "`DIR` with playbooks that override or add to the built-in ones", EnvVars: []string{"ROLLPATCH_PLAYBOOKS"}},
 		&cli.DurationFlag{Name: "sweep", Usage: "how often to look for members and clusters whose workflows were ended from outside, and take them up", EnvVars: []string{"ROLLPATCH_SWEEP"}, Value: 2 * time.Minute},
 		&cli.PathFlag{Name: "inventory", Usage: "`FILE` of the inventory: in its Consuls, what instances left behind that the server does not know any more is looked for, and mended; read anew at every sweep", EnvVars: []string{"ROLLPATCH_INVENTORY"}},
+		&cli.PathFlag{Name: "signers", Usage: "`FILE` of allowed signers, by which approvals are verified; read anew for each. With it, no campaign brings a file of its own", EnvVars: []string{"ROLLPATCH_SIGNERS"}},
+		&cli.PathFlag{Name: "revoked", Usage: "`FILE` of revoked public keys, one a line; read anew for each approval", EnvVars: []string{"ROLLPATCH_REVOKED"}},
 		&cli.StringSliceFlag{Name: "segment", Usage: "`NETWORK` whose hosts this worker reaches; may be given several times", Value: cli.NewStringSlice("default")},
 	}
 }
 
 // FromFlags reads what Flags declared.
 func FromFlags(c *cli.Context) Options {
-	return Options{Store: c.Path("store"), Audit: c.Path("audit"), Playbooks: c.Path("playbooks"), Segments: c.StringSlice("segment"), Sweep: c.Duration("sweep"), Inventory: c.Path("inventory")}
+	return Options{Store: c.Path("store"), Audit: c.Path("audit"), Playbooks: c.Path("playbooks"), Segments: c.StringSlice("segment"), Sweep: c.Duration("sweep"), Inventory: c.Path("inventory"), Signers: activities.SignersFiles{Allowed: c.Path("signers"), Revoked: c.Path("revoked")}}
 }
 
 // StateDir is a name in rollpatch's state folder, by the XDG rules; "" where neither variable is set.
@@ -133,6 +139,10 @@ func Start(ctx context.Context, c client.Client, o Options) (stop func(), err er
 		// It is read again at every sweep. A worker that stayed away for it would leave its hosts as they are.
 		o.Log.Warn("no inventory to sweep by", zap.Error(err))
 	}
+	keys, err := signersOf(o.Signers)
+	if err != nil {
+		return nil, err
+	}
 	namespace := o.Namespace
 	if namespace == "" {
 		namespace = client.DefaultNamespace
@@ -144,7 +154,7 @@ func Start(ctx context.Context, c client.Client, o Options) (stop func(), err er
 	host, _ := os.Hostname()
 	acts := &activities.Activities{
 		Runner: pool, Catalog: servers, Claims: servers, Prober: health.New(pool, pool), Notifier: notify.New(secrets.Resolve), Store: bodies, Audit: chain,
-		Scripts: scripts{books}, Workflows: ask, Instances: ask, Switch: power.New(secrets.Resolve), Calendars: windows.New(secrets), ServerID: ask.ServerID, Inventory: inventory, Actor: fmt.Sprintf("worker %s pid %d", host, os.Getpid()), Now: time.Now, Log: o.Log,
+		Scripts: scripts{books}, Workflows: ask, Instances: ask, Switch: power.New(secrets.Resolve), Calendars: windows.New(secrets), Signers: keys, ServerID: ask.ServerID, Inventory: inventory, Actor: fmt.Sprintf("worker %s pid %d", host, os.Getpid()), Now: time.Now, Log: o.Log,
 	}
 	// A heartbeat also brings the news that an activity is no longer wanted: held back for long, an abort would wait for it.
 	options := worker.Options{WorkerStopTimeout: stopTimeout, MaxConcurrentActivityExecutionSize: 200, MaxHeartbeatThrottleInterval: heartbeatEvery}
@@ -200,4 +210,21 @@ func (s scripts) Script(family, osID, name string) ([]byte, error) {
 		return nil, fmt.Errorf("there is none (known: %s)", strings.Join(playbooks.Names(), ", "))
 	}
 	return body, nil
+}
+
+// signersOf are the files that a worker was given. That there are revoked keys says nothing of whose the others are.
+func signersOf(given activities.SignersFiles) (signed.Files, error) {
+	if given.Revoked != "" && given.Allowed == "" {
+		return signed.Files{}, errors.New("--revoked is given without --signers: name the file of allowed signers too")
+	}
+	for _, path := range []*string{&given.Allowed, &given.Revoked} {
+		if *path == "" {
+			continue
+		}
+		var err error
+		if *path, err = filepath.Abs(*path); err != nil {
+			return signed.Files{}, err
+		}
+	}
+	return signed.Files{Own: given}, nil
 }

@@ -19,7 +19,7 @@ _rollpatch() {
 		files=yes
 		;;
 	run)
-		flags="--address --as --detach --help --inventory --namespace --output --store --verbose"
+		flags="--address --as --detach --expires --help --inventory --key --namespace --output --store --unsigned --verbose"
 		files=yes
 		;;
 	list)
@@ -35,10 +35,10 @@ _rollpatch() {
 		flags="--address --help --namespace --output --store --verbose"
 		;;
 	approve)
-		flags="--address --as --cluster --help --id --namespace --output --reason --soak --verbose"
+		flags="--address --as --cluster --expires --help --id --key --namespace --output --print-statement --reason --signature --soak --stage --statement --unsigned --verbose --when-pass"
 		;;
 	reject)
-		flags="--address --as --cluster --help --id --namespace --output --reason --soak --verbose"
+		flags="--address --as --cluster --expires --help --id --key --namespace --output --print-statement --reason --signature --soak --stage --statement --unsigned --verbose"
 		;;
 	extend)
 		flags="--address --as --cluster --for --help --id --namespace --output --reason --soak --verbose"
@@ -104,7 +104,7 @@ _rollpatch() {
 		esac
 		;;
 	worker)
-		flags="--address --audit --help --inventory --namespace --playbooks --segment --store --sweep --verbose"
+		flags="--address --audit --help --inventory --namespace --playbooks --revoked --segment --signers --store --sweep --verbose"
 		;;
 	completion)
 		flags="--help"

@@ -10,8 +10,8 @@ _rollpatch() {
 		'status:say how an instance stands, and what to type next'
 		'watch:print what an instance does, as it happens, until it ends'
 		'why:say what a host, a cluster or a campaign does or waits for, since when, and who can change it'
-		'approve:let a soak end that passed'
-		'reject:bring a soak'\''s patched members back instead of going on'
+		'approve:agree to what waits at a gate: a start, a stage, or the end of a soak that passed'
+		'reject:refuse what waits at a gate; after a soak: bring its patched members back instead of going on'
 		'extend:let a soak last longer'
 		'retry:try a member again that failed, or ask again at once for what it holds for'
 		'skip:leave a member that failed as it is, or give up on one that holds, and go on with the next one'
@@ -55,11 +55,14 @@ _rollpatch() {
 			'--address=[ADDRESS of the Temporal server]:value:' \
 			'--as=[NAME on record; nobody proves it]:value:' \
 			'--detach[start it and return]' \
+			'--expires=[TIME for which what is signed counts - 90m, 12h, 2d]:value:' \
 			'--help[show help]' \
 			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+			'--key=[sign with this FILE - a private key, or a public one whose private key the SSH agent has]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
 			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
+			'--unsigned[do not sign, even where a gate asks for it]' \
 			'--verbose[log what the Temporal client does on stderr]' \
 			'*:file:_files'
 		;;
@@ -105,25 +108,40 @@ _rollpatch() {
 			'--address=[ADDRESS of the Temporal server]:value:' \
 			'--as=[NAME on record; nobody proves it]:value:' \
 			'--cluster=[NAME of the cluster; may be left out where only one is meant]:value:' \
+			'--expires=[TIME for which what is signed counts - 90m, 12h, 2d]:value:' \
 			'--help[show help]' \
 			'--id=[request ID; a message with the same one is taken once]:value:' \
+			'--key=[sign with this FILE - a private key, or a public one whose private key the SSH agent has]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--print-statement[print what would be signed, and send nothing]' \
 			'--reason=[WHY, on record; asked for on a terminal]:value:' \
+			'--signature=[FILE with the armoured signature over it]:file:_files' \
 			'--soak=[NUMBER of the soak]:value:' \
-			'--verbose[log what the Temporal client does on stderr]'
+			'--stage=[NAME of a stage - its gate, and with one signature every soak of its clusters that waits (with --when-pass also those to come)]:value:' \
+			'--statement=[FILE with what was signed, as --print-statement printed it]:file:_files' \
+			'--unsigned[do not sign, even where a gate asks for it]' \
+			'--verbose[log what the Temporal client does on stderr]' \
+			'--when-pass[ahead of a soak'\''s end - valid only if it passes without a finding]'
 		;;
 	reject)
 		_arguments \
 			'--address=[ADDRESS of the Temporal server]:value:' \
 			'--as=[NAME on record; nobody proves it]:value:' \
 			'--cluster=[NAME of the cluster; may be left out where only one is meant]:value:' \
+			'--expires=[TIME for which what is signed counts - 90m, 12h, 2d]:value:' \
 			'--help[show help]' \
 			'--id=[request ID; a message with the same one is taken once]:value:' \
+			'--key=[sign with this FILE - a private key, or a public one whose private key the SSH agent has]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--print-statement[print what would be signed, and send nothing]' \
 			'--reason=[WHY, on record; asked for on a terminal]:value:' \
+			'--signature=[FILE with the armoured signature over it]:file:_files' \
 			'--soak=[NUMBER of the soak]:value:' \
+			'--stage=[NAME of a stage - its gate, and with one signature every soak of its clusters that waits (with --when-pass also those to come)]:value:' \
+			'--statement=[FILE with what was signed, as --print-statement printed it]:file:_files' \
+			'--unsigned[do not sign, even where a gate asks for it]' \
 			'--verbose[log what the Temporal client does on stderr]'
 		;;
 	extend)
@@ -345,7 +363,9 @@ _rollpatch() {
 			'--inventory=[FILE of the inventory - in its Consuls, what instances left behind that the server does not know any more is looked for, and mended; read anew at every sweep]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--playbooks=[DIR with playbooks that override or add to the built-in ones]:file:_files' \
+			'--revoked=[FILE of revoked public keys, one a line; read anew for each approval]:file:_files' \
 			'--segment=[NETWORK whose hosts this worker reaches; may be given several times]:value:' \
+			'--signers=[FILE of allowed signers, by which approvals are verified; read anew for each. With it, no campaign brings a file of its own]:file:_files' \
 			'--store=[DIR of plan and ledger bodies, the same as the CLI'\''s]:file:_files' \
 			'--sweep=[how often to look for members and clusters whose workflows were ended from outside, and take them up]:value:' \
 			'--verbose[log what the Temporal client does on stderr]'

@@ -1,0 +1,70 @@
+package plan
+
+import (
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/approval"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// Signers are files on the worker: whose keys there are, and which of them are revoked.
+type Signers = campaign.Signers
+
+// Agreement is who must agree to what. It is part of the plan: one in which others may agree is another plan.
+type Agreement struct {
+	Gates   []Gate         `json:"gates,omitempty"` // in the order in which the campaign comes to them
+	Soak    *approval.Rule `json:"soak,omitempty"`  // at the end of soaks; nil: one word of anybody
+	Signers *Signers       `json:"signers,omitempty"`
+}
+
+// Gate is a gate before a stage.
+type Gate struct {
+	ID      string        `json:"id"`
+	Stage   int           `json:"stage,omitempty"`
+	Rule    approval.Rule `json:"rule"`
+	Owners  []string      `json:"owners,omitempty"`  // of the clusters behind it
+	Unowned []string      `json:"unowned,omitempty"` // clusters that have none
+}
+
+// SoakRule is what the gate at a soak's end asks for.
+func (a Agreement) SoakRule() approval.Rule {
+	if a.Soak == nil {
+		return SoakRule(campaign.Campaign{}, inventory.Inventory{})
+	}
+	return *a.Soak
+}
+
+// agreed works out who must agree.
+func agreed(c campaign.Campaign, inv inventory.Inventory) Agreement {
+	a := Agreement{Signers: c.Signers}
+	var all []string
+	for _, s := range c.Stages {
+		all = append(all, s.In(inv)...)
+	}
+	add := func(id string, stage int, g *campaign.Gate, clusters []string) {
+		if g == nil {
+			return
+		}
+		gate := Gate{ID: id, Stage: stage, Rule: Rule(c, inv, *g)}
+		gate.Owners, gate.Unowned = campaign.Owners(inv, clusters)
+		a.Gates = append(a.Gates, gate)
+	}
+	add(approval.GateStart, 0, c.Gates.Start, all)
+	for i, s := range c.Stages {
+		add(approval.GateStage(s.Name), i, s.Gate, s.In(inv))
+	}
+	if c.Gates.Soak != nil {
+		rule := SoakRule(c, inv)
+		a.Soak = &rule
+	}
+	return a
+}
+
+// gates are those of the instance, none of which is open.
+func (a Agreement) gates() []rollout.Gate {
+	var out []rollout.Gate
+	for _, g := range a.Gates {
+		out = append(out, rollout.Gate{ID: g.ID, Stage: g.Stage})
+	}
+	return out
+}
