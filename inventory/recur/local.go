@@ -31,11 +31,8 @@ func Local(civil time.Time, zone *time.Location) time.Time {
 		_, offset := transition.Add(-time.Second).Zone()
 		return time.Date(y, m, d, civil.Hour(), civil.Minute(), civil.Second(), 0, time.UTC).Add(-time.Duration(offset) * time.Second)
 	}
-	switch shown := Civil(at, zone); {
-	case shown.Before(civilOf(civil)): // skipped, and taken for a time before the transition
+	if Civil(at, zone).Before(civilOf(civil)) { // skipped, and Go took it for a time before the transition
 		return before(end).UTC()
-	case shown.After(civilOf(civil)):
-		return before(start).UTC()
 	}
 	if !start.IsZero() {
 		if first := before(start); first.Before(start) { // it was shown before clocks were put back, too

@@ -17,6 +17,7 @@ const (
 	mostCount    = 10000
 	mostADay     = 96
 	mostSteps    = 300000 // how many times of its past are passed over
+	lastYear     = 9990   // a little before the library's
 )
 
 // weekdays are the library's, by Go's.
@@ -215,13 +216,20 @@ func (r rule) between(from, until time.Time) ([]time.Time, error) {
 	if o.Until.IsZero() || o.Until.After(until) {
 		o.Until = until // without one, the library stops 290 years after the start
 	}
+	// A rule that never comes about is followed to the library's last year. The calendar is the same again every 400 years, so the rule is
+	// followed as close to that year as it goes.
+	away := (lastYear - until.Year()) / 400 * 400
+	o.Dtstart, o.Until = o.Dtstart.AddDate(away, 0, 0), o.Until.AddDate(away, 0, 0)
 	rr, err := rrule.NewRRule(o)
 	if err != nil {
 		return nil, err
 	}
 	var out []time.Time
 	times, next := 0, rr.Iterator()
-	for t, ok := next(); ok && t.Before(until); t, ok = next() {
+	for t, ok := next(); ok; t, ok = next() {
+		if t = t.AddDate(-away, 0, 0); !t.Before(until) {
+			break
+		}
 		if t.Before(r.start) {
 			continue
 		}
