@@ -85,7 +85,7 @@ func (a *Activities) timing(ctx context.Context, p plan.Part, canary bool, ask r
 		cal.Windows = uncut(cal.Windows)
 	}
 	barely := n
-	barely.Work = max(barely.Work-askTakes, 0)
+	barely.Work -= min(askTakes, barely.Work/20)
 	if ok, _, _ := cal.Fit(now, barely); ok {
 		return timing{}, nil
 	}
@@ -113,7 +113,7 @@ func byClocks(p plan.Part, canary bool, at time.Time) string {
 	return at.Format(" (Mon)")
 }
 
-// askTakes is how long it may take to ask: a window that is as long as a host needs fits one that asks as it opens.
+// askTakes is how long it may take to ask, or a twentieth of the work: a window that is as long as a host needs fits one that asks as it opens.
 const askTakes = time.Minute
 
 // uncut is the windows to their ends, for one that was begun.
