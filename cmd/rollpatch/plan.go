@@ -14,19 +14,21 @@ import (
 
 func (d *desk) planCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "plan",
-		Usage:       "say what run would do, and what it would refuse",
-		ArgsUsage:   "CAMPAIGN.yaml",
-		Description: "Asks no host, and needs no server. Where one answers it also says that the estate is frozen.",
-		Flags:       join(inventoryFlags(), outputFlags(), serverFlags()),
-		Action:      d.plan,
+		Name:      "plan",
+		Usage:     "say what run would do, and what it would refuse",
+		ArgsUsage: "CAMPAIGN.yaml",
+		Description: "Asks every host, through the workers, what it would get: packages and versions, a reboot, what is held. No package is changed.\n" +
+			"--output markdown or html prints the change request; --save keeps what is approved, for run --plan.",
+		Flags:  join(inventoryFlags(), planFlags(), d.storeFlags(), planOutputFlags(), serverFlags()),
+		Action: d.plan,
 	}
 }
 
-// digested is a plan and its digest.
+// digested is a plan and its digest, and what hosts said.
 type digested struct {
 	plan.Plan
-	Digest string `json:"digest"`
+	Digest   string         `json:"digest"`
+	Forecast *plan.Forecast `json:"forecast,omitempty"`
 }
 
 // planned is what plan and run begin with: the plan of the campaign that was named, refused or not.
@@ -51,15 +53,22 @@ func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part
 }
 
 func (d *desk) plan(c *cli.Context) error {
-	p, pl, _, err := d.planned(c)
+	p, pl, parts, err := d.planned(c)
 	if err != nil {
 		return err
 	}
-	if err := p.result(digested{Plan: pl, Digest: plan.Digest(pl)}, func() { p.plan(pl) }); err != nil {
+	saved, err := d.made(c, pl, parts)
+	if err != nil {
+		return err
+	}
+	if err := p.made(saved, c.Args().First()); err != nil {
 		return err
 	}
 	d.askForFreeze(c)
-	return refused(pl)
+	if err := refused(pl); err != nil {
+		return err
+	}
+	return d.save(c, saved)
 }
 
 func (p printer) plan(pl plan.Plan) {

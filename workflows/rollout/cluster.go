@@ -446,6 +446,7 @@ type MemberEnd struct {
 	Suspect  string  `json:"suspect,omitempty"`  // what speaks against the versions it got
 	LeftOut  string  `json:"left_out,omitempty"` // what it did not get, because it is in quarantine
 	GivenUp  bool    `json:"given_up,omitempty"` // a person skipped it while it held
+	Widens   bool    `json:"widens,omitempty"`   // its transaction holds what the plan that was approved does not
 }
 
 // failed says that it was to be patched, and was not.
