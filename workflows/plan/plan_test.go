@@ -358,7 +358,10 @@ func TestDigestSeesEveryField(t *testing.T) {
 	c, inv := sample()
 	p, parts := Build(c, inv)
 	p.Refusals = []Refusal{{"web", "alone", "add one"}}
+	on := bookworm
+	on.Packages = versions("libssl3", "2")
 	part := parts["web"]
+	part.Planned = &Planned{[]Platform{on}}
 	fields := 0
 	for _, v := range []reflect.Value{reflect.ValueOf(&p).Elem(), reflect.ValueOf(&part).Elem()} {
 		before := Digest(v.Interface())

@@ -92,7 +92,7 @@ func differ(prefix, path string, was, is any) []string {
 	}
 	a, b := children(was), children(is)
 	if a == nil && b == nil || was != nil && is != nil && (a == nil) != (b == nil) {
-		return []string{prefix + path + ": it was " + said(was) + ", and is " + said(is)}
+		return []string{prefix + path + ": it was " + text(was) + ", and is " + text(is)}
 	}
 	var all []string
 	keys := append(slices.Sorted(maps.Keys(a)), slices.Sorted(maps.Keys(b))...)
@@ -106,9 +106,9 @@ func differ(prefix, path string, was, is any) []string {
 		y, after := b[key]
 		switch {
 		case !before:
-			all = append(all, prefix+at+": is new: "+said(y))
+			all = append(all, prefix+at+": is new: "+text(y))
 		case !after:
-			all = append(all, prefix+at+": is gone: it was "+said(x))
+			all = append(all, prefix+at+": is gone: it was "+text(x))
 		default:
 			all = append(all, differ(prefix, at, x, y)...)
 		}
@@ -143,8 +143,8 @@ func children(v any) map[string]any {
 	return nil
 }
 
-// said is a value in a message, its beginning where it is long.
-func said(v any) string {
+// text is a value in a message, its beginning where it is long.
+func text(v any) string {
 	const most = 120
 	if v == nil {
 		return "not given"
