@@ -15,11 +15,11 @@ _rollpatch() {
 		files=yes
 		;;
 	plan)
-		flags="--address --help --inventory --namespace --output --verbose"
+		flags="--address --help --inventory --namespace --offline --output --plan --save --store --verbose"
 		files=yes
 		;;
 	run)
-		flags="--address --as --detach --help --inventory --namespace --output --store --verbose"
+		flags="--address --as --detach --help --inventory --namespace --output --plan --store --verbose"
 		files=yes
 		;;
 	list)

@@ -29,7 +29,11 @@ complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l address -x -d 'AD
 complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l help -d 'show help'
 complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l inventory -r -F -d 'inventory FILE; the files of a folder inventory.d beside it are added'
 complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l namespace -x -d 'Temporal NAMESPACE'
-complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l output -x -a 'text json' -d 'FORMAT of what is printed: text or json'
+complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l offline -d 'ask no host: what the files alone say'
+complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l output -x -a 'text json' -d 'FORMAT of what is printed: text, json, or markdown or html for a change request'
+complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l plan -r -F -d 'ask no host: show the plan of FILE, as --save wrote it'
+complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l save -r -F -d 'write the plan to FILE, which must not exist: for approval, and run --plan'
+complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l store -r -F -d 'DIR of plan and ledger bodies, the same as the workers'\'''
 complete -c rollpatch -n '__fish_seen_subcommand_from plan' -l verbose -d 'log what the Temporal client does on stderr'
 complete -c rollpatch -n '__fish_seen_subcommand_from plan' -F
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l address -x -d 'ADDRESS of the Temporal server'
@@ -39,6 +43,7 @@ complete -c rollpatch -n '__fish_seen_subcommand_from run' -l help -d 'show help
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l inventory -r -F -d 'inventory FILE; the files of a folder inventory.d beside it are added'
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l namespace -x -d 'Temporal NAMESPACE'
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l output -x -a 'text json' -d 'FORMAT of what is printed: text or json'
+complete -c rollpatch -n '__fish_seen_subcommand_from run' -l plan -r -F -d 'run exactly the plan of FILE, as plan --save wrote it'
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l store -r -F -d 'DIR of plan and ledger bodies, the same as the workers'\'''
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l verbose -d 'log what the Temporal client does on stderr'
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -F
