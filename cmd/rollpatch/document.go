@@ -101,7 +101,7 @@ p, ul, table, pre { margin: .6rem 0; }
 ul { padding-left: 1.3rem; }
 table { border-collapse: collapse; width: 100%%; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border: 1px solid #cbd3dc; overflow-wrap: anywhere; }
-th { background: #eef2f6; white-space: nowrap; }
+th { background: #eef2f6; overflow-wrap: normal; }
 thead { display: table-header-group; }
 pre { background: #f4f6f8; border: 1px solid #cbd3dc; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
 @media print {

@@ -70,19 +70,24 @@ func (r requesting) affected() []passage {
 }
 
 func (r requesting) done() []passage {
-	t := passage{head: []string{"cluster", "platform", "packages", "security fixes", "download per host", "reboot", "order, with a soak at each bar", "soak", "takes at least"}}
+	t := passage{head: []string{"cluster", "platform", "hosts", "packages", "security fixes", "download per host", "reboot"}}
+	order := passage{head: []string{"cluster", "order of work", "soak", "takes at least"}}
 	for _, e := range r.f.Clusters {
 		c, _ := clusterOf(r.Plan, e.Cluster)
-		packages, security, download := strconv.Itoa(len(e.Packages)), securityOf(e), size(e.Download)
+		hosts, packages, security, download := strconv.Itoa(len(e.Hosts)), strconv.Itoa(len(e.Packages)), securityOf(e), size(e.Download)
 		if e.Platform == "" {
-			packages, security, download = "not known", "not known", "not known"
+			hosts, packages, security, download = "", "not known", "not known", "not known"
 		}
-		t.rows = append(t.rows, []string{e.Cluster, e.Platform, packages, security, download, rebootOf(e), members(c), soak(c), e.Takes})
+		t.rows = append(t.rows, []string{e.Cluster, e.Platform, hosts, packages, security, download, rebootOf(e)})
+		if n := len(order.rows); n == 0 || order.rows[n-1][0] != e.Cluster {
+			order.rows = append(order.rows, []string{e.Cluster, strings.ReplaceAll(members(c), " | ", ", then after a soak "), soak(c), e.Takes})
+		}
 	}
 	return []passage{
 		text("Stages go one after the other, up to %s of a stage at the same time. In each cluster one member after the other is taken out of service, patched, "+
 			"rebooted where that is due, checked and put back. The first is the canary: the others follow only when it has served for the whole soak and its checks passed to the end.", many(r.Plan.Parallel, "cluster")),
 		t,
+		order,
 		text("Times are estimates, 25 minutes for a member, where nothing is waited for."),
 	}
 }
