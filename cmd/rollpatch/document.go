@@ -109,6 +109,7 @@ pre { background: #f4f6f8; border: 1px solid #cbd3dc; padding: .6rem .8rem; whit
   h2 { break-after: avoid; }
   tr, li, pre { break-inside: avoid; }
   th { background: #eee; }
+  table { width: calc(100%% - 1px); }
 }
 @page { margin: 16mm; }
 </style>
