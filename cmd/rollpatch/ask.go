@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -84,6 +85,9 @@ func (d *desk) askHosts(c *cli.Context, pl plan.Plan, parts map[string]plan.Part
 	questions, in, err := ask(c.Context, folder, pl, parts)
 	if err != nil {
 		return nil, failed(err)
+	}
+	if d.terminal(d.err) {
+		d.note("asking the hosts: that takes seconds, or minutes where one does not answer")
 	}
 	told, err := srv.Plan(c.Context, workflows.PlanID(pl.Name, d.now().UTC().Format("20060102T150405.000Z")), in)
 	switch {
@@ -161,6 +165,9 @@ func read(ctx context.Context, folder *store.Folder, q plan.Question, told []wor
 	return answers, json.Unmarshal(body, &answers)
 }
 
+// planTimeout is more than the hosts of a large estate take together.
+const planTimeout = time.Hour
+
 // Plan starts the questions and waits for their end: hosts may take minutes. Ctrl-C ends them too.
 func (t *temporalServer) Plan(ctx context.Context, id string, in workflows.PlanInput) ([]workflows.PlanAnswer, error) {
 	starting, cancel := context.WithTimeout(ctx, tellTimeout)
@@ -171,7 +178,7 @@ func (t *temporalServer) Plan(ctx context.Context, id string, in workflows.PlanI
 	}
 	run, err := t.client.ExecuteWorkflow(starting, client.StartWorkflowOptions{
 		ID: id, TaskQueue: workflows.Queue, WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, WorkflowExecutionErrorWhenAlreadyStarted: true,
-		StaticSummary: "ask " + strconv.Itoa(hosts) + " hosts what they would get",
+		StaticSummary: "ask " + strconv.Itoa(hosts) + " hosts what they would get", WorkflowExecutionTimeout: planTimeout, // nobody reads it later
 	}, workflows.PlanType, in)
 	if err != nil {
 		return nil, t.explain(err, false)
