@@ -145,7 +145,7 @@ func (a *Activities) fill(ctx context.Context, who plan.Asking, records *records
 	if err != nil {
 		return err
 	}
-	p := readPending(rows(out), s.part.Packages.Match, answer)
+	p := readPending(rows(out), s.wants, answer)
 	if p.want == "" {
 		return nil
 	}
@@ -155,6 +155,9 @@ func (a *Activities) fill(ctx context.Context, who plan.Asking, records *records
 	p.keep(parseChanges(out, "change"), answer)
 	return nil
 }
+
+// wants says whether the campaign wants what a row of pending is about.
+func (s scene) wants(row []string) bool { return s.part.Packages.Match(row[1]) }
 
 // planScript runs a script that changes no package.
 func (a *Activities) planScript(ctx context.Context, s scene, osID, name string, env ...string) ([]byte, error) {
@@ -178,7 +181,7 @@ type pendings struct {
 }
 
 // readPending reads the table of pending. What holds whatever the transaction will be is put into the answer.
-func readPending(table [][]string, match func(name string) bool, answer *plan.Answer) pendings {
+func readPending(table [][]string, wants func(row []string) bool, answer *plan.Answer) pendings {
 	p := pendings{all: map[string]plan.Package{}, phased: map[string]string{}}
 	for _, r := range table {
 		switch {
@@ -187,7 +190,7 @@ func readPending(table [][]string, match func(name string) bool, answer *plan.An
 			p.all[r[1]+" "+r[3]] = plan.Package{Origin: r[4], Security: r[5], Size: size}
 			switch {
 			case r[0] == "new": // it comes with what needs it
-			case match(r[1]):
+			case wants(r):
 				p.want += r[1] + "\t" + r[3] + "\n"
 			default:
 				answer.Alone = append(answer.Alone, r[1]+" "+r[3])
@@ -196,7 +199,7 @@ func readPending(table [][]string, match func(name string) bool, answer *plan.An
 			answer.Held = append(answer.Held, r[1]+" "+r[2])
 		case r[0] == "phased" && len(r) >= 4:
 			p.phased[r[1]] = fmt.Sprintf("%s %s (%s %%)", r[1], r[2], r[3])
-		case r[0] == "left" && len(r) >= 4 && match(r[1]):
+		case r[0] == "left" && len(r) >= 4 && wants(r):
 			answer.LeftOut = append(answer.LeftOut, r[1]+" "+r[3])
 		case r[0] == "reboot" && len(r) >= 4:
 			p.signs = append(p.signs, plan.Sign{Sure: r[1] == "yes", Package: r[2], Why: r[3]})

@@ -272,7 +272,7 @@ func TestFetchHoldsToThePlan(t *testing.T) {
 // What of pending the campaign does not want is no part of the transaction, whatever else comes.
 func TestReadPending(t *testing.T) {
 	var a plan.Answer
-	p := readPending(rows([]byte(pendingTable+"upgrade\tshort\t1\t2\n")), func(name string) bool { return name != "nginx" }, &a)
+	p := readPending(rows([]byte(pendingTable+"upgrade\tshort\t1\t2\n")), func(row []string) bool { return row[1] != "nginx" }, &a)
 	if p.want != "openssl\t1.1\n" || !slices.Equal(a.Alone, []string{"nginx 2"}) {
 		t.Errorf("wanted %q, left alone %v; want openssl, and nginx alone; a row that is too short is not read", p.want, a.Alone)
 	}
