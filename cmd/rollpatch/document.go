@@ -100,7 +100,7 @@ h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; padding-bottom: .25rem; border-bo
 p, ul, table, pre { margin: .6rem 0; }
 ul { padding-left: 1.3rem; }
 table { border-collapse: collapse; width: 100%%; font-size: .9rem; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border: 1px solid #cbd3dc; overflow-wrap: anywhere; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border: 1px solid #cbd3dc; overflow-wrap: break-word; }
 th { background: #eef2f6; overflow-wrap: normal; }
 thead { display: table-header-group; }
 pre { background: #f4f6f8; border: 1px solid #cbd3dc; padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
@@ -109,7 +109,8 @@ pre { background: #f4f6f8; border: 1px solid #cbd3dc; padding: .6rem .8rem; whit
   h2 { break-after: avoid; }
   tr, li, pre { break-inside: avoid; }
   th { background: #eee; }
-  table { width: calc(100%% - 1px); }
+  table { width: calc(100%% - 1px); font-size: 8pt; }
+  th, td { padding: .2rem .35rem; }
 }
 @page { margin: 16mm; }
 </style>
