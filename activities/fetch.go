@@ -53,6 +53,10 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			all := want
 			want = wanted(*manifest, f.Versions)
 			left = debt(all, want)
+		} else {
+			var alone string
+			want, alone = s.planned(f, want)
+			left += alone
 		}
 		want, more := q.without(want)
 		for _, v := range more {
@@ -99,6 +103,14 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			r.pass("nothing to do" + left)
 			r.Nothing = true
 			return nil
+		}
+		if manifest == nil {
+			widens, drift := s.drifted(f, changes)
+			if left += drift; widens != "" {
+				r.fail(widens)
+				r.Widens = true
+				return nil
+			}
 		}
 		sort.Slice(changes, func(i, j int) bool { return changes[i].Name < changes[j].Name })
 		if r.Changes, err = a.save(ctx, changes); err != nil {

@@ -24,6 +24,7 @@ type facts struct {
 	Seq                             int64
 	Runs                            []string // that go on
 	Dirty                           bool
+	Reboot                          bool // is asked for already
 	Versions                        map[string]string
 }
 
@@ -53,6 +54,8 @@ func parseFacts(out []byte) (facts, error) {
 			f.Seq = n
 		case "run":
 			f.Runs = append(f.Runs, r[1])
+		case "reboot_pending":
+			f.Reboot = r[1] == "1"
 		case "dpkg":
 			f.Dirty, told = r[1] != "clean", true
 		case "pkg":

@@ -114,13 +114,17 @@ type shut map[string]Claim
 // inQuarantine reads which versions the host does not get: those of every cluster that it is in, but for what this very instance has put
 // there while it worked on this cluster, which a person may have it try again.
 func (a *Activities) inQuarantine(ctx context.Context, s scene, f facts, instance string) (shut, error) {
-	q := shut{}
 	me, err := a.owner(ctx, instance)
 	if err != nil {
 		return nil, err
 	}
+	return shutFor(ctx, s, f, me, a.Claims.List)
+}
+
+func shutFor(ctx context.Context, s scene, f facts, me Owner, list func(context.Context, ConsulAccess, string) ([]Claim, error)) (shut, error) {
+	q := shut{}
 	for _, cl := range s.clusters() {
-		records, err := a.Claims.List(ctx, s.consulFor(cl.Cluster), rollout.VersionsRecord+cl.Cluster.Name+"/")
+		records, err := list(ctx, s.consulFor(cl.Cluster), rollout.VersionsRecord+cl.Cluster.Name+"/")
 		if err != nil {
 			return nil, err
 		}

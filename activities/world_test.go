@@ -413,6 +413,7 @@ func (c claims) List(_ context.Context, acc ConsulAccess, prefix string) ([]Clai
 			out = append(out, v)
 		}
 	}
+	slices.SortFunc(out, func(a, b Claim) int { return strings.Compare(a.Key, b.Key) }) // as Consul does
 	if c.claims == nil && len(broken.Records) > 0 {
 		return out, &broken
 	}

@@ -7,10 +7,7 @@ const Queue = "rollpatch"
 
 // SegmentQueue is the task queue of everything that touches a host of the segment, or its Consul.
 func SegmentQueue(segment string) string {
-	if segment == "" {
-		segment = "default"
-	}
-	return Queue + "." + segment
+	return Queue + "." + segmentName(segment)
 }
 
 // The names under which the workflows are registered.
@@ -22,6 +19,7 @@ const (
 	SweeperType  = "Sweeper"
 	FreezeType   = "Freeze"
 	RecordsType  = "Records"
+	PlanType     = "Plan"
 )
 
 // QueryState returns a workflow's whole State.
@@ -77,6 +75,9 @@ func MemberID(host string) string { return "host/" + host }
 
 // RecordsID is the workflow id of one request about the records in Consul.
 func RecordsID(request string) string { return "records/" + request }
+
+// PlanID is the workflow id of one making of a plan.
+func PlanID(name, stamp string) string { return "plan/" + name + "-" + stamp }
 
 // stepActivity maps a step to the name of its activity.
 var stepActivity = map[rollout.Step]string{

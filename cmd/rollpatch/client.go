@@ -54,6 +54,8 @@ type server interface {
 	Frozen(ctx context.Context) (frozen, error)
 	// Records has the records in Consul listed, or one of them changed. What is asked under an id that was answered is answered again.
 	Records(ctx context.Context, id string, in workflows.RecordsInput) ([]workflows.Record, error)
+	// Plan has hosts asked what they would get.
+	Plan(ctx context.Context, id string, in workflows.PlanInput) ([]workflows.PlanAnswer, error)
 	Close()
 }
 

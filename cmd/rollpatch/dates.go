@@ -30,25 +30,47 @@ func (d *desk) dates(ctx context.Context, pl plan.Plan, parts map[string]plan.Pa
 	return &laid, ctx.Err()
 }
 
-// dates prints when what happens, by the clocks of the windows and in UTC.
-func (p printer) dates(pl plan.Plan, parts map[string]plan.Part, dates *calendar.Dates) {
-	if dates == nil {
-		return
-	}
-	fmt.Fprintf(p.w, "dates if it begins at %s, nothing fails and everybody approves at once:\n\n", stamp(dates.Start))
+// dateColumns are the heads of dateRows.
+var dateColumns = []string{"stage", "cluster", "canary", "soak until", "peers", "done"}
+
+// ifAll says what the dates take for granted.
+func ifAll(dates *calendar.Dates) string {
+	return "dates if it begins at " + stamp(dates.Start) + ", nothing fails and everybody approves at once:"
+}
+
+// dateRows say when what happens, by the clocks of the windows and in UTC.
+func dateRows(pl plan.Plan, parts map[string]plan.Part, dates *calendar.Dates) []row {
 	var rows []row
-	last := time.UTC
 	for i, s := range dates.Stages {
-		canary, peers := time.UTC, time.UTC
-		if cls := pl.Stages[i].Clusters; len(cls) > 0 {
-			canary, peers = clocks(parts[cls[0].Name].When, true), clocks(parts[cls[0].Name].When, false)
-		}
-		last = peers
+		canary, peers := stageClocks(pl, parts, i)
 		for _, c := range s.Clusters {
 			rows = append(rows, row{cells: []string{s.Stage, c.Cluster, date(c.Canary, canary), date(c.Gate, peers), date(c.Peers, peers), date(c.Done, peers)}})
 		}
 	}
-	p.table([]string{"stage", "cluster", "canary", "soak until", "peers", "done"}, rows)
+	return rows
+}
+
+// stageClocks are those of a stage's canaries, and of their peers.
+func stageClocks(pl plan.Plan, parts map[string]plan.Part, stage int) (canary, peers *time.Location) {
+	cls := pl.Stages[stage].Clusters
+	if len(cls) == 0 {
+		return time.UTC, time.UTC
+	}
+	when := parts[cls[0].Name].When
+	return clocks(when, true), clocks(when, false)
+}
+
+// dates prints when what happens.
+func (p printer) dates(pl plan.Plan, parts map[string]plan.Part, dates *calendar.Dates) {
+	if dates == nil {
+		return
+	}
+	fmt.Fprintf(p.w, "%s\n\n", ifAll(dates))
+	p.table(dateColumns, dateRows(pl, parts, dates))
+	last := time.UTC
+	if n := len(dates.Stages); n > 0 {
+		_, last = stageClocks(pl, parts, n-1)
+	}
 	if end := date(dates.End, last); end != "" {
 		fmt.Fprintf(p.w, "\nends %s\n", end)
 	}

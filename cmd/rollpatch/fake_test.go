@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,8 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rollpatch/rollpatch/activities/store"
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
+	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
@@ -34,6 +38,9 @@ type frame struct {
 	// Records are what stands in Consul; Answer is how a request about them ends instead.
 	Records []workflows.Record `json:"records,omitempty"`
 	Answer  string             `json:"answer,omitempty"`
+	// Asked are hosts that answer what they would get; the others cannot be reached. Nobody: no worker does.
+	Asked  []plan.Answer `json:"asked,omitempty"`
+	Nobody bool          `json:"nobody,omitempty"`
 }
 
 // fake stands for a Temporal server and its workers. What it is sent is appended to a file.
@@ -143,6 +150,49 @@ func (f *fake) Records(_ context.Context, id string, in workflows.RecordsInput) 
 		}
 	}
 	return nil, &refusal{in.Name + " has no record"}
+}
+
+// Plan is what workers do with questions: read them in the store, and put the answers there.
+func (f *fake) Plan(ctx context.Context, id string, in workflows.PlanInput) ([]workflows.PlanAnswer, error) {
+	if f.Frames[f.at].Nobody {
+		return nil, status.ErrNoWorker
+	}
+	folder, err := store.NewFolder(cmp.Or(os.Getenv("ROLLPATCH_STORE"), wiring.StateDir(os.Getenv, "store")))
+	if err != nil {
+		return nil, err
+	}
+	said := plan.ByHost(f.Frames[f.at].Asked)
+	var out []workflows.PlanAnswer
+	hosts := 0
+	for _, b := range in.Batches {
+		hosts += b.Hosts
+		if b.Segment != "default" {
+			out = append(out, workflows.PlanAnswer{Unknown: b.Hosts, Problem: "no worker of segment " + b.Segment + " took it up within 2m0s"})
+			continue
+		}
+		var q plan.Question
+		body, err := folder.Get(ctx, b.Question)
+		if err := errors.Join(err, json.Unmarshal(body, &q)); err != nil {
+			return nil, err
+		}
+		var answers []plan.Answer
+		for _, h := range q.Hosts {
+			if _, err := folder.Get(ctx, h.Part); err != nil {
+				return nil, err
+			}
+			a, ok := said[h.Host]
+			if !ok {
+				a = plan.Answer{Host: h.Host, Unknown: "no connection: i/o timeout"}
+			}
+			answers = append(answers, a)
+		}
+		digest, err := folder.Put(ctx, plan.Body(answers))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, workflows.PlanAnswer{Answers: digest})
+	}
+	return out, f.record(map[string]any{"plan": id, "batches": len(in.Batches), "hosts": hosts})
 }
 
 func (f *fake) record(v any) error {

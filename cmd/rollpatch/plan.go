@@ -18,18 +18,20 @@ func (d *desk) planCommand() *cli.Command {
 		Name:      "plan",
 		Usage:     "say what run would do, and what it would refuse",
 		ArgsUsage: "CAMPAIGN.yaml",
-		Description: "Asks no host, and needs no server. Where one answers it also says that the estate is frozen.\n" +
-			"Windows and freezes are read, and the dates printed: a campaign that they leave no room for is refused.",
-		Flags:  join(inventoryFlags(), outputFlags(), serverFlags()),
+		Description: "Asks every host, through the workers, what it would get: packages and versions, a reboot, what is held. No package is changed.\n" +
+			"Windows and freezes are read, and the dates printed: a campaign that they leave no room for is refused.\n" +
+			"--output markdown or html prints the change request; --save keeps what is approved, for run --plan.",
+		Flags:  join(inventoryFlags(), planFlags(), d.storeFlags(), planOutputFlags(), serverFlags()),
 		Action: d.plan,
 	}
 }
 
-// digested is a plan and its digest.
+// digested is a plan and its digest, what hosts said, and when it would be done.
 type digested struct {
 	plan.Plan
-	Digest string          `json:"digest"`
-	Dates  *calendar.Dates `json:"dates,omitempty"`
+	Digest   string          `json:"digest"`
+	Forecast *plan.Forecast  `json:"forecast,omitempty"`
+	Dates    *calendar.Dates `json:"dates,omitempty"`
 }
 
 // planned is what plan and run begin with: the plan of the campaign that was named, refused or not.
@@ -58,21 +60,22 @@ func (d *desk) plan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	dates, err := d.dates(c.Context, pl, parts)
+	saved, err := d.made(c, pl, parts)
 	if err != nil {
 		return err
 	}
-	if err := p.result(digested{Plan: pl, Digest: plan.Digest(pl), Dates: dates}, func() {
-		p.plan(pl)
-		if dates != nil {
-			fmt.Fprintln(p.w)
-		}
-		p.dates(pl, parts, dates)
-	}); err != nil {
+	dates, err := d.dates(c.Context, saved.Plan, saved.Parts)
+	if err != nil {
+		return err
+	}
+	if err := p.made(saved, dates, c.Args().First()); err != nil {
 		return err
 	}
 	d.askForFreeze(c)
-	return lateness(refused(pl), dates)
+	if err := lateness(refused(saved.Plan), dates); err != nil {
+		return err
+	}
+	return d.save(c, saved)
 }
 
 func (p printer) plan(pl plan.Plan) {

@@ -21,16 +21,23 @@ import (
 // printer writes results.
 type printer struct {
 	w      io.Writer
+	format string
 	json   bool
 	colour bool
 }
 
 func (d *desk) printer(c *cli.Context) (printer, error) {
-	format := c.String("output")
-	if format != "text" && format != "json" {
-		return printer{}, usage(fmt.Sprintf("--output %q is neither text nor json", format), "rollpatch "+called(c)+" --help lists the flags")
+	format, known := c.String("output"), "neither text nor json"
+	switch {
+	case format == "text" || format == "json":
+	case c.Command.Name == "plan" && (format == "markdown" || format == "html"):
+	default:
+		if c.Command.Name == "plan" {
+			known = "none of text, json, markdown and html"
+		}
+		return printer{}, usage(fmt.Sprintf("--output %q is %s", format, known), "rollpatch "+called(c)+" --help lists the flags")
 	}
-	return printer{w: d.out, json: format == "json", colour: format == "text" && d.getenv("NO_COLOR") == "" && d.terminal(d.out)}, nil
+	return printer{w: d.out, format: format, json: format == "json", colour: format == "text" && d.getenv("NO_COLOR") == "" && d.terminal(d.out)}, nil
 }
 
 // result prints one value: as JSON, or the way a person reads it.

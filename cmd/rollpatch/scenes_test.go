@@ -255,6 +255,10 @@ func (s *stage) frame() frame {
 // scenes are what scripts ask for by name.
 var scenes = map[string]func() []frame{
 	"none": func() []frame { return []frame{{At: sceneStart}} },
+	// hosts that are asked what they would get
+	"asked":  func() []frame { return []frame{{At: sceneStart, Asked: askedHosts("1.1")}} },
+	"later":  func() []frame { return []frame{{At: sceneStart.Add(time.Hour), Asked: askedHosts("1.4")}} },
+	"nobody": func() []frame { return []frame{{At: sceneStart, Nobody: true}} },
 	"drain": func() []frame {
 		return []frame{newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepDrain).frame()}
 	},

@@ -6,6 +6,7 @@ const (
 	workflowsPkg  = "./workflows"
 	propertyPkg   = "./workflows/property"
 	activitiesPkg = "./activities"
+	planPkg       = "./workflows/plan"
 	consulPkg     = "./activities/consul"
 	sshrunPkg     = "./activities/sshrun"
 	signedPkg     = "./activities/signed"
@@ -118,6 +119,26 @@ var all = []Mutant{
 		Name: "P7: a frozen estate is a no", File: "workflows/rollout/member.go",
 		Old: "if r.Frozen != \"\" {\n\t\tmay, why = false, r.Frozen\n\t}", New: "",
 		Package: rolloutPkg, Test: "^TestMember$",
+	},
+	{
+		Name: "P7: what widens the plan is refused before the drain", File: "activities/fetch.go",
+		Old: "if left += drift; widens != \"\" {", New: "if left += drift; false {",
+		Package: activitiesPkg, Test: "^TestFetchHoldsToThePlan$",
+	},
+	{
+		Name: "P7: a package that nobody planned widens", File: "workflows/plan/drift.go",
+		Old: "case !listed:", New: "case !listed && false:",
+		Package: planPkg, Test: "^TestDrift$",
+	},
+	{
+		Name: "P7: what widens holds its cluster alone", File: "workflows/rollout/failure.go",
+		Old: "if e.Widens {", New: "if false {",
+		Package: rolloutPkg, Test: "^TestWidensHoldsItsClusterAlone$",
+	},
+	{
+		Name: "P7: a saved plan that was changed is not run", File: "workflows/plan/saved.go",
+		Old: "if got := Digest(s.Plan); got != s.Digest {", New: "if got := Digest(s.Plan); false {",
+		Package: planPkg, Test: "^TestSavedThatWasChangedIsRefused$",
 	},
 	{
 		Name: "P8: somebody else's maintenance is left alone", File: "activities/consul/catalog.go",

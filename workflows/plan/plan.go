@@ -1,5 +1,6 @@
 // Package plan works out what an instance will do from what the files say: order, waves, refusals, and the parts that workers
-// need. It knows nothing of Temporal, SSH or Consul, and asks no host: the same input gives the same plan and digest.
+// need; and what hosts' answers add to that. It knows nothing of Temporal, SSH or Consul, and asks no host itself: the same input gives the same plan
+// and digest.
 package plan
 
 import (
@@ -78,7 +79,8 @@ type Part struct {
 	Policy   campaign.Policy   `json:"policy"`
 	Packages campaign.Packages `json:"packages"`
 	Accepted string            `json:"accepted,omitempty"`
-	When     *When             `json:"when,omitempty"` // nil: at any time
+	When     *When             `json:"when,omitempty"`    // nil: at any time
+	Planned  *Planned          `json:"planned,omitempty"` // what the members said that they would get; nil: they were not asked
 }
 
 // Other is another cluster that one of the hosts belongs to: its budget counts as well, and it is claimed with this one.

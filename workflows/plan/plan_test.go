@@ -376,7 +376,10 @@ func TestDigestSeesEveryField(t *testing.T) {
 		Gates: []Gate{{ID: "stage/first", Stage: 1, Rule: rule, Owners: []string{"ops"}, Unowned: []string{"db"}}}, Soak: &rule,
 		Signers: &Signers{Allowed: "allowed_signers", Revoked: "revoked_keys"},
 	}
+	on := bookworm
+	on.Packages = versions("libssl3", "2")
 	part := parts["web"]
+	part.Planned = &Planned{[]Platform{on}}
 	fields := 0
 	for _, v := range []reflect.Value{reflect.ValueOf(&p).Elem(), reflect.ValueOf(&part).Elem()} {
 		before := Digest(v.Interface())

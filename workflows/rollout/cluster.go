@@ -511,6 +511,7 @@ type MemberEnd struct {
 	Waited  bool      `json:"waited,omitempty"` // for something else until then
 	Next    time.Time `json:"next,omitzero"`
 	GivenUp bool      `json:"given_up,omitempty"` // a person skipped it while it held
+	Widens  bool      `json:"widens,omitempty"`   // its transaction holds what the plan that was approved does not
 }
 
 // failed says that it was to be patched, and was not.

@@ -23,6 +23,9 @@ const (
 // stops its cluster, and no other becomes canary in place of one that failed: a person says so (P3).
 func (c Cluster) failedMember(e MemberEnd, now time.Time) Cluster {
 	why := e.Host + " is " + string(e.Outcome) + because(e.Reason)
+	if e.Widens {
+		return c.hold(why, now) // nothing failed: what it would get wants its approvals anew, in this cluster alone
+	}
 	c, failures := c.count(e)
 	switch {
 	case !e.Outcome.Safe():

@@ -107,6 +107,7 @@ type Member struct {
 	Why      string `json:"why,omitempty"`     // the first cause of a failure, kept for the end
 	Suspect  string `json:"suspect,omitempty"` // what speaks against the versions it got
 	LeftOut  string `json:"left_out,omitempty"`
+	Widens   bool   `json:"widens,omitempty"`  // its transaction is not the one that was planned
 	Blame    string `json:"blame,omitempty"`   // the check or the package that it is about
 	OutAt    int64  `json:"out_at,omitempty"`  // unix milliseconds when the drain began
 	BackAt   int64  `json:"back_at,omitempty"` // and when the undrain was through
@@ -140,6 +141,8 @@ type MemberResult struct {
 	Reason  string  `json:"reason,omitempty"`
 	// Blame is the check or the package that a fail is about, in the same words wherever it comes up.
 	Blame string `json:"blame,omitempty"`
+	// Widens: the transaction holds what the plan that was approved does not (fetch).
+	Widens bool `json:"widens,omitempty"`
 	// Foreign: somebody else's maintenance was found (inspect, drain, undrain).
 	Foreign bool `json:"foreign,omitempty"`
 	// Nothing: there is nothing to do (fetch), or the step left the host as it was (patch, power).
@@ -395,6 +398,7 @@ func (m Member) fetched(r MemberResult) Member {
 	m.LeftOut = r.LeftOut
 	switch {
 	case r.Verdict == Fail:
+		m.Widens = r.Widens
 		return m.end(Returned, r.Reason)
 	case r.Nothing:
 		return m.end(Unchanged, r.Reason)

@@ -161,3 +161,31 @@ func TestMemberKeepsWhatItFailedFor(t *testing.T) {
 		}
 	}
 }
+
+// What a plan does not hold wants its approvals anew in that cluster. Nothing failed: no other cluster hears of it, whatever the policy says.
+func TestWidensHoldsItsClusterAlone(t *testing.T) {
+	for _, policy := range []OnFailure{"", FailStopCluster, FailSkipMember, FailStopCampaign, FailBackoutCluster} {
+		for _, unattended := range []bool{false, true} {
+			c := Cluster{Instance: "monthly-1", Name: "web", MinHealthy: 1, Phase: PhaseRoll, Members: []Slot{{Host: "web-1"}, {Host: "web-2"}}}
+			c.Policy.OnFailure, c.Policy.Unattended, c.Policy.Retries = policy, unattended, 2
+			c = c.slot("web-1", func(s *Slot) { s.Running, s.Mode, s.Tries = true, ModePatch, 1 })
+			m := NewMember("monthly-1", "web", "web-1", ModePatch, false, MemberPolicy{}).to(StepFetch)
+			m = m.fetched(MemberResult{Verdict: Fail, Widens: true, Reason: "widens: it would bring libnew 2"})
+			if m.Outcome != Returned || !m.Widens {
+				t.Fatalf("the member ends %q, widens %t; want it returned", m.Outcome, m.Widens)
+			}
+			c = c.Ended(MemberEnd{Host: "web-1", Mode: ModePatch, Try: 1, Outcome: m.Outcome, Reason: m.Reason, Widens: m.Widens}, epoch)
+			want := PhaseHold
+			if unattended {
+				want = PhaseRelease
+			}
+			failed, _ := c.failures()
+			if c.Phase != want || failed != 0 || c.StopCampaign != "" || c.Members[0].Failures != 0 {
+				t.Errorf("%q, unattended %t: it is in %s, %d failures, campaign stopped %q; want %s and nothing of that", policy, unattended, c.Phase, failed, c.StopCampaign, want)
+			}
+			if !strings.Contains(c.HoldFor+c.Reason, "it would bring libnew 2") {
+				t.Errorf("%q: it holds for %q, %q; want why", policy, c.HoldFor, c.Reason)
+			}
+		}
+	}
+}

@@ -614,6 +614,9 @@ func (r *memberRun) fetch() MemberResult {
 		return unknown
 	case r.trouble(0.02):
 		return MemberResult{Verdict: Fail, Reason: "a version is not to be had"}
+	case r.manifest == 0 && r.trouble(0.02):
+		r.seen["transaction widened"]++
+		return MemberResult{Verdict: Fail, Widens: true, Reason: "it would bring what is not in the plan"}
 	case want <= r.h.version:
 		return MemberResult{Verdict: Pass, Nothing: true, Reason: "nothing to do"}
 	}
@@ -980,7 +983,7 @@ func (r *memberRun) finish() {
 	}
 	r.end = MemberEnd{
 		Host: h.name, Mode: r.m.Mode, Try: r.try, Outcome: r.m.Outcome, Reason: r.m.Reason, Blame: r.m.Blame, Changes: fmt.Sprintf("%d>%d", r.from, r.to), Suspect: r.m.Suspect, LeftOut: r.m.LeftOut,
-		GivenUp: r.m.Skipped(), NotNow: r.m.NotNow && r.m.Outcome == Returned, Next: r.m.Opens,
+		GivenUp: r.m.Skipped(), NotNow: r.m.NotNow && r.m.Outcome == Returned, Next: r.m.Opens, Widens: r.m.Widens,
 	}
 	if r.end.NotNow {
 		r.end.Waited = r.m.Waited
@@ -1001,7 +1004,14 @@ func (r *memberRun) finish() {
 
 func (r *memberRun) report() {
 	if !r.cl.over {
+		before, _ := r.cl.c.failures()
 		r.cl.c = untouched(r.world, r.cl.c, func(c Cluster) Cluster { return c.Ended(r.end, r.now) })
+		if after, _ := r.cl.c.failures(); r.end.Widens && after != before {
+			r.broken("P7: %s would get what nobody approved, and that counts as a failure of its stage", r.name())
+		}
+		if r.end.Widens && r.cl.c.StopCampaign != "" {
+			r.broken("P7: %s would get what nobody approved, and that holds other clusters too", r.name())
+		}
 		r.cl.step()
 	}
 }

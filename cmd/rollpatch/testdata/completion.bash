@@ -15,11 +15,11 @@ _rollpatch() {
 		files=yes
 		;;
 	plan)
-		flags="--address --help --inventory --namespace --output --verbose"
+		flags="--address --help --inventory --namespace --offline --output --plan --save --store --verbose"
 		files=yes
 		;;
 	run)
-		flags="--address --as --detach --expires --help --inventory --key --namespace --output --store --unsigned --verbose"
+		flags="--address --as --detach --expires --help --inventory --key --namespace --output --plan --store --unsigned --verbose"
 		files=yes
 		;;
 	list)

@@ -46,7 +46,11 @@ _rollpatch() {
 			'--help[show help]' \
 			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
-			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--offline[ask no host - what the files alone say]' \
+			'--output=[FORMAT of what is printed - text, json, or markdown or html for a change request]:format:(text json)' \
+			'--plan=[ask no host - show the plan of FILE, as --save wrote it]:file:_files' \
+			'--save=[write the plan to FILE, which must not exist - for approval, and run --plan]:file:_files' \
+			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
 			'--verbose[log what the Temporal client does on stderr]' \
 			'*:file:_files'
 		;;
@@ -61,6 +65,7 @@ _rollpatch() {
 			'--key=[sign with this FILE - a private key, or a public one whose private key the SSH agent has]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--plan=[run exactly the plan of FILE, as plan --save wrote it]:file:_files' \
 			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
 			'--unsigned[do not sign, even where a gate asks for it]' \
 			'--verbose[log what the Temporal client does on stderr]' \

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/rollpatch/rollpatch/workflows/plan"
+)
+
+// askedHosts are what the hosts of the scripts say, but for web-3, which cannot be reached.
+func askedHosts(page string) []plan.Answer {
+	var all []plan.Answer
+	on := func(host string, packages ...plan.Package) *plan.Answer {
+		all = append(all, plan.Answer{Host: host, OS: "debian", Release: "12", Arch: "amd64", Kernel: "6.1.0-40-amd64", Packages: packages})
+		return &all[len(all)-1]
+	}
+	ssl := plan.Package{Name: "libssl3", Old: "3.0.15-1", New: "3.0.17-1", Origin: "Debian-Security:12/stable-security", Security: "yes", Size: 2_000_000}
+	tz := plan.Package{Name: "tzdata", Old: "2024b-0", New: "2025b-0", Origin: "Debian:12.12/stable", Security: "no", Size: 300_000}
+	web := plan.Package{Name: "lab-web", Old: "1.0", New: page, Origin: "rollpatch lab:lab", Security: "unknown", Size: 2100}
+	for _, n := range []int{1, 2} {
+		a := on(fmt.Sprintf("web-%d", n), web, ssl)
+		a.Reboot = []plan.Sign{{Package: "libssl3", Why: "if a process has it open"}}
+	}
+	all[1].Packages = append(all[1].Packages, tz)
+	all[1].Held = []string{"nginx-light 1.22.1-9"}
+	on("cache-1", ssl, tz).Pending = true
+	on("cache-2", ssl, tz)
+	on("solo-1")
+	return all
+}
