@@ -269,8 +269,12 @@ func TestReadWhatWaitsForItsTime(t *testing.T) {
 	}{
 		{"a wave", func(c *rollout.Cluster, _ *rollout.Member) { c.Phase = rollout.PhaseRoll }, "", "its time: " + why, nil},
 		{"the claim", func(c *rollout.Cluster, _ *rollout.Member) { c.Phase = rollout.PhaseClaim }, "", "its time: " + why, nil},
-		{"a typed freeze", func(c *rollout.Cluster, _ *rollout.Member) { c.Phase, c.Frozen, c.WaitFor = rollout.PhaseRoll, true, "frozen by ann" }, "", "the end of the freeze: frozen by ann", []string{`rollpatch thaw --reason "..."`}},
-		{"a way back", func(c *rollout.Cluster, _ *rollout.Member) { c.Phase, c.BackoutFor = rollout.PhaseBackout, "soak failed" }, "", "its time: " + why, []string{`rollpatch backout i --cluster web --reason "..."`}},
+		{"a typed freeze", func(c *rollout.Cluster, _ *rollout.Member) {
+			c.Phase, c.Frozen, c.WaitFor = rollout.PhaseRoll, true, "frozen by ann"
+		}, "", "the end of the freeze: frozen by ann", []string{`rollpatch thaw --reason "..."`}},
+		{"a way back", func(c *rollout.Cluster, _ *rollout.Member) {
+			c.Phase, c.BackoutFor = rollout.PhaseBackout, "soak failed"
+		}, "", "its time: " + why, []string{`rollpatch backout i --cluster web --reason "..."`}},
 		{"a member that is out", func(c *rollout.Cluster, m *rollout.Member) {
 			c.Phase, c.BackoutFor, c.Closed = rollout.PhaseBackout, "soak failed", false
 			c.Members[0].Running, c.Members[0].Mode, c.Members[0].Holds = true, rollout.ModeBackout, why
