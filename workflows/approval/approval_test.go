@@ -352,6 +352,17 @@ func TestOneLine(t *testing.T) {
 	}
 }
 
+// What nobody signed has a statement too, whatever was typed.
+func TestUnsigned(t *testing.T) {
+	g := soakGate()
+	for _, reason := range []string{"fine", "two\nlines", "bad \xff bytes"} {
+		s := g.Unsigned(approval.Approve, reason, "7", start.Add(time.Millisecond))
+		if _, err := approval.Parse(s.Text()); err != nil {
+			t.Errorf("%q: %v", reason, err)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(word(nil).Text())
 	f.Add(word(whenPass).Text())

@@ -185,6 +185,17 @@ func (s Signed) Record() string {
 	return s.Statement + strings.TrimRight(s.Signature, "\n") + "\n"
 }
 
+// Unsigned is the statement of a word that nobody signed, such as one from Temporal's UI, at this gate. Its id stands in for a nonce.
+func (g Gate) Unsigned(d Decision, reason, id string, now time.Time) Statement {
+	return Statement{
+		Decision: d, Campaign: g.Campaign, Instance: g.Instance, Plan: g.Plan, Gates: []string{g.ID}, Reason: OneLine(reason),
+		At: now.Truncate(time.Second), Expires: now.Truncate(time.Second).Add(unsignedFor), Nonce: "unsigned request " + OneLine(id),
+	}
+}
+
+// unsignedFor is how long a word counts that nobody signed.
+const unsignedFor = 24 * time.Hour
+
 // OneLine is text as a statement can hold it: on one line, without what a terminal might show as something else, and not too long.
 func OneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
