@@ -51,10 +51,9 @@ func (d *desk) decision(w word, more ...cli.Flag) *cli.Command {
 type agreement struct {
 	Stage int `json:"stage"`
 	Gates []struct {
-		ID      string    `json:"id"`
-		Stage   int       `json:"stage"`
-		Opened  time.Time `json:"opened"`
-		Expired bool      `json:"expired"`
+		ID     string    `json:"id"`
+		Stage  int       `json:"stage"`
+		Opened time.Time `json:"opened"`
 	} `json:"gates"`
 	Agreement struct {
 		Gates []struct {

@@ -57,9 +57,6 @@ func GateSoak(cluster string, number int) string {
 	return "soak/" + cluster + "/" + strconv.Itoa(number)
 }
 
-// GateSchedule names the request that a schedule starts instances.
-func GateSchedule(name string) string { return "schedule/" + name }
-
 // soakOf takes the name of a soak's gate apart.
 func soakOf(gate string) (cluster, number string, ok bool) {
 	rest, ok := strings.CutPrefix(gate, "soak/")

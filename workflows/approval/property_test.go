@@ -83,14 +83,10 @@ type human struct {
 
 // spoken is what was really said, as the books keep it.
 type spoken struct {
-	human    int
-	signed   bool
-	decision approval.Decision
-	whenPass bool
-	at       time.Time
-	expires  time.Time
-	stmt     approval.Statement
-	key      string
+	human  int
+	signed bool
+	stmt   approval.Statement
+	key    string
 }
 
 type story struct {
