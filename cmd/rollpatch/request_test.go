@@ -39,7 +39,7 @@ func nightRequest(t *testing.T) document {
 	p, parts := plan.Build(c.Value, inv.Value.Resolve())
 	s.Plan, s.Parts = plan.Answered(p, parts, s.Answers)
 	s.Digest = plan.Digest(s.Plan)
-	return request(s, plan.Foresee(s.Plan, s.Parts, s.Answers), "campaign.yaml")
+	return request(s, plan.Foresee(s.Plan, s.Parts, s.Answers), nil, "campaign.yaml")
 }
 
 // The example of the docs is what the program prints.
