@@ -65,6 +65,9 @@ type Manifest struct {
 	Release string   `json:"release"`
 	Arch    string   `json:"arch"`
 	Changes []Change `json:"changes"` // Old is the canary's
+	// Host is the canary, and Files what its packages were installed from: a peer gets the very same.
+	Host  string        `json:"host,omitempty"`
+	Files []PackageFile `json:"files,omitempty"`
 }
 
 // BeginInput asks for the state in which a cluster begins.

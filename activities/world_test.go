@@ -93,6 +93,7 @@ type world struct {
 	mute        map[string]error  // host to the error of asking a state script there
 	changing    func(looks int)   // before each look at web-1's state
 	scriptEnd   func(place string, r Run) (RunOutcome, error)
+	roots       map[string]string // host to the folder that its scripts which are no playbook's work in; absent: it cannot be reached
 }
 
 func newWorld() *world {
@@ -236,6 +237,9 @@ func (w *world) Query(_ context.Context, t Target, script []byte, env map[string
 			return []byte(word + "\n"), nil
 		}
 		return []byte("in\n"), nil
+	}
+	if strings.HasPrefix(string(script), soakedFile) {
+		return w.inFolder(t.Host, script, env)
 	}
 	w.given[string(script)] = env
 	if err := w.cannot[string(script)]; err != nil {
