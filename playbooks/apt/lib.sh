@@ -99,7 +99,11 @@ leave_out() {
 	[ ! -e "$own" ] || cat "$own" >>"$preferences" || die 20 "$own cannot be read"
 }
 
+alone=
+# apt: with alone set it knows of no repository, so that a file that is named is the file that is taken: to apt, one of the same name, version and
+# dependencies from a repository is the same.
 apt() {
+	[ -z "$alone" ] || set -- -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=/dev/null -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
 	apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" -o Dpkg::Use-Pty=0 \
 		${preferences:+-o "Dir::Etc::preferences=$preferences"} \
 		-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
