@@ -236,6 +236,8 @@ func (c *cluster) carryOut(ctx workflow.Context, a rollout.Action) {
 		c.Outbox.Sent(a.Notice.N)
 	case rollout.DoClaim, rollout.DoRelease:
 		c.claim(ctx, a)
+	case rollout.DoUpdatersOff, rollout.DoUpdatersOn:
+		c.updaters(ctx, a)
 	case rollout.DoWatch:
 		c.watch(ctx, a)
 	case rollout.StepQuarantine:
@@ -526,7 +528,7 @@ func (c *cluster) mayContinueAsNew(ctx workflow.Context) bool {
 		return false
 	}
 	for _, id := range workflow.DeterministicKeys(c.inFlight) {
-		if strings.HasPrefix(id, "claim.") || strings.HasPrefix(id, "release.") || strings.HasPrefix(id, "notify.") || strings.HasPrefix(id, "quarantine.") {
+		if strings.HasPrefix(id, "claim.") || strings.HasPrefix(id, "release.") || strings.HasPrefix(id, "notify.") || strings.HasPrefix(id, "quarantine.") || strings.HasPrefix(id, "updaters-") {
 			return false
 		}
 	}

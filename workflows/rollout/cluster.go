@@ -45,6 +45,7 @@ type ClusterPolicy struct {
 	OnFailure    OnFailure     `json:"on_failure,omitempty"` // once a member failed Retries times more than once
 	Retries      int           `json:"retries,omitempty"`
 	Failures     int           `json:"failures,omitempty"` // how many members FailSkipMember may leave as they are
+	Updaters     bool          `json:"updaters,omitempty"` // automatic updates are off on every member while the cluster is worked on
 }
 
 // Slot is one member as its cluster keeps it.
@@ -130,6 +131,8 @@ type Cluster struct {
 	Trip       int    `json:"trip,omitempty"`        // how often that had tripped when it was granted
 	SoakFailed bool   `json:"soak_failed,omitempty"` // at least once: a failure of its stage
 	SoakBlame  string `json:"soak_blame,omitempty"`  // and the check that it failed for
+
+	Updaters Updaters `json:"updaters,omitzero"`
 }
 
 // Approval is a person's word that a soak may end.
@@ -168,6 +171,10 @@ func (c Cluster) next(now time.Time) Decision {
 		if c.Phase == PhaseRelease && len(c.Evidence) > 0 {
 			return d // once they are on record
 		}
+		if c.Phase == PhaseRelease && c.Updaters.Owed {
+			d.Start = append(d.Start, c.updaters(DoUpdatersOn))
+			return d
+		}
 		do := DoClaim
 		if c.Phase == PhaseRelease {
 			do = DoRelease
@@ -180,6 +187,13 @@ func (c Cluster) next(now time.Time) Decision {
 		}
 		if c.NextAsk.After(now) {
 			d.WakeAt, d.Reason = c.NextAsk, c.waiting("")
+			return d
+		}
+		if c.quiet() {
+			d.Start = append(d.Start, c.updaters(DoUpdatersOff))
+			if d.Reason = "turning automatic updates off on every member"; c.WaitFor != "" {
+				d.Reason = c.waiting("")
+			}
 			return d
 		}
 		if c.Phase == PhaseRoll && c.watching() && c.Verdict == Inconclusive {
@@ -327,6 +341,7 @@ func (c Cluster) Claim(id string, r ClaimResult, now time.Time) Cluster {
 		return c.finish(ClusterHalted, "members of "+strings.Join(c.Undrained, ", ")+" would be patched while they serve (drain: none): give them another drain, "+
 			"or accept it by name in the campaign file with accept_impact: {"+c.Undrained[0]+": <reason>}", now)
 	}
+	c.Updaters.Owed = c.Policy.Updaters
 	return c.to(PhaseRoll, now)
 }
 
