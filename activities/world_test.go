@@ -93,6 +93,7 @@ type world struct {
 	mute        map[string]error  // host to the error of asking a state script there
 	changing    func(looks int)   // before each look at web-1's state
 	scriptEnd   func(place string, r Run) (RunOutcome, error)
+	updaters    map[string]error  // host to the error of asking its updaters
 	roots       map[string]string // host to the folder that its scripts which are no playbook's work in; absent: it cannot be reached
 }
 
@@ -237,6 +238,10 @@ func (w *world) Query(_ context.Context, t Target, script []byte, env map[string
 			return []byte(word + "\n"), nil
 		}
 		return []byte("in\n"), nil
+	}
+	if string(script) == "updaters" {
+		w.note("updaters of %s %s for %s, turn %s", t.Host, env["ROLLPATCH_UPDATERS"], env["ROLLPATCH_OWNER"], env["ROLLPATCH_TURN"])
+		return nil, w.updaters[t.Host]
 	}
 	if strings.HasPrefix(string(script), soakedFile) {
 		return w.inFolder(t.Host, script, env)
