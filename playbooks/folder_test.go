@@ -228,3 +228,86 @@ func TestFolderTornPackagesAreFinished(t *testing.T) {
 		})
 	}
 }
+
+// systemctl is a stand-in that keeps what is active as files, and starts nothing whose drop-in says no.
+const systemctl = `#!/bin/sh
+units=$ROLLPATCH_ROOT/units
+last() { for last; do :; done; printf '%s' "$last"; }
+unit=$(last "$@")
+case $1 in
+show)
+	case $*:$(cat "$units/$unit" 2>/dev/null) in
+	*LoadState*:) echo not-found ;;
+	*LoadState*) echo loaded ;;
+	*) echo inactive ;;
+	esac
+	;;
+is-active) [ "$(cat "$units/$unit" 2>/dev/null)" = active ] ;;
+start)
+	! grep -qs ConditionDirectoryNotEmpty "$ROLLPATCH_ROOT/etc/systemd/system/$unit.d/rollpatch.conf" || [ -z "$(ls "$ROLLPATCH_ROOT/var/lib/rollpatch/updaters")" ] || exit 0
+	echo active >"$units/$unit"
+	;;
+stop) echo inactive >"$units/$unit" ;;
+daemon-reload) ;;
+*) exit 1 ;;
+esac
+`
+
+// Automatic updates are as they were, whoever else has them off meanwhile and however often it is asked.
+func TestFolderUpdaters(t *testing.T) {
+	f := newFolder(t)
+	units := map[string]string{"apt-daily.timer": "active", "apt-daily-upgrade.timer": "inactive", "apt-daily.service": "inactive", "unattended-upgrades.service": "active"}
+	bin, _, _ := strings.Cut(f.path, ":")
+	if err := errors.Join(os.MkdirAll(filepath.Join(f.root, "units"), 0o755), os.WriteFile(filepath.Join(bin, "systemctl"), []byte(systemctl), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for name, state := range units {
+		if err := os.WriteFile(filepath.Join(f.root, "units", name), []byte(state+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn := 0
+	says := func(word, owner string, status int, want string) {
+		t.Helper()
+		r, _ := f.run(playbooks.Updaters, status, env("UPDATERS", word, "OWNER", owner, "LEDGER", owner, "TURN", fmt.Sprint(turn)))
+		if got := fmt.Sprint(r["updater"]); want != "" && got != want {
+			t.Errorf("%s for %s: %s, want %s", word, owner, got, want)
+		}
+	}
+	const (
+		before = "[[apt-daily.timer active] [apt-daily-upgrade.timer inactive] [unattended-upgrades.service active]]"
+		off    = "[[apt-daily.timer inactive] [apt-daily-upgrade.timer inactive] [unattended-upgrades.service inactive]]"
+	)
+	as := func() string {
+		return f.shell("cd " + f.root + "; find etc/systemd var/lib/rollpatch/updaters 2>/dev/null | sort; grep . units/*")
+	}
+	clean := func(when string) {
+		t.Helper()
+		if left := f.shell("cd " + f.root + "; find etc/systemd var/lib/rollpatch/updaters -type f 2>/dev/null || :"); left != "" {
+			t.Errorf("%s it leaves\n%s", when, left)
+		}
+	}
+	says("on", "monthly-1.web", 0, before) // nothing was off
+	clean("with nothing to do")
+	turn = 1
+	says("off", "monthly-1.web", 0, off)
+	state := as()
+	says("off", "monthly-1.web", 0, off)
+	if again := as(); again != state {
+		t.Errorf("off again it is\n%s\nwas\n%s", again, state)
+	}
+	f.shell("ROLLPATCH_ROOT=" + f.root + " systemctl start apt-daily.timer") // as at boot
+	says("off", "weekly-1.db", 0, off)
+	turn = 2
+	says("on", "monthly-1.web", 0, off) // another one still has them off
+	says("on", "monthly-1.web", 0, off)
+	turn = 1
+	says("off", "monthly-1.web", playbooks.ExitUnlisted, "") // it comes too late
+	says("on", "weekly-1.db", 0, before)
+	clean("at the end")
+	says("off", "monthly-1.web", playbooks.ExitUnlisted, "")
+	clean("with what comes too late")
+	for _, bad := range []map[string]string{env("UPDATERS", "off", "OWNER", "../x", "TURN", "1"), env("UPDATERS", "maybe", "OWNER", "x", "TURN", "1"), env("UPDATERS", "off", "OWNER", "x", "TURN", "")} {
+		f.run(playbooks.Updaters, playbooks.ExitArguments, bad)
+	}
+}
