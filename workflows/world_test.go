@@ -21,30 +21,31 @@ import (
 
 // world stands for everything that activities touch. Each step passes unless the test says otherwise.
 type world struct {
-	mu      sync.Mutex
-	calls   []string // "step host"
-	runs    []string // run ids, in the order in which scripts were started
-	seqs    map[string]int64
-	entries []audit.Entry
-	notices []activities.Notice
-	members []string
-	policy  rollout.ClusterPolicy
-	member  rollout.MemberPolicy
-	minimum int
-	on      map[string]func(call int) rollout.MemberResult // by "step host"
-	errs    map[string]func(call int) error
-	count   map[string]int
-	watch   func(call int) rollout.WatchResult
-	watchOf func(patched []string) rollout.WatchResult
-	claim   func(call int) rollout.ClaimResult
-	release func(call int) rollout.ClaimResult
-	more    []rollout.Ref           // clusters beside "web", of the same members
-	hosts   map[string][]string     // members of clusters that have their own
-	rules   func(*rollout.Campaign) // of the campaign, beside the usual ones
-	ask     func(activities.AskInput) activities.AskResult
-	spent   string                     // a step whose inconclusive results use its run up
-	shut    []activities.EvidenceInput // versions that were put on record
-	record  func(call int) rollout.ClaimResult
+	updaters updaters
+	mu       sync.Mutex
+	calls    []string // "step host"
+	runs     []string // run ids, in the order in which scripts were started
+	seqs     map[string]int64
+	entries  []audit.Entry
+	notices  []activities.Notice
+	members  []string
+	policy   rollout.ClusterPolicy
+	member   rollout.MemberPolicy
+	minimum  int
+	on       map[string]func(call int) rollout.MemberResult // by "step host"
+	errs     map[string]func(call int) error
+	count    map[string]int
+	watch    func(call int) rollout.WatchResult
+	watchOf  func(patched []string) rollout.WatchResult
+	claim    func(call int) rollout.ClaimResult
+	release  func(call int) rollout.ClaimResult
+	more     []rollout.Ref           // clusters beside "web", of the same members
+	hosts    map[string][]string     // members of clusters that have their own
+	rules    func(*rollout.Campaign) // of the campaign, beside the usual ones
+	ask      func(activities.AskInput) activities.AskResult
+	spent    string                     // a step whose inconclusive results use its run up
+	shut     []activities.EvidenceInput // versions that were put on record
+	record   func(call int) rollout.ClaimResult
 	// scripted: drains and undrains run scripts, whose numbers the hosts that run them have seen up to this.
 	scripted int64
 	numbers  map[string]int64 // of runs, by id
@@ -203,6 +204,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		}
 		return activities.AskResult{Running: true, Status: "Running"}, nil
 	}, activity.RegisterOptions{Name: "Ask"})
+	w.registerUpdaters(env)
 	env.OnActivity("Watch", mock.Anything, mock.Anything).After(time.Hour).Return(watch)
 }
 
