@@ -160,11 +160,14 @@ func (a *Activities) pending(ctx context.Context, s scene, osID string, q shut, 
 	if err != nil {
 		return "", "", nil, nil, err
 	}
+	if why := untold(out, s.part.Packages); why != "" {
+		return "", "", nil, nil, errNoSecurity(why)
+	}
 	var b strings.Builder
 	skipped, held := 0, 0
 	for _, r := range rows(out) {
 		switch {
-		case r[0] == "upgrade" && len(r) >= 4 && s.part.Packages.Match(r[1]):
+		case r[0] == "upgrade" && len(r) >= 4 && s.part.Packages.Match(r[1]) && !(s.part.Packages.Security && securityOf(r) == "no"):
 			fmt.Fprintf(&b, "%s\t%s\n", r[1], r[3])
 		case r[0] == "upgrade":
 			skipped++

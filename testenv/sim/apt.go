@@ -795,6 +795,9 @@ func aptCache(i *invocation) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	status := 0
+	if o.words[0] == "policy" && len(o.words) == 1 {
+		p.policy(i)
+	}
 	for _, arg := range o.words[1:] {
 		name, version, exact := strings.Cut(arg, "=")
 		name, _, _ = strings.Cut(name, ":")
@@ -844,6 +847,16 @@ func aptCache(i *invocation) int {
 		}
 	}
 	return status
+}
+
+// policy tells what the lists come from.
+func (p *packages) policy(i *invocation) {
+	i.out("Package files:\n 100 /var/lib/dpkg/status\n     release a=now\n")
+	for _, archive := range []struct{ suite, origin, label string }{
+		{"stable-security", "Debian", "Debian-Security"}, {"stable", "Debian", "Debian"}, {"lab", "rollpatch lab", "rollpatch lab"},
+	} {
+		i.out(" 500 http://archive.lab %s/main amd64 Packages\n     release v=12,o=%s,a=%s,n=%s,l=%s,c=main,b=amd64\n     origin archive.lab\n", archive.suite, archive.origin, archive.suite, archive.suite, archive.label)
+	}
 }
 
 // offers are all versions that apt knows, the highest first.

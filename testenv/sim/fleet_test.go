@@ -340,8 +340,8 @@ func TestPlaybookGoodPatchAndBackout(t *testing.T) {
 		t.Fatal(err)
 	}
 	pending := playbook(t, c, "pending", 0)
-	pending.wantRow(t, "upgrade", "lab-web", "1.0", "1.1", "rollpatch lab:lab", "0", "2100")
-	pending.wantRow(t, "upgrade", "lab-web-data", "1.0", "1.1", "rollpatch lab:lab", "0", "900")
+	pending.wantRow(t, "upgrade", "lab-web", "1.0", "1.1", "rollpatch lab:lab", "unknown", "2100")
+	pending.wantRow(t, "upgrade", "lab-web-data", "1.0", "1.1", "rollpatch lab:lab", "unknown", "900")
 	fetched := playbook(t, c, "fetch", 0, "WANT", "lab-web\t1.1\nlab-web-data\t1.1", "LEDGER", "one")
 	fetched.wantRow(t, "change", "lab-web", "1.0", "1.1")
 	for _, row := range fetched.table() {
@@ -526,9 +526,14 @@ func TestPlaybookKernelAndSecurity(t *testing.T) {
 		}
 	}
 	pending := playbook(t, c, "pending", 0)
-	pending.wantRow(t, "new", "linux-image-6.1.0-41-amd64", "-", "6.1.158-1", "Debian-Security:12/stable-security", "1", "160000")
+	pending.wantRow(t, "new", "linux-image-6.1.0-41-amd64", "-", "6.1.158-1", "Debian-Security:12/stable-security", "yes", "160000")
+	pending.wantRow(t, "reboot", "yes", "linux-image-6.1.0-41-amd64", "a new kernel")
+	pending.wantRow(t, "reboot", "likely", "libssl3", "if a process has it open")
 	var want, changes []string
 	for _, row := range pending.table() {
+		if row[0] == "reboot" {
+			continue
+		}
 		name := row[1]
 		if row[0] == "new" {
 			name = "+" + name
@@ -538,6 +543,9 @@ func TestPlaybookKernelAndSecurity(t *testing.T) {
 	}
 	if len(changes) != 5 {
 		t.Fatalf("pending: %s", pending)
+	}
+	if r := playbook(t, c, "fetch", 0, "WANT", strings.Join(want, "\n"), "SIMULATE", "1"); len(r.table()) != 5 || strings.Contains(r.stdout, "back") {
+		t.Errorf("a simulated fetch: %s, want the transaction alone", r)
 	}
 	playbook(t, c, "fetch", 0, "WANT", strings.Join(want, "\n"), "LEDGER", "one")
 	playbook(t, c, "apply", 0, "CHANGES", strings.Join(changes, "\n"))
