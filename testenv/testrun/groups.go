@@ -126,7 +126,7 @@ var groups = []group{
 	{
 		name: "rolling", about: "whole campaigns over the lab, through the built binaries",
 		packages: []string{"./testenv/e2e"},
-		match:    "^TestRolling",
+		match:    "^Test(Rolling|Change)",
 		hosts:    true,
 		binaries: true,
 		timeout:  25 * time.Minute,
