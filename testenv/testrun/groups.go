@@ -68,7 +68,7 @@ var groups = []group{
 	},
 	{
 		name: "unit", about: "every package by itself, under the race detector",
-		packages: []string{"./...", "-./cmd/rollpatchd/..."},
+		packages: []string{"./...", "-./cmd/rollpatchd/...", "-./testenv/e2e"},
 		except:   hostTests,
 		race:     true,
 		timeout:  10 * time.Minute,
