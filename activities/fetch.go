@@ -43,6 +43,15 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			if err := a.load(ctx, in.Manifest, manifest); err != nil {
 				return err
 			}
+			hand, err := a.otherHand(ctx, in, *manifest, f)
+			if err != nil {
+				return err
+			}
+			if hand != "" {
+				r.fail(hand)
+				r.OtherHand = true
+				return nil
+			}
 			files = manifest.soaked(wanted(*manifest, f.Versions))
 		}
 		want, left, not, lacks, err := a.pending(ctx, s, osID, q, files) // it also reads the repositories anew

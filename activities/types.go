@@ -22,6 +22,8 @@ type StepInput struct {
 	Attach bool `json:"attach,omitempty"`
 	// Manifest is what the canary got; empty for the canary itself.
 	Manifest string `json:"manifest,omitempty"`
+	// Before is what every member had when automatic updates were turned off.
+	Before string `json:"before,omitempty"`
 	// Changes is the transaction, once fetch has worked it out.
 	Changes string `json:"changes,omitempty"`
 	// Boot is the boot id before the reboot.
@@ -104,7 +106,8 @@ type EvidenceInput struct {
 // ClaimResult says whether it is ours, and if not, who has it, or what keeps us from knowing.
 type ClaimResult struct {
 	rollout.ClaimResult
-	Audit audit.Head `json:"audit"`
+	Before string     `json:"before,omitempty"` // digest of the packages that every member has (updaters off)
+	Audit  audit.Head `json:"audit"`
 }
 
 // WatchInput samples the checks of patched members until the verdict or what it rests on changes, or an hour has gone.

@@ -95,11 +95,13 @@ func (a *Activities) updatersOff(ctx context.Context, in UpdatersInput, p plan.P
 		return nil
 	}
 	failed := a.turn(ctx, in, p, hosts)
-	r.OK = len(failed) == 0
-	if !r.OK {
+	had := a.had(ctx, in, hosts, failed)
+	if r.OK = len(failed) == 0; !r.OK {
 		r.Reason = clip("automatic updates cannot be turned off on " + listFailed(failed))
+		return ctx.Err()
 	}
-	return ctx.Err()
+	r.Before, err = a.save(ctx, had)
+	return err
 }
 
 func (a *Activities) updatersOn(ctx context.Context, in UpdatersInput, p plan.Part, access ConsulAccess, r *ClaimResult) error {
@@ -131,27 +133,84 @@ func (a *Activities) updatersOn(ctx context.Context, in UpdatersInput, p plan.Pa
 	return ctx.Err()
 }
 
-// turn asks the hosts, some at a time; it says why, of those where it is not done.
+// turn asks the hosts; it says why, of those where it is not done.
 func (a *Activities) turn(ctx context.Context, in UpdatersInput, p plan.Part, hosts []string) map[string]error {
-	var wg sync.WaitGroup
 	var mu sync.Mutex
 	failed := map[string]error{}
+	some(hosts, func(name string) {
+		if err := a.turnOne(ctx, in.Part, p.Cluster.Name, in.Instance, name, in.Off, in.Turn); err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			failed[name] = err
+		}
+	})
+	return failed
+}
+
+// had reads the packages of the hosts that nobody else changes any more. What cannot be read is as if it could not be turned off.
+func (a *Activities) had(ctx context.Context, in UpdatersInput, hosts []string, failed map[string]error) map[string]map[string]string {
+	var mu sync.Mutex
+	had := map[string]map[string]string{}
+	some(hosts, func(name string) {
+		s, err := a.scene(ctx, in.Part, name)
+		if err != nil || failed[name] != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(ctx, updatersWithin)
+		defer cancel()
+		f, _, err := a.facts(ctx, s)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			failed[name] = err
+			return
+		}
+		had[name] = f.Versions
+	})
+	return had
+}
+
+// some does the work for every host, for some of them at a time.
+func some(hosts []string, work func(name string)) {
+	var all sync.WaitGroup
 	places := make(chan struct{}, updatersAtOnce)
 	for _, name := range hosts {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		all.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			if err := a.turnOne(ctx, in.Part, p.Cluster.Name, in.Instance, name, in.Off, in.Turn); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed[name] = err
-			}
-		}()
+			work(name)
+		})
 	}
-	wg.Wait()
-	return failed
+	all.Wait()
+}
+
+// otherHand says which packages of the manifest somebody else has changed on the host since automatic updates were turned off, or "".
+func (a *Activities) otherHand(ctx context.Context, in StepInput, m Manifest, f facts) (string, error) {
+	if in.Before == "" {
+		return "", nil
+	}
+	var all map[string]map[string]string
+	if err := a.load(ctx, in.Before, &all); err != nil {
+		return "", err
+	}
+	had, known := all[in.Host]
+	if !known { // it was in quarantine
+		return "", nil
+	}
+	var changed []string
+	for _, c := range m.Changes {
+		if was, is := had[c.Name], f.Versions[c.Name]; was != is {
+			changed = append(changed, fmt.Sprintf("%s from %s to %s", c.Name, dash(was), dash(is)))
+		}
+	}
+	if len(changed) == 0 {
+		return "", nil
+	}
+	const most = 5
+	if more := len(changed) - most; more > 0 {
+		changed = append(changed[:most], fmt.Sprintf("and %d more", more))
+	}
+	return "somebody else has changed it since its cluster began: " + strings.Join(changed, ", ") + ": find out who; a retry goes on from what it has now", nil
 }
 
 func (a *Activities) turnOne(ctx context.Context, part, cluster, instance, host string, off bool, turn int) error {

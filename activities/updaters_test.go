@@ -2,12 +2,14 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 func TestUpdaters(t *testing.T) {
@@ -49,17 +51,26 @@ func TestUpdaters(t *testing.T) {
 			}
 			w.updaters, in.Leave = map[string]error{"web-3": errAway}, []string{"web-3"}
 		}, reason: "still off on web-3: ", asked: []string{"web-1", "web-2", "web-3"}, left: []string{keys[2]}},
+		{says: "what cannot say what it has counts as not turned off", off: true, given: func(w *world, _ *UpdatersInput) { w.cannot["facts"] = errAway },
+			reason: "cannot be turned off on web-1: ", asked: []string{"web-1", "web-2", "web-3"}, left: keys},
 	} {
 		t.Run(row.says, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, in := newWorld(), UpdatersInput{ClaimInput: ClaimInput{Instance: instance, Intent: intent("updaters", "")}, Off: row.off, Turn: 4}
 				in.Part, _ = w.Put(t.Context(), plan.Body(webPart()))
+				w.says["facts"] = debian
 				if row.given != nil {
 					row.given(w, &in)
 				}
 				r, err := do(t, nil, w.activities().Updaters, in)
 				if err != nil || r.OK != row.ok || r.Held != row.held || !strings.Contains(r.Reason, row.reason) || row.reason == "" && r.Reason != "" {
 					t.Fatalf("ok %t, held %t, %q, %v", r.OK, r.Held, r.Reason, err)
+				}
+				var had map[string]map[string]string
+				if row.off && row.ok {
+					if err := json.Unmarshal(w.bodies[r.Before], &had); err != nil || len(had) != len(row.asked) || had["web-1"]["openssl"] != "1.0" {
+						t.Errorf("it says that they had %v, %v", had, err)
+					}
 				}
 				word := map[bool]string{true: "off", false: "on"}[row.off]
 				var asked []string
@@ -110,4 +121,38 @@ func TestRestoreUpdaters(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestFetchSeesAnotherHand(t *testing.T) {
+	soaked := Manifest{OS: "debian", Release: "12", Arch: "amd64", Host: "web-2", Changes: []Change{{"openssl", "0.9", "1.1"}, {"libnew", "", "2.0"}}}
+	given := func(openssl, libnew string) func(w *world, p *plan.Part, in *StepInput) {
+		return func(w *world, p *plan.Part, in *StepInput) {
+			had := map[string]string{"openssl": openssl, "tzdata": "2024"}
+			if libnew != "" {
+				had["libnew"] = libnew
+			}
+			w.says["facts"], w.says["pending"] = debian, ""
+			w.stdout = "change\topenssl\t1.0\t1.1\nback\topenssl\t1.0\tabc\n"
+			in.Manifest, _ = w.Put(context.Background(), plan.Body(soaked))
+			in.Before, _ = w.Put(context.Background(), plan.Body(map[string]map[string]string{"web-1": had}))
+		}
+	}
+	held := func(t *testing.T, w *world, r StepResult) {
+		if !r.OtherHand || len(w.runs) > 0 {
+			t.Errorf("another hand: %t, runs %v", r.OtherHand, w.runs)
+		}
+	}
+	tell(t, "fetch", (*Activities).Fetch, []stepRow{
+		{"as it was, but for what did not soak", given("1.0", ""), rollout.Pass, "1 packages fetched", nil},
+		{"a package of the manifest that was upgraded", given("0.9", ""), rollout.Fail, "somebody else has changed it since its cluster began: openssl from 0.9 to 1.0", held},
+		{"one that was removed", given("1.0", "1.9"), rollout.Fail, "libnew from 1.9 to -", held},
+		{"one that was in quarantine when updates were turned off", func(w *world, p *plan.Part, in *StepInput) {
+			given("0.9", "")(w, p, in)
+			in.Before, _ = w.Put(context.Background(), plan.Body(map[string]map[string]string{}))
+		}, rollout.Pass, "1 packages fetched", nil},
+		{"one of which a person has said go on", func(w *world, p *plan.Part, in *StepInput) {
+			given("0.9", "")(w, p, in)
+			in.Before = ""
+		}, rollout.Pass, "1 packages fetched", nil},
+	})
 }

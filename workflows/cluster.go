@@ -28,6 +28,7 @@ type ClusterState struct {
 	Limits     map[rollout.Step]time.Duration `json:"limits,omitempty"`
 	Audit      audit.Head                     `json:"audit"`
 	WatchAudit audit.Head                     `json:"watch_audit"`
+	Before     string                         `json:"before,omitempty"` // what every member had when automatic updates were turned off: a digest
 	Unwritten  unwritten                      `json:"unwritten"`
 	Seen       seen                           `json:"seen"`
 }
@@ -323,7 +324,10 @@ func (c *cluster) startMember(a rollout.Action) {
 	st := MemberState{
 		Member: rollout.NewMember(c.Instance, c.Name, a.Host, a.Mode, a.Canary, c.ClusterState.Member),
 		Part:   c.Part, Plan: c.Plan, Parent: ClusterID(c.Instance, c.Name), Segment: c.Segments[a.Host], Limits: c.Limits, Peers: peers, Manifest: c.Manifest,
-		Try: slot.Tries, Changed: slot.Changes,
+		Try: slot.Tries, Changed: slot.Changes, Before: c.Before,
+	}
+	if slot.OtherHand { // a person has seen it, and said go on
+		st.Before = ""
 	}
 	workflow.Go(c.outlive, func(ctx workflow.Context) {
 		c.follow(ctx, a, st)

@@ -39,5 +39,8 @@ func (c *cluster) updaters(ctx workflow.Context, a rollout.Action) {
 	} else {
 		c.Unwritten.adopt(ctx, &c.Audit, in.Intent, r.Audit)
 	}
+	if r.Before != "" {
+		c.Before = r.Before
+	}
 	c.Cluster = apply(c.Cluster, a.ID, r.ClaimResult, workflow.Now(ctx))
 }

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/rollpatch/rollpatch/activities"
+	"github.com/rollpatch/rollpatch/workflows"
 	"github.com/rollpatch/rollpatch/workflows/audit"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -21,6 +22,7 @@ import (
 type updaters struct {
 	answer func(word string, n int) rollout.ClaimResult
 	turn   int
+	before []string // host, and what fetch was given of what it had before
 }
 
 func (w *world) registerUpdaters(env *testsuite.TestWorkflowEnvironment) {
@@ -37,6 +39,9 @@ func (w *world) registerUpdaters(env *testsuite.TestWorkflowEnvironment) {
 		r := activities.ClaimResult{ClaimResult: rollout.ClaimResult{OK: true}}
 		if w.updaters.answer != nil {
 			r.ClaimResult = w.updaters.answer(word, w.count[word])
+		}
+		if in.Off && r.OK {
+			r.Before = "sha256:before"
 		}
 		w.entries = append(w.entries, in.Intent)
 		e, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: "updaters"})
@@ -104,5 +109,29 @@ func TestSurveysTurnUpdatersOnThatWereLeftOff(t *testing.T) {
 	w.survey(t, e)
 	if len(e.records) != 1 {
 		t.Errorf("it turns on what its cluster keeps off: %v", e.dropped)
+	}
+}
+
+// A member that another hand has changed holds its cluster; a retry is a person's word to go on from there.
+func TestAnotherHandIsToldAndWaitsForAWord(t *testing.T) {
+	w := attended("web-1", "web-2")
+	w.policy.Updaters, w.policy.Soak, w.policy.SoakApproval = true, time.Hour, false
+	w.on["fetch web-2"] = func(n int) rollout.MemberResult {
+		if n == 1 {
+			return rollout.MemberResult{Verdict: rollout.Fail, Reason: "somebody else has changed it", OtherHand: true}
+		}
+		return rollout.MemberResult{Verdict: rollout.Pass, Changes: 1}
+	}
+	st, err := w.campaign(t, func(env *testsuite.TestWorkflowEnvironment) {
+		say(t, env, 8*time.Hour, workflows.ClusterID(instance, "web"), workflows.UpdateRetry, rollout.Message{}, true)
+	})
+	if err != nil || st.Outcome != rollout.CampaignDone {
+		t.Fatalf("campaign ended %q, %v", st.Outcome, err)
+	}
+	if !strings.Contains(w.holds(), "somebody else has changed it") {
+		t.Errorf("told %q", w.holds())
+	}
+	if want := []string{"web-1 sha256:before", "web-2 sha256:before", "web-2 "}; !slices.Equal(w.updaters.before, want) {
+		t.Errorf("fetch was given %q, want %q", w.updaters.before, want)
 	}
 }

@@ -85,6 +85,7 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 	case "check":
 		r.Seq, r.Scripted = max(w.seqs[in.Host], w.scripted), w.scripted > 0
 	case "fetch":
+		w.updaters.before = append(w.updaters.before, in.Host+" "+in.Before)
 		r.MemberResult.Changes, r.Changes = 2, "sha256:changes"
 		if in.Manifest == "" {
 			r.Manifest = "sha256:manifest"

@@ -70,6 +70,8 @@ type Slot struct {
 	Holds    string `json:"holds,omitempty"`    // and why; empty: it goes on
 	Failed   bool   `json:"failed,omitempty"`   // it failed for good at least once: a failure of its stage
 	Blame    string `json:"blame,omitempty"`    // the check or the package that it failed for last
+
+	OtherHand bool `json:"other_hand,omitempty"` // somebody else has changed it: a person was told, and only that one has it tried again
 }
 
 // Cluster is the state of one cluster's workflow.
@@ -461,6 +463,8 @@ type MemberEnd struct {
 	Suspect  string  `json:"suspect,omitempty"`  // what speaks against the versions it got
 	LeftOut  string  `json:"left_out,omitempty"` // what it did not get, because it is in quarantine
 	GivenUp  bool    `json:"given_up,omitempty"` // a person skipped it while it held
+
+	OtherHand bool `json:"other_hand,omitempty"` // somebody else has changed what soaks for it
 }
 
 // failed says that it was to be patched, and was not.

@@ -98,14 +98,17 @@ type Member struct {
 	GivenUp string `json:"given_up,omitempty"` // why it ends as by an abort, where that is not an abort of its cluster
 	Undo    string `json:"undo,omitempty"`     // why a person wants it back at its former versions, said while it held
 
-	Changes  int    `json:"changes,omitempty"` // packages in the transaction
-	Why      string `json:"why,omitempty"`     // the first cause of a failure, kept for the end
-	Suspect  string `json:"suspect,omitempty"` // what speaks against the versions it got
-	LeftOut  string `json:"left_out,omitempty"`
-	Blame    string `json:"blame,omitempty"`   // the check or the package that it is about
-	OutAt    int64  `json:"out_at,omitempty"`  // unix milliseconds when the drain began
-	BackAt   int64  `json:"back_at,omitempty"` // and when the undrain was through
-	OutMilli int64  `json:"out_milli,omitempty"`
+	Changes int    `json:"changes,omitempty"` // packages in the transaction
+	Why     string `json:"why,omitempty"`     // the first cause of a failure, kept for the end
+	Suspect string `json:"suspect,omitempty"` // what speaks against the versions it got
+	LeftOut string `json:"left_out,omitempty"`
+	Blame   string `json:"blame,omitempty"` // the check or the package that it is about
+	// OtherHand: somebody else has changed what soaks for it, since automatic updates were turned off.
+	OtherHand bool `json:"other_hand,omitempty"`
+
+	OutAt    int64 `json:"out_at,omitempty"`  // unix milliseconds when the drain began
+	BackAt   int64 `json:"back_at,omitempty"` // and when the undrain was through
+	OutMilli int64 `json:"out_milli,omitempty"`
 
 	WaitSince time.Time `json:"wait_since,omitzero"`
 	WaitFor   string    `json:"wait_for,omitempty"`
@@ -134,6 +137,8 @@ type MemberResult struct {
 	Nothing bool `json:"nothing,omitempty"`
 	// Changes counts the packages of the transaction (fetch).
 	Changes int `json:"changes,omitempty"`
+	// OtherHand: what soaks for it has been changed by somebody else since automatic updates were turned off (fetch).
+	OtherHand bool `json:"other_hand,omitempty"`
 	// LeftOut says what is pending and not brought, because it is in quarantine (fetch).
 	LeftOut string `json:"left_out,omitempty"`
 	// NeedsReboot: at least one signal says so (patch, backout).
@@ -371,7 +376,7 @@ func (m Member) inspected(r MemberResult, now time.Time) Member {
 }
 
 func (m Member) fetched(r MemberResult) Member {
-	m.LeftOut = r.LeftOut
+	m.LeftOut, m.OtherHand = r.LeftOut, r.OtherHand
 	switch {
 	case r.Verdict == Fail:
 		return m.end(Returned, r.Reason)

@@ -231,3 +231,25 @@ func TestSurveyFindsUpdatersThatWereLeftOff(t *testing.T) {
 		t.Errorf("it does %q, want %q: of those that nobody works for, and of ours", did, want)
 	}
 }
+
+// A peer that another hand has changed holds its cluster, whatever the policy forgives; a person who has seen it says go on.
+func TestAnotherHandHoldsTheCluster(t *testing.T) {
+	p := patient
+	p.Retries, p.OnFailure, p.Failures = 3, FailSkipMember, 3
+	c := newCluster(3, 2, p).Claim("claim.0", ClaimResult{OK: true}, epoch)
+	c = endedAs(c, "web-1", Patched, "")
+	c.Phase, c.SoakNo, c.Wave = PhaseRoll, 0, 1
+	c = c.Started("web-2", ModePatch, epoch)
+	c = c.Ended(MemberEnd{Host: "web-2", Mode: ModePatch, Try: 1, Outcome: Returned, Reason: "somebody else has changed it", OtherHand: true}, epoch)
+	if c.Phase != PhaseHold || !strings.Contains(c.HoldFor, "somebody else has changed it") || !c.Members[1].OtherHand || c.Outbox.Last == 0 {
+		t.Fatalf("in %s for %q, told %d", c.Phase, c.HoldFor, c.Outbox.Last)
+	}
+	c = c.Retry(jane, epoch)
+	if ids, _ := asks(c, epoch); !strings.Contains(ids, "member.web-2.2") {
+		t.Errorf("after a retry it starts %q", ids)
+	}
+	m := NewMember("monthly-1", "web", "web-2", ModePatch, false, MemberPolicy{}).to(StepFetch)
+	if m = m.Apply("fetch.0", MemberResult{Verdict: Fail, Reason: "somebody else has changed it", OtherHand: true}, epoch); m.Outcome != Returned || !m.OtherHand {
+		t.Errorf("the member is %s, by another hand: %t", m.Outcome, m.OtherHand)
+	}
+}
