@@ -32,7 +32,11 @@ func (w *world) inFolder(host string, script []byte, env map[string]string) ([]b
 			cmd.Env = append(cmd.Env, k+"="+v)
 		}
 	}
-	return cmd.Output()
+	out, err := cmd.Output()
+	if w.spoilt && string(script) == readSoaked {
+		out = append([]byte("AAAA"), out[4:]...)
+	}
+	return out, err
 }
 
 func TestParseFiles(t *testing.T) {
@@ -135,6 +139,7 @@ func TestFetchBringsWhatSoaked(t *testing.T) {
 		}), rollout.Inconclusive, "openssl 1.1, which soaked, is not to be had: the repositories do not have it any more, and web-2 does not have it; web-3 cannot be asked: ", nothing},
 		{"and what to do", given(func(w *world) { delete(w.roots, "web-2"); delete(w.roots, "web-3") }), rollout.Inconclusive,
 			"the file with sha256 " + file.SHA256 + " is there as /var/lib/rollpatch/ledger/" + instance + "/new/openssl_1.1_amd64.deb", nothing},
+		{"what arrives as another file is not put into place", given(func(w *world) { w.spoilt = true }), rollout.Inconclusive, "it could not be copied from web-2: what arrived on web-1 is not the file that soaked", nothing},
 		{"another file under its name is none", given(func(w *world) {
 			if err := os.WriteFile(place(w.roots["web-2"]), append([]byte("x"), body[1:]...), 0o600); err != nil {
 				t.Fatal(err)

@@ -94,6 +94,7 @@ type world struct {
 	changing    func(looks int)   // before each look at web-1's state
 	scriptEnd   func(place string, r Run) (RunOutcome, error)
 	updaters    map[string]error  // host to the error of asking its updaters
+	spoilt      bool              // what is read of a file that soaked is another one
 	roots       map[string]string // host to the folder that its scripts which are no playbook's work in; absent: it cannot be reached
 }
 
