@@ -36,16 +36,29 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
-		want, left, not, err := a.pending(ctx, s, osID, q) // it also reads the repositories anew
-		if err != nil {
-			return r.orFail(ctx, err)
-		}
 		var manifest *Manifest
+		var files []PackageFile
 		if in.Manifest != "" {
 			manifest = &Manifest{}
 			if err := a.load(ctx, in.Manifest, manifest); err != nil {
 				return err
 			}
+			hand, err := a.otherHand(ctx, in, *manifest, f)
+			if err != nil {
+				return err
+			}
+			if hand != "" {
+				r.fail(hand)
+				r.OtherHand = true
+				return nil
+			}
+			files = manifest.soaked(wanted(*manifest, f.Versions))
+		}
+		want, left, not, lacks, err := a.pending(ctx, s, osID, q, files) // it also reads the repositories anew
+		if err != nil {
+			return r.orFail(ctx, err)
+		}
+		if manifest != nil {
 			if manifest.OS != f.OS || manifest.Release != f.Release || manifest.Arch != f.Arch {
 				r.fail(fmt.Sprintf("its platform %s %s %s is not the canary's %s %s %s: nothing soaked for it", f.OS, f.Release, f.Arch, manifest.OS, manifest.Release, manifest.Arch))
 				return nil
@@ -83,9 +96,27 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 		if len(q) > 0 {
 			env["ROLLPATCH_LEAVE_OUT"] = q.lines()
 		}
+		if manifest != nil {
+			files = manifest.soaked(want)
+			env["ROLLPATCH_FILES"] = fileLines(files)
+			_, missing, err := a.bring(ctx, s, *manifest, both(lacks, files))
+			if err != nil {
+				return r.orUnknown(ctx, err)
+			}
+			if missing != "" {
+				r.unknown(missing)
+				return nil
+			}
+		}
 		out, err := a.run(ctx, s, in, script, env, time.Duration(s.part.Policy.Timeouts.Fetch), r)
 		if passing(out) || r.Interrupted {
 			r.again() // it changes no package, and the member serves
+		}
+		if err == nil && manifest != nil && gone(out) {
+			// The repository lists it, and does not have it, or has another one: the very file that soaked is with the canary.
+			if err := a.fetchAgain(ctx, s, *manifest, files, r); err != nil {
+				return r.orUnknown(ctx, err)
+			}
 		}
 		if err != nil || r.Verdict != "" {
 			return err
@@ -117,7 +148,12 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			return err
 		}
 		if manifest == nil {
-			if r.Manifest, err = a.save(ctx, Manifest{OS: f.OS, Release: f.Release, Arch: f.Arch, Changes: changes}); err != nil {
+			files, err := parseFiles(out.Stdout)
+			if err != nil {
+				r.fail(err.Error())
+				return nil
+			}
+			if r.Manifest, err = a.save(ctx, Manifest{OS: f.OS, Release: f.Release, Arch: f.Arch, Changes: changes, Host: s.host.Name, Files: files}); err != nil {
 				return err
 			}
 		}
@@ -128,25 +164,31 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 }
 
 // pending asks what the host would upgrade and keeps what the campaign wants of it; left tells what it does not touch, and not lists
-// what it would but for the quarantine.
-func (a *Activities) pending(ctx context.Context, s scene, osID string, q shut) (want, left string, not []Change, err error) {
+// what it would but for the quarantine. lacks are those of the files that it can have neither from a repository nor from its ledger.
+func (a *Activities) pending(ctx context.Context, s scene, osID string, q shut, files []PackageFile) (want, left string, not []Change, lacks []PackageFile, err error) {
 	script, err := s.script(a, osID, "pending")
 	if err != nil {
-		return "", "", nil, err
+		return "", "", nil, nil, err
 	}
-	var env map[string]string
+	env := map[string]string{}
 	if len(q) > 0 {
-		env = map[string]string{"ROLLPATCH_LEAVE_OUT": q.lines()}
+		env["ROLLPATCH_LEAVE_OUT"] = q.lines()
+	}
+	if len(files) > 0 {
+		env["ROLLPATCH_FILES"], env["ROLLPATCH_LEDGER"] = fileLines(files), s.who
 	}
 	out, err := a.Runner.Query(ctx, s.target, script, env)
 	if err != nil {
-		return "", "", nil, err
+		return "", "", nil, nil, err
+	}
+	if why := untold(out, s.part.Packages); why != "" {
+		return "", "", nil, nil, errNoSecurity(why)
 	}
 	var b strings.Builder
 	skipped, held := 0, 0
 	for _, r := range rows(out) {
 		switch {
-		case r[0] == "upgrade" && len(r) >= 4 && s.part.Packages.Match(r[1]):
+		case r[0] == "upgrade" && len(r) >= 4 && s.part.Packages.Match(r[1]) && !(s.part.Packages.Security && securityOf(r) == "no"):
 			fmt.Fprintf(&b, "%s\t%s\n", r[1], r[3])
 		case r[0] == "upgrade":
 			skipped++
@@ -162,7 +204,7 @@ func (a *Activities) pending(ctx context.Context, s scene, osID string, q shut) 
 	if held > 0 {
 		left += fmt.Sprintf(", %d held on the host", held)
 	}
-	return b.String(), left, not, nil
+	return b.String(), left, not, absent(out, files), nil
 }
 
 // wanted is the manifest as one peer gets it: what it has and does not have in that version, and new dependencies marked +.

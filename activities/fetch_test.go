@@ -135,7 +135,7 @@ func TestFetch(t *testing.T) {
 	peer := func(w *world, in *StepInput, m Manifest) {
 		in.Manifest, _ = w.Put(context.Background(), plan.Body(m))
 	}
-	soaked := Manifest{OS: "debian", Release: "12", Arch: "amd64", Changes: []Change{{"libnew", "", "2.0"}, {"openssl", "1.0", "1.1"}}}
+	soaked := Manifest{OS: "debian", Release: "12", Arch: "amd64", Host: "web-1", Changes: []Change{{"libnew", "", "2.0"}, {"openssl", "1.0", "1.1"}}}
 	want := func(text string) func(*testing.T, *world, StepResult) {
 		return func(t *testing.T, w *world, r StepResult) {
 			if got := w.runs[0].Env["ROLLPATCH_WANT"]; got != text || w.runs[0].Env["ROLLPATCH_LEDGER"] != instance {

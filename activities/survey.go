@@ -182,7 +182,7 @@ func (a *Activities) Homes(ctx context.Context, in HomesInput) (Homes, error) {
 // those that share a host with one of these, because one claim covers both.
 func reaches(inv inventory.Inventory, s rollout.Suspect) (clusters, hosts []string) {
 	clusters, hosts = slices.Clone(s.Clusters), slices.Clone(s.Hosts)
-	for _, host := range s.Hosts {
+	for _, host := range slices.Concat(s.Hosts, s.Updaters) {
 		for _, c := range inv.ClustersOf(host) {
 			clusters = append(clusters, c.Name)
 		}

@@ -29,6 +29,8 @@ type StepInput struct {
 	Spent  time.Duration `json:"spent,omitempty"`
 	// Manifest is what the canary got; empty for the canary itself.
 	Manifest string `json:"manifest,omitempty"`
+	// Before is what every member had when automatic updates were turned off.
+	Before string `json:"before,omitempty"`
 	// Changes is the transaction, once fetch has worked it out.
 	Changes string `json:"changes,omitempty"`
 	// Boot is the boot id before the reboot.
@@ -72,6 +74,9 @@ type Manifest struct {
 	Release string   `json:"release"`
 	Arch    string   `json:"arch"`
 	Changes []Change `json:"changes"` // Old is the canary's
+	// Host is the canary, and Files what its packages were installed from: a peer gets the very same.
+	Host  string        `json:"host,omitempty"`
+	Files []PackageFile `json:"files,omitempty"`
 }
 
 // BeginInput asks for the state in which a cluster begins.
@@ -108,7 +113,8 @@ type EvidenceInput struct {
 // ClaimResult says whether it is ours, and if not, who has it, or what keeps us from knowing.
 type ClaimResult struct {
 	rollout.ClaimResult
-	Audit audit.Head `json:"audit"`
+	Before string     `json:"before,omitempty"` // digest of the packages that every member has (updaters off)
+	Audit  audit.Head `json:"audit"`
 }
 
 // WatchInput samples the checks of patched members until the verdict or what it rests on changes, or an hour has gone.

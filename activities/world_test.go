@@ -96,6 +96,9 @@ type world struct {
 	scriptEnd   func(place string, r Run) (RunOutcome, error)
 	calendar    map[bool]calendar.Calendar // of canaries, and of peers
 	undated     error                      // of reading it
+	updaters    map[string]error           // host to the error of asking its updaters
+	spoilt      bool                       // what is read of a file that soaked is another one
+	roots       map[string]string          // host to the folder that its scripts which are no playbook's work in; absent: it cannot be reached
 }
 
 func newWorld() *world {
@@ -247,6 +250,13 @@ func (w *world) Query(_ context.Context, t Target, script []byte, env map[string
 			return []byte(word + "\n"), nil
 		}
 		return []byte("in\n"), nil
+	}
+	if string(script) == "updaters" {
+		w.note("updaters of %s %s for %s, turn %s", t.Host, env["ROLLPATCH_UPDATERS"], env["ROLLPATCH_OWNER"], env["ROLLPATCH_TURN"])
+		return nil, w.updaters[t.Host]
+	}
+	if strings.HasPrefix(string(script), soakedFile) {
+		return w.inFolder(t.Host, script, env)
 	}
 	w.given[string(script)] = env
 	if err := w.cannot[string(script)]; err != nil {

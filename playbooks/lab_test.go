@@ -574,6 +574,20 @@ func TestLabTornPackageIsUnpackedAnew(t *testing.T) {
 	h.clean()
 }
 
+// A power cut in a prerm: dpkg has the old version down as torn, and its new one cannot be configured before what it depends on is there.
+func TestLabPackageTornInItsPrermIsFinished(t *testing.T) {
+	h := newHost(t, labtest.New(t), "web-1")
+	h.publish("1.1")
+	h.query(playbooks.Pending, nil)
+	h.query(playbooks.Fetch, env("WANT", want("1.1"), "LEDGER", ledger))
+	h.exec("sed", "-i", `/^Package: lab-web$/,/^$/s/^Status: .*/Status: install reinstreq half-configured/`, "/var/lib/dpkg/status")
+	h.exits(playbooks.Apply, env("CHANGES", changes("1.0", "1.1"), "REPAIR", "1", "LEDGER", ledger), 0)
+	if after := h.versions(); after["lab-web"] != "1.1" || after["lab-web-data"] != "1.1" {
+		t.Errorf("lab-web is at %q, lab-web-data at %q, want 1.1", after["lab-web"], after["lab-web-data"])
+	}
+	h.clean()
+}
+
 // Real updates of a real distribution, a power cut in the middle of them, and the way back.
 func TestLabPowerCutInTheMiddleOfSecurityUpdates(t *testing.T) {
 	h := newHost(t, labtest.New(t), "web-1")

@@ -37,11 +37,12 @@ const (
 	Reboot       = "reboot"
 	Backout      = "backout"
 	Fingerprint  = "fingerprint"
+	Updaters     = "updaters"
 )
 
 // Names lists the scripts of every family.
 func Names() []string {
-	return []string{Facts, Pending, Fetch, Apply, Verify, RebootNeeded, Reboot, Backout, Fingerprint}
+	return []string{Facts, Pending, Fetch, Apply, Verify, RebootNeeded, Reboot, Backout, Fingerprint, Updaters}
 }
 
 // What an exit status means, in every family.

@@ -28,6 +28,7 @@ type ClusterState struct {
 	Limits     map[rollout.Step]time.Duration `json:"limits,omitempty"`
 	Audit      audit.Head                     `json:"audit"`
 	WatchAudit audit.Head                     `json:"watch_audit"`
+	Before     string                         `json:"before,omitempty"` // what every member had when automatic updates were turned off: a digest
 	Unwritten  unwritten                      `json:"unwritten"`
 	Seen       seen                           `json:"seen"`
 	Agreement  Agreement                      `json:"agreement,omitzero"`
@@ -266,6 +267,8 @@ func (c *cluster) carryOut(ctx workflow.Context, a rollout.Action) {
 		c.claim(ctx, a)
 	case rollout.DoWindow:
 		c.window(ctx, a)
+	case rollout.DoUpdatersOff, rollout.DoUpdatersOn:
+		c.updaters(ctx, a)
 	case rollout.DoWatch:
 		c.watch(ctx, a)
 	case rollout.StepQuarantine:
@@ -361,7 +364,10 @@ func (c *cluster) startMember(a rollout.Action) {
 	st := MemberState{
 		Member: rollout.NewMember(c.Instance, c.Name, a.Host, a.Mode, a.Canary, c.ClusterState.Member).Begins(c.Unbound, c.now()),
 		Part:   c.Part, Plan: c.Plan, Parent: ClusterID(c.Instance, c.Name), Segment: c.Segments[a.Host], Limits: c.Limits, Peers: peers, Manifest: c.Manifest,
-		Try: slot.Tries, Changed: slot.Changes,
+		Try: slot.Tries, Changed: slot.Changes, Before: c.Before,
+	}
+	if slot.OtherHand { // a person has seen it, and said go on
+		st.Before = ""
 	}
 	workflow.Go(c.outlive, func(ctx workflow.Context) {
 		c.follow(ctx, a, st)
@@ -569,7 +575,7 @@ func (c *cluster) mayContinueAsNew(ctx workflow.Context) bool {
 		return false
 	}
 	for _, id := range workflow.DeterministicKeys(c.inFlight) {
-		if strings.HasPrefix(id, "claim.") || strings.HasPrefix(id, "release.") || strings.HasPrefix(id, "notify.") || strings.HasPrefix(id, "quarantine.") || strings.HasPrefix(id, "window.") {
+		if strings.HasPrefix(id, "claim.") || strings.HasPrefix(id, "release.") || strings.HasPrefix(id, "notify.") || strings.HasPrefix(id, "quarantine.") || strings.HasPrefix(id, "window.") || strings.HasPrefix(id, "updaters-") {
 			return false
 		}
 	}

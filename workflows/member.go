@@ -36,7 +36,8 @@ type MemberState struct {
 	Scripted  bool                           `json:"scripted,omitempty"` // its drain and undrain run scripts
 	Audit     audit.Head                     `json:"audit"`
 	Unwritten unwritten                      `json:"unwritten"`
-	Told      rollout.Holding                `json:"told,omitzero"` // what its cluster heard last of its hold
+	Before    string                         `json:"before,omitempty"` // what every member had when automatic updates were turned off: a digest
+	Told      rollout.Holding                `json:"told,omitzero"`    // what its cluster heard last of its hold
 }
 
 // RunRef names the run of a step that is in flight, or comes next. Asking again for what could not be told keeps it; every told
@@ -132,7 +133,7 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 	}
 	in := activities.StepInput{
 		Instance: m.Instance, Server: m.Server, Part: m.Part, Host: m.Host, Manifest: m.Manifest, Changes: m.Changed, Boot: m.BootNew, Peers: m.Peers, Why: m.Why, Plan: m.Plan,
-		Repair: a.Attempt > 1, Gated: a.Gated, Attach: a.Attach, By: a.By,
+		Before: m.Before, Repair: a.Attempt > 1, Gated: a.Gated, Attach: a.Attach, By: a.By,
 	}
 	if a.Ask != "" {
 		in.Ask, in.Canary, in.Mode, in.Spent = a.Ask, a.Canary, a.Mode, a.Spent
@@ -213,7 +214,7 @@ func (m *member) finish(ctx workflow.Context) (MemberReport, error) {
 	m.Unwritten.flush(m.outlive, SegmentQueue(m.Segment))
 	r := MemberReport{Audit: m.Audit, MemberEnd: rollout.MemberEnd{
 		Host: m.Host, Mode: m.Mode, Try: m.Try, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
-		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli, TakenUp: m.TakenUp, Suspect: m.Suspect, LeftOut: m.LeftOut, GivenUp: m.Skipped(), Widens: m.Widens,
+		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli, TakenUp: m.TakenUp, Suspect: m.Suspect, LeftOut: m.LeftOut, GivenUp: m.Skipped(), Widens: m.Widens, OtherHand: m.OtherHand,
 	}}
 	if m.NotNow && m.Outcome == rollout.Returned {
 		r.NotNow, r.Waited, r.Next = true, m.Waited, m.Opens

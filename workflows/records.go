@@ -211,6 +211,13 @@ func (r *records) release(ctx workflow.Context, all []Record) ([]Record, error) 
 		return nil, err
 	}
 	if r.in.How == Retired {
+		for _, o := range all { // nobody turns its automatic updates on any more
+			if strings.HasPrefix(o.Key, rollout.UpdaterRecord) && strings.HasSuffix(o.Key, "/"+r.in.Name) && !o.Live {
+				if err := r.drop(ctx, o, o.Key); err != nil {
+					return nil, err
+				}
+			}
+		}
 		return []Record{rec}, r.drop(ctx, rec, rec.Key, rollout.DrainRecord+r.in.Name)
 	}
 	st := MemberState{

@@ -307,6 +307,8 @@ func (m *mending) do(ctx workflow.Context, one rollout.Mend) {
 		m.putBack(ctx, one)
 	case rollout.MendDrop:
 		m.giveBack(ctx, one)
+	case rollout.MendUpdate:
+		m.restore(ctx, one)
 	case rollout.MendTell:
 		if m.warn(ctx, one.Text) {
 			m.owed.add(ctx, &m.head, audit.Entry{Kind: audit.Child, Actor: "rollpatch", Action: "tell", Host: one.Host, Detail: one.Text})
@@ -358,6 +360,23 @@ func (m *mending) giveBack(ctx workflow.Context, one rollout.Mend) {
 	m.given[one.Owner] = append(m.given[one.Owner], one.Cluster)
 	m.did = append(m.did, "the claim of cluster "+one.Cluster+" is given back: "+one.Text)
 	workflow.GetLogger(ctx).Warn("a claim that nobody works for is given back", "cluster", one.Cluster, "instance", one.Owner)
+}
+
+// restore turns the automatic updates of a host on again, as they were.
+func (m *mending) restore(ctx workflow.Context, one rollout.Mend) {
+	for _, way := range m.found.ways[m.found.ours(one.Key, one.Owner)] {
+		in := activities.RestoreInput{Part: way.Part, Key: one.Key, Owner: activities.Owner{Instance: one.Owner, Server: m.found.Server}, Intent: intend(ctx, &m.head, string(rollout.DoUpdatersOn), one.Host, "", one.Key+" of "+one.Owner+": "+one.Text)}
+		var r activities.DropResult
+		if err := workflow.ExecuteActivity(brief(ctx, way.Segment, "turn automatic updates of "+one.Host+" on again"), "RestoreUpdaters", in).Get(ctx, &r); err != nil {
+			m.warn(ctx, one.Text+"; they cannot be turned on: "+cause(err))
+			m.owed.owe(in.Intent)
+			m.owed.add(ctx, &m.head, audit.Entry{Kind: audit.Outcome, Actor: "rollpatch", Action: string(rollout.DoUpdatersOn), Host: one.Host, Result: "unknown: " + cause(err)})
+			return // it is found again
+		}
+		m.owed.adopt(ctx, &m.head, in.Intent, r.Audit)
+	}
+	m.did = append(m.did, "automatic updates of "+one.Host+" are as they were: "+one.Text)
+	workflow.GetLogger(ctx).Warn("automatic updates that were left off are on again", "host", one.Host, "instance", one.Owner)
 }
 
 // tellGiven tells the people of each instance once, however many clusters it had claimed.

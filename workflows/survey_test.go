@@ -130,6 +130,19 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 		}
 		return out, nil
 	})
+	register("RestoreUpdaters", func(_ context.Context, in activities.RestoreInput) (activities.DropResult, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if e.cannot != nil {
+			return activities.DropResult{}, e.cannot
+		}
+		e.dropped = append(e.dropped, "restore "+in.Key)
+		e.drop(in.Owner.Instance, in.Key)
+		w.entries = append(w.entries, in.Intent)
+		out, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: in.Intent.Action, Result: "as they were"})
+		w.entries = append(w.entries, out)
+		return activities.DropResult{Audit: head}, nil
+	})
 	register("Drop", func(_ context.Context, in activities.DropInput) (activities.DropResult, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()

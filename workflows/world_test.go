@@ -23,32 +23,33 @@ import (
 
 // world stands for everything that activities touch. Each step passes unless the test says otherwise.
 type world struct {
-	mu      sync.Mutex
-	calls   []string // "step host"
-	servers []string // "step server", of steps in the name of an instance of another server
-	runs    []string // run ids, in the order in which scripts were started
-	seqs    map[string]int64
-	entries []audit.Entry
-	notices []activities.Notice
-	plans   []string // that name whom they were told
-	members []string
-	policy  rollout.ClusterPolicy
-	member  rollout.MemberPolicy
-	minimum int
-	on      map[string]func(call int) rollout.MemberResult // by "step host"
-	errs    map[string]func(call int) error
-	count   map[string]int
-	watch   func(call int) rollout.WatchResult
-	watchOf func(patched []string) rollout.WatchResult
-	claim   func(call int) rollout.ClaimResult
-	release func(call int) rollout.ClaimResult
-	more    []rollout.Ref           // clusters beside "web", of the same members
-	hosts   map[string][]string     // members of clusters that have their own
-	rules   func(*rollout.Campaign) // of the campaign, beside the usual ones
-	ask     func(activities.AskInput) activities.AskResult
-	spent   string                     // a step whose inconclusive results use its run up
-	shut    []activities.EvidenceInput // versions that were put on record
-	record  func(call int) rollout.ClaimResult
+	updaters updaters
+	mu       sync.Mutex
+	calls    []string // "step host"
+	servers  []string // "step server", of steps in the name of an instance of another server
+	runs     []string // run ids, in the order in which scripts were started
+	seqs     map[string]int64
+	entries  []audit.Entry
+	notices  []activities.Notice
+	plans    []string // that name whom they were told
+	members  []string
+	policy   rollout.ClusterPolicy
+	member   rollout.MemberPolicy
+	minimum  int
+	on       map[string]func(call int) rollout.MemberResult // by "step host"
+	errs     map[string]func(call int) error
+	count    map[string]int
+	watch    func(call int) rollout.WatchResult
+	watchOf  func(patched []string) rollout.WatchResult
+	claim    func(call int) rollout.ClaimResult
+	release  func(call int) rollout.ClaimResult
+	more     []rollout.Ref           // clusters beside "web", of the same members
+	hosts    map[string][]string     // members of clusters that have their own
+	rules    func(*rollout.Campaign) // of the campaign, beside the usual ones
+	ask      func(activities.AskInput) activities.AskResult
+	spent    string                     // a step whose inconclusive results use its run up
+	shut     []activities.EvidenceInput // versions that were put on record
+	record   func(call int) rollout.ClaimResult
 	// scripted: drains and undrains run scripts, whose numbers the hosts that run them have seen up to this.
 	scripted int64
 	hours    *hours // windows and freezes; nil: there are none
@@ -97,6 +98,7 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 	case "check":
 		r.Seq, r.Scripted = max(w.seqs[in.Host], w.scripted), w.scripted > 0
 	case "fetch":
+		w.updaters.before = append(w.updaters.before, in.Host+" "+in.Before)
 		r.MemberResult.Changes, r.Changes = 2, "sha256:changes"
 		if in.Manifest == "" {
 			r.Manifest = "sha256:manifest"
@@ -219,6 +221,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	}, activity.RegisterOptions{Name: "Ask"})
 	w.hours.register(env, w)
 	env.RegisterActivityWithOptions((&activities.Activities{Signers: &w.keys, Audit: chain{w}, Now: time.Now}).Verify, activity.RegisterOptions{Name: "Verify"})
+	w.registerUpdaters(env)
 	env.OnActivity("Watch", mock.Anything, mock.Anything).After(time.Hour).Return(watch)
 }
 

@@ -47,7 +47,7 @@ const (
 
 // held is a record in Consul as people and programs read it.
 type held struct {
-	Key    string    `json:"key"` // cluster/NAME, drain/HOST, quarantine/HOST or versions/CLUSTER/ID
+	Key    string    `json:"key"` // cluster/NAME, drain/HOST, quarantine/HOST, versions/CLUSTER/ID or updaters/CLUSTER/HOST
 	Owner  string    `json:"owner"`
 	State  string    `json:"owner_state"` // running, ended or unknown to this Temporal server; elsewhere: it runs, or ran, on another one; unreadable: the record does not say whose it is
 	Since  time.Time `json:"since,omitzero"`

@@ -67,12 +67,14 @@ type Selector struct {
 	Labels inventory.Labels `json:"labels" yaml:"labels" jsonschema:"required"`
 }
 
-// Packages are globs over names of packages.
+// Packages says what of what is pending is patched: globs over names of packages.
 type Packages struct {
 	// Include names what is patched; default everything pending.
 	Include []string `json:"include,omitempty" yaml:"include,omitempty"`
 	// Exclude names what is left alone, whatever include says.
 	Exclude []string `json:"exclude,omitempty" yaml:"exclude,omitempty"`
+	// Security leaves alone what is no security update, and not needed by one. Where a repository does not tell which are, that is an error.
+	Security bool `json:"security,omitempty" yaml:"security,omitempty"`
 }
 
 // Notify is somebody who is told, by exactly one of Command and Webhook.

@@ -54,6 +54,8 @@ list() {
 				if (kind[i] == "name" && $i !~ /^[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?$/) bad = 1
 				if (kind[i] == "wanted" && $i !~ /^[+]?[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?$/) bad = 1
 				if (kind[i] == "version" && $i !~ /^[0-9][A-Za-z0-9.+:~-]*$/) bad = 1
+				if (kind[i] == "digest" && $i !~ /^[0-9a-f]+$/) bad = 1
+				if (kind[i] == "file" && $i !~ /^[a-z0-9][A-Za-z0-9+.~%_-]*[.]deb$/) bad = 1
 				if (kind[i] == "version-" && $i !~ /^(-|[0-9][A-Za-z0-9.+:~-]*)$/) bad = 1
 			}
 		}
@@ -62,6 +64,7 @@ list() {
 }
 
 native=
+ledger=/nonexistent
 # table: what dpkg holds, as name, version, architecture, wanted (install or hold), status, installed size. Packages of another architecture than
 # the host's are name:architecture, as apt names them.
 table() {
@@ -96,7 +99,11 @@ leave_out() {
 	[ ! -e "$own" ] || cat "$own" >>"$preferences" || die 20 "$own cannot be read"
 }
 
+alone=
+# apt: with alone set it knows of no repository, so that a file that is named is the file that is taken: to apt, one of the same name, version and
+# dependencies from a repository is the same.
 apt() {
+	[ -z "$alone" ] || set -- -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=/dev/null -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
 	apt-get -q -y -o DPkg::Lock::Timeout="$lock_wait" -o Dpkg::Use-Pty=0 \
 		${preferences:+-o "Dir::Etc::preferences=$preferences"} \
 		-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
@@ -205,13 +212,64 @@ restore_auto() {
 	apt-mark auto $(cat "$1") >/dev/null || say "apt-mark: the packages that were installed automatically are now marked as chosen by hand"
 }
 
-# ledger: the folder that keeps the ways back.
+# ledger: the folder that keeps both sides of the transaction: the ways back, and below it in new what the transaction brings.
 ledger() {
 	case ${ROLLPATCH_LEDGER:-} in
 	'' | .* | *[!A-Za-z0-9._-]*) die 2 "ROLLPATCH_LEDGER: \"${ROLLPATCH_LEDGER:-}\" is not a name" ;;
 	esac
 	ledger=$root/var/lib/rollpatch/ledger/$ROLLPATCH_LEDGER
 	(umask 077 && mkdir -p "$ledger") || die 13 "$ledger cannot be made"
+}
+
+# what_soaked: ROLLPATCH_FILES lists the package files that the canary got: name, version, sha256, file name. In $work/FILES.
+what_soaked() { list FILES "${ROLLPATCH_FILES:-}" name version digest file; }
+
+# soaked NAME VERSION: the path of that very file in the ledger. A status other than 0: it is not there.
+soaked() {
+	awk -F '\t' -v OFS='\t' -v name="$1" -v version="$2" '$1 == name && $2 == version { print $3, $4 }' "$work/FILES" | {
+		IFS=$tab read -r digest file || return 1
+		[ -s "$ledger/new/$file" ] && [ "$(sha256sum "$ledger/new/$file" | cut -d ' ' -f 1)" = "$digest" ] && printf '%s\n' "$ledger/new/$file"
+	}
+}
+
+# in_ledger NAME VERSION: the path of the file that fetch kept for it, after table told the architecture. A status other than 0: there is none.
+in_ledger() {
+	for file in "$ledger/new/${1%:*}_$(printf '%s' "$2" | sed 's/:/%3a/g')"_*.deb; do
+		[ -s "$file" ] || continue
+		case $1 in
+		*:*) case $file in *"_${1##*:}.deb") ;; *) continue ;; esac ;;
+		*) case $file in *"_$native.deb" | *_all.deb) ;; *) continue ;; esac ;;
+		esac
+		printf '%s\n' "$file"
+		return 0
+	done
+	return 1
+}
+
+# keep_new FILE: FILE holds name, version of what the transaction brings; afterwards each one's file is in the ledger, and on stdout is a row of it.
+# It stays there for the members that come later, when the repository has it no more.
+keep_new() {
+	mkdir -p "$ledger/new" || die 13 "$ledger/new cannot be made"
+	while IFS=$tab read -r name version; do
+		if ! path=$(in_ledger "$name" "$version"); then
+			for file in "$archives/${name%:*}_$(printf '%s' "$version" | sed 's/:/%3a/g')"_*.deb; do
+				[ -s "$file" ] || continue
+				ln -f "$file" "$ledger/new/" 2>/dev/null || {
+					cp "$file" "$ledger/new/.part" && mv "$ledger/new/.part" "$ledger/new/${file##*/}"
+				} || die 13 "$ledger/new cannot hold ${file##*/}"
+			done
+			# A repository that is a folder of the host leaves nothing in apt's cache.
+			path=$(in_ledger "$name" "$version") || {
+				(cd "$ledger/new" && patiently apt download "$name=$version" >&2) || {
+					explain
+					die "$?" "the file of $name $version is not to be had"
+				}
+				path=$(in_ledger "$name" "$version") || die 20 "the file of $name $version is not where apt should have put it"
+			}
+		fi
+		printf 'file\t%s\t%s\t%s\t%s\t%s\n' "$name" "$version" "$(sha256sum "$path" | cut -d ' ' -f 1)" "$(stat -c %s "$path")" "${path##*/}"
+	done <"$1"
+	sync "$ledger/new"/*.deb "$ledger/new" 2>/dev/null || sync
 }
 
 # file_of NAME VERSION ARCHITECTURE: how apt calls a package's file.
@@ -226,8 +284,7 @@ unpack_again() {
 	set --
 	while read -r name; do
 		new=$(awk -F '\t' -v name="$name" '$1 == name || index($1, name ":") == 1 { print $3; exit }' "$work/CHANGES")
-		found=
-		for file in "$archives/${name}_$(printf '%s' "$new" | sed 's/:/%3a/g')"_*.deb; do
+		found=$(in_ledger "$name" "$new") || for file in "$archives/${name}_$(printf '%s' "$new" | sed 's/:/%3a/g')"_*.deb; do
 			[ ! -s "$file" ] || found=$file
 		done
 		[ -n "$found" ] || {

@@ -3,8 +3,10 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -88,6 +90,24 @@ func (h *host) unitActive(name string) bool {
 	defer b.mu.Unlock()
 	u := b.units[name]
 	return u != nil && u.active == "active"
+}
+
+// kept says that a unit's drop-in keeps it from starting while a folder holds something.
+func (h *host) kept(name string) bool {
+	files, _ := filepath.Glob(filepath.Join(h.root, "etc/systemd/system", name+".d", "*.conf"))
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(raw)) {
+			folder, ok := strings.CutPrefix(strings.TrimSpace(line), "ConditionDirectoryNotEmpty=!")
+			if in, err := os.ReadDir(filepath.Join(h.root, folder)); ok && err == nil && len(in) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // setUnit starts or stops one of the host's own units, with what follows for its service.
@@ -488,6 +508,9 @@ func (i *invocation) change(verb string, names []string, o opts) int {
 				i.warn("Failed to start %s: Unit %s is masked.\n", name, name)
 				status = 1
 				continue
+			}
+			if i.h.kept(name) {
+				continue // as systemd does it: a condition that does not hold is no failure
 			}
 			i.b.setUnit(name, true)
 		case "stop", "kill":

@@ -68,7 +68,7 @@ var groups = []group{
 	},
 	{
 		name: "unit", about: "every package by itself, under the race detector",
-		packages: []string{"./...", "-./cmd/rollpatchd/..."},
+		packages: []string{"./...", "-./cmd/rollpatchd/...", "-./testenv/e2e"},
 		except:   hostTests,
 		race:     true,
 		timeout:  10 * time.Minute,
@@ -126,7 +126,7 @@ var groups = []group{
 	{
 		name: "rolling", about: "whole campaigns over the lab, through the built binaries",
 		packages: []string{"./testenv/e2e"},
-		match:    "^TestRolling",
+		match:    "^Test(Rolling|Change)",
 		hosts:    true,
 		binaries: true,
 		timeout:  25 * time.Minute,

@@ -343,7 +343,7 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 		Instance: instance, Name: p.Cluster.Name, Stage: p.Stage, MinHealthy: p.Cluster.MinHealthy, Accepted: p.Accepted, Undrained: p.undrained(), Phase: rollout.PhaseClaim,
 		Policy: rollout.ClusterPolicy{
 			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, WaitMax: time.Duration(pol.WaitMax), SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
-			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries, Failures: pol.Failures,
+			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries, Failures: pol.Failures, Updaters: true,
 			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed),
 		},
 	}

@@ -528,7 +528,7 @@ func TestState(t *testing.T) {
 		Instance: "monthly-1", Name: "web", Stage: "stage-1", Members: []rollout.Slot{{Host: "web-1"}, {Host: "web-2"}}, MinHealthy: 1, Accepted: "announced", Phase: rollout.PhaseClaim,
 		Policy: rollout.ClusterPolicy{
 			Soak: 24 * time.Hour, SoakPasses: 3, SoakApproval: true, Settle: 10 * time.Minute, RetryEvery: 30 * time.Second, WaitMax: 30 * time.Minute, Unattended: true,
-			OnFailure: rollout.FailStopCluster, Failures: 1, OnFail: "drain", MaxMixed: 7 * 24 * time.Hour,
+			OnFailure: rollout.FailStopCluster, Failures: 1, Updaters: true, OnFail: "drain", MaxMixed: 7 * 24 * time.Hour,
 		},
 	}
 	if !reflect.DeepEqual(got, want) {

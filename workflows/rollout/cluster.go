@@ -49,6 +49,7 @@ type ClusterPolicy struct {
 	Windows  bool          `json:"windows,omitempty"`
 	OnFail   string        `json:"on_fail,omitempty"`
 	MaxMixed time.Duration `json:"max_mixed,omitempty"` // how long some members may have what others do not have, before people are told; 0: for ever
+	Updaters bool          `json:"updaters,omitempty"`  // automatic updates are off on every member while the cluster is worked on
 }
 
 // Slot is one member as its cluster keeps it.
@@ -74,6 +75,8 @@ type Slot struct {
 	Holds    string `json:"holds,omitempty"`    // and why; empty: it goes on
 	Failed   bool   `json:"failed,omitempty"`   // it failed for good at least once: a failure of its stage
 	Blame    string `json:"blame,omitempty"`    // the check or the package that it failed for last
+
+	OtherHand bool `json:"other_hand,omitempty"` // somebody else has changed it: a person was told, and only that one has it tried again
 }
 
 // Cluster is the state of one cluster's workflow.
@@ -149,6 +152,8 @@ type Cluster struct {
 	Unbound    bool      `json:"unbound,omitempty"`    // a person had it brought back: no window is asked for
 	MixedSince time.Time `json:"mixed_since,omitzero"` // since when some members have what others do not have
 	MixedTold  time.Time `json:"mixed_told,omitzero"`
+
+	Updaters Updaters `json:"updaters,omitzero"`
 }
 
 // Approval is a person's word that a soak may end, or that a campaign goes on.
@@ -192,6 +197,10 @@ func (c Cluster) next(now time.Time) Decision {
 		if c.Phase == PhaseRelease && len(c.Evidence) > 0 {
 			return d // once they are on record
 		}
+		if c.Phase == PhaseRelease && c.Updaters.Owed {
+			d.Start = append(d.Start, c.updaters(DoUpdatersOn))
+			return d
+		}
 		do := DoClaim
 		if c.Phase == PhaseRelease {
 			do = DoRelease
@@ -204,6 +213,13 @@ func (c Cluster) next(now time.Time) Decision {
 		}
 		if c.NextAsk.After(now) {
 			d.WakeAt, d.Reason = c.NextAsk, c.waiting("")
+			return d
+		}
+		if c.quiet() {
+			d.Start = append(d.Start, c.updaters(DoUpdatersOff))
+			if d.Reason = "turning automatic updates off on every member"; c.WaitFor != "" {
+				d.Reason = c.waiting("")
+			}
 			return d
 		}
 		if c.Phase == PhaseRoll && c.watching() && c.Verdict == Inconclusive {
@@ -384,6 +400,7 @@ func (c Cluster) Claim(id string, r ClaimResult, now time.Time) Cluster {
 		return c.finish(ClusterHalted, "members of "+strings.Join(c.Undrained, ", ")+" would be patched while they serve (drain: none): give them another drain, "+
 			"or accept it by name in the campaign file with accept_impact: {"+c.Undrained[0]+": <reason>}", now)
 	}
+	c.Updaters.Owed = c.Policy.Updaters
 	return c.to(PhaseRoll, now)
 }
 
@@ -512,6 +529,8 @@ type MemberEnd struct {
 	Next    time.Time `json:"next,omitzero"`
 	GivenUp bool      `json:"given_up,omitempty"` // a person skipped it while it held
 	Widens  bool      `json:"widens,omitempty"`   // its transaction holds what the plan that was approved does not
+	// OtherHand: somebody else has changed what soaks for it.
+	OtherHand bool `json:"other_hand,omitempty"`
 }
 
 // failed says that it was to be patched, and was not.

@@ -29,6 +29,8 @@ func (c Cluster) failedMember(e MemberEnd, now time.Time) Cluster {
 	c, failures := c.count(e)
 	switch {
 	case !e.Outcome.Safe():
+	case e.OtherHand: // whatever the policy forgives: nobody knows what else that hand does
+		c = c.slot(e.Host, func(s *Slot) { s.OtherHand = true })
 	case failures <= c.Policy.Retries:
 		c = c.again(e.Host)
 		c.WaitFor, c.NextAsk = "trying "+e.Host+" again, "+strconv.Itoa(failures)+" of "+strconv.Itoa(c.Policy.Retries)+" times: "+why, now.Add(c.Policy.RetryEvery)

@@ -112,6 +112,8 @@ type Member struct {
 	OutAt    int64  `json:"out_at,omitempty"`  // unix milliseconds when the drain began
 	BackAt   int64  `json:"back_at,omitempty"` // and when the undrain was through
 	OutMilli int64  `json:"out_milli,omitempty"`
+	// OtherHand: somebody else has changed what soaks for it, since automatic updates were turned off.
+	OtherHand bool `json:"other_hand,omitempty"`
 
 	WaitSince time.Time `json:"wait_since,omitzero"`
 	WaitFor   string    `json:"wait_for,omitempty"`
@@ -149,6 +151,8 @@ type MemberResult struct {
 	Nothing bool `json:"nothing,omitempty"`
 	// Changes counts the packages of the transaction (fetch).
 	Changes int `json:"changes,omitempty"`
+	// OtherHand: what soaks for it has been changed by somebody else since automatic updates were turned off (fetch).
+	OtherHand bool `json:"other_hand,omitempty"`
 	// LeftOut says what is pending and not brought, because it is in quarantine (fetch).
 	LeftOut string `json:"left_out,omitempty"`
 	// NeedsReboot: at least one signal says so (patch, backout).
@@ -395,7 +399,7 @@ func (m Member) inspected(r MemberResult, now time.Time) Member {
 }
 
 func (m Member) fetched(r MemberResult) Member {
-	m.LeftOut = r.LeftOut
+	m.LeftOut, m.OtherHand = r.LeftOut, r.OtherHand
 	switch {
 	case r.Verdict == Fail:
 		m.Widens = r.Widens

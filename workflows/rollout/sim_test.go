@@ -66,7 +66,7 @@ func TestSimulation(t *testing.T) {
 		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,told no manifest,"+
 		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,no worker,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
-		"versions quarantined,versions left out,quarantine in trouble,transaction widened,"+
+		"versions quarantined,versions left out,quarantine in trouble,transaction widened,updaters-off,updaters-on,updaters in trouble,updaters came too late,updaters left to the sweeper,"+
 		"gate opened by several,campaign's gate opened,campaign's gate expired,soak's gate expired,refused at a gate,said again at a gate,revoked before its gate opened,keys not looked at,"+
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
@@ -106,6 +106,7 @@ func newWorld(seed int, trace func(string)) *world {
 	if w.kind > deaf {
 		w.kind = troubled
 	}
+	w.updating = seed%2 == 1
 	w.publish()
 	if w.epidemic = w.kind != cooperative && w.chance(0.2); w.epidemic {
 		if w.nameless = w.odds.Float64() < 0.3; !w.nameless {
@@ -203,6 +204,7 @@ func (w *world) campaign(i int) {
 	r.cluster.OnFailure = []OnFailure{"", FailStopCluster, FailSkipMember, FailStopCampaign, FailBackoutCluster}[w.rng.IntN(5)]
 	r.cluster.Retries = max(0, w.rng.IntN(5)-2)
 	r.cluster.Failures = 1 + w.rng.IntN(2)
+	r.cluster.Updaters = w.updating
 	r.member = MemberPolicy{
 		Reboot: []string{RebootAlways, RebootIfNeeded, RebootNever}[w.rng.IntN(3)], Unattended: unattended, WaitMax: 30 * time.Minute,
 		RetryEvery: 5 * time.Minute, Leftover: []string{"hold", LeftoverUndrain, LeftoverProceed}[w.rng.IntN(3)],
@@ -368,6 +370,7 @@ func (w *world) judge() {
 			w.broken("P5: %s is left half way, and nobody was told", h.name)
 		}
 	}
+	w.judgeUpdaters()
 	if len(w.claims) > 0 {
 		w.broken("all is over, and claims are left: %v", w.claims)
 	}
@@ -609,9 +612,10 @@ type clusterRun struct {
 	owed       []int           // versions that failed on a member
 	stuck      time.Time       // since when what it asks for is in trouble
 	stuckIn    Phase
-	person     bool // a person said that it is brought back
-	may        int  // how often the breaker had tripped when it was told that it may by itself; -1: it was not told, or that was taken back
-	warned     bool // it was told that it may not
+	person     bool            // a person said that it is brought back
+	may        int             // how often the breaker had tripped when it was told that it may by itself; -1: it was not told, or that was taken back
+	warned     bool            // it was told that it may not
+	exempt     map[string]bool // hosts that were in quarantine when the updaters were turned off
 }
 
 // waitsForAPerson says that somebody must have been told.
@@ -660,6 +664,8 @@ func (c *clusterRun) step() {
 				c.claim(a)
 			case DoWindow:
 				c.window(a)
+			case DoUpdatersOff, DoUpdatersOn:
+				c.updaters(a)
 			case DoWatch:
 				c.watch(a)
 			case DoProve:
@@ -766,6 +772,9 @@ func (c *clusterRun) owesRecord() int {
 }
 
 func (c *clusterRun) claim(a Action) {
+	if a.Do == DoRelease {
+		c.mayLeave()
+	}
 	if v := c.owesRecord(); a.Do == DoRelease && v != 0 {
 		c.broken("%s gives its claim back, and version %d, which failed, is not on record", c.name(), v)
 	}
@@ -927,6 +936,7 @@ func (c *clusterRun) run(s Slot) {
 
 // mayTouch is P3, asked when a member that is to be patched is drained.
 func (c *clusterRun) mayTouch(r *memberRun) {
+	c.mayPatch(r)
 	for _, o := range r.h.in {
 		if o.undrained {
 			c.broken("%s is worked on although %s is not drained, and nobody accepted that", r.name(), o.name)

@@ -10,7 +10,7 @@ import (
 
 // Record is what stands in a Consul for an instance.
 type Record struct {
-	Key    string    `json:"key"` // cluster/<name>, drain/<host>, quarantine/<host>
+	Key    string    `json:"key"` // cluster/<name>, drain/<host>, quarantine/<host>, updaters/<cluster>/<host>
 	Owner  string    `json:"owner"`
 	Server string    `json:"server,omitempty"` // the one that its owner runs on
 	Since  time.Time `json:"since"`
@@ -39,6 +39,7 @@ type Suspect struct {
 	Instance string   `json:"instance"`
 	Clusters []string `json:"clusters,omitempty"` // that it has claimed
 	Hosts    []string `json:"hosts,omitempty"`    // that it has drained
+	Updaters []string `json:"updaters,omitempty"` // hosts whose automatic updates it has turned off
 }
 
 // Owner is what the server, and the inventory, say of a suspect.
@@ -61,6 +62,7 @@ type Home struct {
 const (
 	MendReturn = "return" // the member is looked at, checked and put back
 	MendDrop   = "drop"   // the claim is given back
+	MendUpdate = "update" // the host's automatic updates are turned on again
 	MendTell   = "tell"   // a person must see to it
 	MendNote   = "note"   // it stands on the sweeper's page, and is no trouble of ours
 )
@@ -109,28 +111,41 @@ func (s Survey) at(r Record, quarantined map[string]bool) (cluster, host string)
 	return "", ""
 }
 
+// updatesOf is the host whose automatic updates a record says are off.
+func updatesOf(r Record) (host string, ok bool) {
+	name, ok := strings.CutPrefix(r.Key, UpdaterRecord)
+	_, host, _ = strings.Cut(name, "/")
+	return host, ok
+}
+
 // Suspects are the instances of this server with records that somebody must work on, by name.
 func (s Survey) Suspects() []Suspect {
 	quarantined := s.quarantined()
 	var all []Suspect
 	for _, r := range s.Records {
 		cluster, host := s.at(r, quarantined)
-		if r.Server != s.Server || s.Server == "" || cluster+host == "" {
+		updates, off := updatesOf(r)
+		if r.Server != s.Server || s.Server == "" || cluster+host == "" && !off {
 			continue
 		}
 		i := slices.IndexFunc(all, func(o Suspect) bool { return o.Instance == r.Owner })
 		if i < 0 {
 			i, all = len(all), append(all, Suspect{Instance: r.Owner})
 		}
-		if cluster != "" {
+		switch {
+		case off:
+			all[i].Updaters = append(all[i].Updaters, updates)
+		case cluster != "":
 			all[i].Clusters = append(all[i].Clusters, cluster)
-		} else {
+		default:
 			all[i].Hosts = append(all[i].Hosts, host)
 		}
 	}
 	for i := range all {
 		slices.Sort(all[i].Clusters)
 		slices.Sort(all[i].Hosts)
+		slices.Sort(all[i].Updaters)
+		all[i].Updaters = slices.Compact(all[i].Updaters)
 		all[i].Clusters, all[i].Hosts = slices.Compact(all[i].Clusters), slices.Compact(all[i].Hosts)
 	}
 	slices.SortFunc(all, func(a, b Suspect) int { return cmp.Compare(a.Instance, b.Instance) })
@@ -161,7 +176,8 @@ func (s Survey) Mend(owners map[string]Owner, seen []Seen, began, now time.Time)
 			continue
 		}
 		cluster, host := s.at(r, quarantined)
-		if cluster+host == "" {
+		updates, off := updatesOf(r)
+		if cluster+host == "" && !off {
 			continue
 		}
 		if r.Server != s.Server || s.Server == "" {
@@ -175,6 +191,10 @@ func (s Survey) Mend(owners map[string]Owner, seen []Seen, began, now time.Time)
 			idle = asked && !home.AtWork
 		}
 		if !idle || !long(r.Key+" "+r.Owner) {
+			continue
+		}
+		if off {
+			todo = append(todo, Mend{Do: MendUpdate, Key: r.Key, Owner: r.Owner, Host: updates, Text: "automatic updates of " + updates + " were left off by " + r.Owner + ", which " + of.gone()})
 			continue
 		}
 		m := Mend{Do: MendDrop, Key: r.Key, Owner: r.Owner, Cluster: cluster, Host: host, Text: "it was left claimed by " + r.Owner + ", which " + of.gone()}

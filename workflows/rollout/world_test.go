@@ -24,6 +24,7 @@ type world struct {
 	trace          func(string)
 
 	kind     simKind
+	updating bool // clusters turn automatic updates off
 	epidemic bool // the newest version fails its soaks, everywhere
 	nameless bool // or canaries tell no manifests
 	calm     bool // nothing goes wrong any more
@@ -80,7 +81,8 @@ type host struct {
 	cling       time.Time // until then its connections do not end
 	patchedAt   time.Time
 	runs        map[string]*hostRun
-	busy        string // the action in flight that changes it
+	busy        string                   // the action in flight that changes it
+	updaters    map[string]*updaterState // by owner
 	in          []*spec
 }
 
