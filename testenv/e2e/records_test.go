@@ -7,15 +7,18 @@ import (
 	"testing"
 
 	"github.com/hashicorp/consul/api"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/rollpatch/rollpatch/workflows"
 )
 
-// put writes a record into Consul by hand, as an instance would that nobody knows any more.
+// put writes a record into Consul by hand, as an instance of this server would that it does not know any more.
 func (s *scene) put(key, owner, reason string) {
 	s.Helper()
-	body := fmt.Sprintf(`{"key":%q,"owner":%q,"since":"2026-10-01T01:00:00Z","reason":%q}`, key, owner, reason)
-	_, err := s.catalog.KV().Put(&api.KVPair{Key: "rollpatch/claims/" + key, Value: []byte(body)}, nil)
+	d, err := s.temporal.WorkflowService().DescribeNamespace(s.ctx, &workflowservice.DescribeNamespaceRequest{Namespace: "default"})
+	s.must(err)
+	body := fmt.Sprintf(`{"key":%q,"owner":%q,"since":"2026-10-01T01:00:00Z","reason":%q,"server":%q}`, key, owner, reason, d.GetNamespaceInfo().GetId())
+	_, err = s.catalog.KV().Put(&api.KVPair{Key: "rollpatch/claims/" + key, Value: []byte(body)}, nil)
 	s.must(err)
 }
 
