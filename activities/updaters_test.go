@@ -27,27 +27,27 @@ func TestUpdaters(t *testing.T) {
 		{says: "what cannot be reached is waited for, and stays on record", off: true, given: func(w *world, _ *UpdatersInput) { w.updaters = map[string]error{"web-2": errAway} },
 			reason: "cannot be turned off on web-2: ", asked: []string{"web-1", "web-2", "web-3"}, left: keys},
 		{says: "what is in quarantine is not touched", off: true, ok: true, given: func(w *world, _ *UpdatersInput) {
-			w.records["quarantine/web-2"] = Claim{Key: "quarantine/web-2", Owner: "weekly-1"}
+			w.records["quarantine/web-2"] = Claim{Key: "quarantine/web-2", Owner: "weekly-1", Server: theServer}
 		}, asked: []string{"web-1", "web-3"}, left: []string{"quarantine/web-2", keys[0], keys[2]}},
 		{says: "what another instance has off is waited for", off: true, held: true, given: func(w *world, _ *UpdatersInput) {
-			w.records[keys[1]] = Claim{Key: keys[1], Owner: "weekly-1"}
+			w.records[keys[1]] = Claim{Key: keys[1], Owner: "weekly-1", Server: theServer}
 		}, reason: "updaters/web/web-2 is weekly-1's", left: []string{keys[1]}},
 		{says: "a Consul that is away is trouble", off: true, given: func(w *world, _ *UpdatersInput) { w.claims = errAway }, reason: "away"},
 		{says: "back where they are on record", ok: true, given: func(w *world, _ *UpdatersInput) {
 			for _, k := range keys {
-				w.records[k] = Claim{Key: k, Owner: instance}
+				w.records[k] = Claim{Key: k, Owner: instance, Server: theServer}
 			}
-			w.records[keys[2]] = Claim{Key: keys[2], Owner: "weekly-1"}
+			w.records[keys[2]] = Claim{Key: keys[2], Owner: "weekly-1", Server: theServer}
 		}, asked: []string{"web-1", "web-2"}, left: []string{keys[2]}},
 		{says: "where that cannot be done the record stands, and it is asked again", given: func(w *world, _ *UpdatersInput) {
 			for _, k := range keys {
-				w.records[k] = Claim{Key: k, Owner: instance}
+				w.records[k] = Claim{Key: k, Owner: instance, Server: theServer}
 			}
 			w.updaters = map[string]error{"web-3": errAway}
 		}, reason: "still off on web-3: ", asked: []string{"web-1", "web-2", "web-3"}, left: []string{keys[2]}},
 		{says: "but not for a member that may never come back", ok: true, given: func(w *world, in *UpdatersInput) {
 			for _, k := range keys {
-				w.records[k] = Claim{Key: k, Owner: instance}
+				w.records[k] = Claim{Key: k, Owner: instance, Server: theServer}
 			}
 			w.updaters, in.Leave = map[string]error{"web-3": errAway}, []string{"web-3"}
 		}, reason: "still off on web-3: ", asked: []string{"web-1", "web-2", "web-3"}, left: []string{keys[2]}},

@@ -66,7 +66,7 @@ func TestGateAsksWindows(t *testing.T) {
 	for _, row := range timingRows {
 		rows = append(rows, stepRow{row.sentence, func(w *world, p *plan.Part, in *StepInput) {
 			*p = timed()
-			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance}
+			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance, Server: theServer}
 			w.calendar = map[bool]calendar.Calendar{true: row.cal, false: {Unknown: "nobody asks for that of peers"}}
 			in.Ask, in.Mode, in.Canary, in.Spent = row.ask, row.mode, true, row.spent
 		}, rollout.Pass, "peers in service", func(t *testing.T, w *world, r StepResult) {
@@ -83,19 +83,19 @@ func TestGateAsksWindows(t *testing.T) {
 	}
 	rows = append(rows, stepRow{"what cannot be read is inconclusive", func(w *world, p *plan.Part, in *StepInput) {
 		*p = timed()
-		w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance}
+		w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance, Server: theServer}
 		w.calendar = map[bool]calendar.Calendar{false: {Unknown: "freezes.ics: no such file"}}
 		in.Ask, in.Mode = rollout.AskOpen, rollout.ModePatch
 	}, rollout.Inconclusive, "the windows and freezes are not known: freezes.ics: no such file", nil},
 		stepRow{"so is a reader that fails", func(w *world, p *plan.Part, in *StepInput) {
 			*p = timed()
-			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance}
+			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance, Server: theServer}
 			w.undated = errAway
 			in.Ask, in.Mode = rollout.AskFreeze, rollout.ModePatch
 		}, rollout.Inconclusive, "the windows and freezes are not known", nil},
 		stepRow{"where nothing is asked of them nobody reads them", func(w *world, p *plan.Part, in *StepInput) {
 			*p = timed()
-			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance}
+			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance, Server: theServer}
 			w.undated = errAway
 		}, rollout.Pass, "", func(t *testing.T, w *world, r StepResult) {
 			if n := w.did("calendar"); n != 0 {
@@ -104,7 +104,7 @@ func TestGateAsksWindows(t *testing.T) {
 		}},
 		stepRow{"a freeze that a person typed is no date", func(w *world, p *plan.Part, in *StepInput) {
 			*p = timed()
-			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance}
+			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance, Server: theServer}
 			w.frozen = "frozen by ann"
 			w.calendar = map[bool]calendar.Calendar{false: {Windows: []calendar.Window{tomorrow}}}
 			in.Ask, in.Mode = rollout.AskFit, rollout.ModePatch

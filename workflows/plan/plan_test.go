@@ -235,7 +235,7 @@ func sample() (campaign.Campaign, inventory.Inventory) {
 		c.Checks = []inventory.Check{{Name: "page", Unit: "nginx.service", TCP: "127.0.0.1:80", HTTP: &inventory.HTTPCheck{URL: "http://x", Status: 200, Body: "ok"}, Command: []string{"true"}}}
 	}
 	c := of([]string{"web", "db"})
-	c.Unattended, c.Packages = true, campaign.Packages{Include: []string{"a*"}, Exclude: []string{"b*"}}
+	c.Unattended, c.Packages = true, campaign.Packages{Include: []string{"a*"}, Exclude: []string{"b*"}, Security: true}
 	yes := true
 	connections := 3
 	c.Policy.SoakApproval, c.Policy.Drain.Connections, c.Policy.Retries = &yes, &connections, &connections
