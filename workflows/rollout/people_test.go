@@ -60,6 +60,9 @@ func (a *assembly) speak(earnest bool) {
 	}
 	who, signed, alien := electors[a.rng.IntN(3)], true, false
 	s.WhenPass = !g.Ripe
+	if refuser, signs, refused := a.refuser(g); earnest && refused { // he is talked to
+		who, signed = refuser, signs
+	}
 	if !earnest {
 		who, signed = electors[a.rng.IntN(len(electors))], a.chance(0.6)
 		switch a.rng.IntN(9) {
@@ -102,6 +105,23 @@ func (a *assembly) speak(earnest bool) {
 	a.hand(g, s, by)
 }
 
+// refuser is who said no at the gate, and has not taken it back.
+func (a *assembly) refuser(g approval.Gate) (who string, signed, refused bool) {
+	no := a.judgment(g, time.Time{}, true).Rejected
+	for _, who := range electors {
+		switch {
+		case strings.HasPrefix(no, a.signer(who).String()+":"):
+			return who, true, true
+		case strings.HasPrefix(no, approval.Claimed(who).String()+":"):
+			return who, false, true
+		}
+	}
+	return "", false, false
+}
+
+// ballotsMost is how many words a workflow keeps.
+const ballotsMost = 200
+
 // hand is what the workflow does with a word: verify who signed it, admit it, keep it.
 func (a *assembly) hand(g approval.Gate, s approval.Statement, by approval.Signer) {
 	if by.Signed() && (len(by.Names) == 0 || a.revoked[by.Key]) {
@@ -116,6 +136,10 @@ func (a *assembly) hand(g approval.Gate, s approval.Statement, by approval.Signe
 	}
 	v, err := g.Admit(here, s, by, a.now)
 	if err != nil {
+		a.seen["refused at a gate"]++
+		return
+	}
+	if len(a.votes) == ballotsMost {
 		a.seen["refused at a gate"]++
 		return
 	}
