@@ -325,5 +325,8 @@ func (w *world) desertedFor() time.Duration {
 	if w.calendar != nil {
 		return 20 * 24 * time.Hour
 	}
+	if !w.backAt.IsZero() { // nothing moved on while no worker was there
+		return 6 * 24 * time.Hour
+	}
 	return 36 * time.Hour
 }
