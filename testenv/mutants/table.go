@@ -357,7 +357,7 @@ var all = []Mutant{
 	},
 	{
 		Name: "P7: who is drained and unchanged goes back when its window closes", File: "workflows/rollout/member.go",
-		Old: "case m.Barred && m.unchanged():", New: "case m.Barred && m.unchanged() && !m.out():",
+		Old: "r.Closed) != \"\" && m.unchanged():", New: "r.Closed) != \"\" && m.unchanged() && !m.out():",
 		Package: rolloutPkg, Test: "^TestMemberInWindows$",
 	},
 	{
@@ -367,7 +367,12 @@ var all = []Mutant{
 	},
 	{
 		Name: "P7: no way back begins in a freeze", File: "workflows/rollout/member.go",
-		Old: "case m.Again && m.Failed && m.Barred && m.Mode == ModeBackout:", New: "case false:",
+		Old: "case m.Again && m.Failed && m.Mode == ModeBackout:", New: "case false:",
+		Package: rolloutPkg, Test: "^TestMemberInWindows$",
+	},
+	{
+		Name: "P7: what windows and freezes did not say lets no way back begin", File: "workflows/rollout/window.go",
+		Old: "case r.Verdict == Fail:\n\t\treturn m.wait(r.Reason, now)\n\tcase r.Frozen", New: "case r.Frozen",
 		Package: rolloutPkg, Test: "^TestMemberInWindows$",
 	},
 	{

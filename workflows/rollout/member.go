@@ -121,7 +121,7 @@ type Member struct {
 	HeldAt    time.Time `json:"held_at,omitzero"`  // since when it holds, or since a person had it tried again
 	Frozen    bool      `json:"frozen,omitempty"`  // what is waited for is the end of a freeze
 	Closed    bool      `json:"closed,omitempty"`  // what is waited for is a window
-	Barred    bool      `json:"barred,omitempty"`  // as the gate last said: its window is closed, or there is a freeze
+	Lame      bool      `json:"lame,omitempty"`    // its checks failed a moment ago: its way back takes nothing from its peers
 	Unbound   bool      `json:"unbound,omitempty"` // on its way back on a person's word, which asks for no window
 	NotNow    bool      `json:"not_now,omitempty"` // it ends unchanged, because its window closed or a freeze began
 	Waited    bool      `json:"waited,omitempty"`  // for something else until then
@@ -453,13 +453,16 @@ func (m Member) asked(r MemberResult, now time.Time) Member {
 	if !may {
 		m.LateSince = time.Time{} // it waits for others now, not for a worker that is late
 	}
-	m.Barred = m.Policy.Windows && (r.Closed != "" || r.Frozen != "")
 	if r.Undrained {
 		m.Proven = false // somebody may have taken the drain away: it is made and proven again before anything is done
 	}
+	lame := m.Lame && m.Proven
+	m.Lame = false
 	switch {
-	case m.Barred && m.unchanged():
+	case m.Policy.Windows && first(r.Frozen, r.Closed) != "" && m.unchanged():
 		return m.notNow(first(r.Frozen, r.Closed), r)
+	case lame:
+		return m.lamely(r, now)
 	case !may && m.Drained && !m.Served:
 		// Peers fell below their floor while this one is out: if it can serve, it goes back at once, unasked.
 		m.Again = true
@@ -608,9 +611,9 @@ func (m Member) checked(r MemberResult, now time.Time) Member {
 		return m.turn(StepGate).wait(r.Reason, now)
 	case m.BackOut:
 		return m.quarantine("backed out, but its checks do not pass: " + r.Reason)
-	case m.Again && m.Failed && m.Barred && m.Mode == ModeBackout:
-		m.Again = false // nothing is half way: it stays out until it may be brought back
-		return m.turn(StepGate).lookAgain(r.Reason, now)
+	case m.Again && m.Failed && m.Mode == ModeBackout:
+		m.Again, m.Lame = false, true // its way back has not begun: what the gate says now counts, not what it said before
+		return m.turn(StepGate)
 	case m.Again && m.Failed:
 		m.Again = false
 		return m.begin(m.Work, now) // it cannot serve as it is, so the way back takes nothing from the peers
@@ -736,7 +739,7 @@ func (m Member) lookAgain(why string, now time.Time) Member {
 	if m.WaitSince.IsZero() || m.Frozen || m.Closed {
 		m.WaitSince, m.Frozen, m.Closed = now, false, false
 	}
-	m.WaitFor, m.NextAsk = why, now.Add(m.Policy.RetryEvery)
+	m.WaitFor, m.NextAsk, m.Lame = why, now.Add(m.Policy.RetryEvery), false
 	return m
 }
 

@@ -118,7 +118,8 @@ func TestMember(t *testing.T) {
 			{"a freeze is asked for before a member that serves is drained to be backed out", "inspect=pass gate=frozen*100", "waits before drain: frozen by ann", "hold"},
 			{"and it is drained after the thaw", "inspect=pass gate=frozen*100 gate=pass", "next drain", "hold"},
 			{"one that is out by then goes back while it can serve", "inspect=pass gate=pass drain=pass gate=frozen check=pass undrain=pass gate=frozen", "waits before drain: frozen by ann", "hold"},
-			{"and is backed out if it cannot", "inspect=pass gate=pass drain=pass gate=frozen check=fail", "next backout", ""},
+			{"and stays out if it cannot, which is told", "inspect=pass gate=pass drain=pass (gate=frozen check=fail gate=frozen)*30", "waits before backout: frozen by ann", "hold"},
+			{"until the thaw", "inspect=pass gate=pass drain=pass (gate=frozen check=fail gate=frozen)*30 gate=pass", "next backout", "hold"},
 		}},
 		{"frozen while it fails", ModePatch, attended, []memberRow{
 			{"one that is out because its patch failed is backed out at once", toPatch + "patch=fail", "next backout", "fail"},

@@ -211,7 +211,13 @@ func (r *memberRun) maySit() {
 // mayChange is P7 as a patch, or a way back from a soak that failed, begins.
 func (r *memberRun) mayChange(a Action) {
 	k := r.calendar
-	if k == nil || a.Attempt > 1 || a.Attach || r.inUse[a.Do] || r.runNo[a.Do] > 0 { // it was begun before
+	if a.Attempt > 1 || a.Attach || r.inUse[a.Do] || r.runNo[a.Do] > 0 { // it was begun before
+		return
+	}
+	if is := r.now.Before(r.frozen); is && a.Do == StepBackout && r.m.Mode == ModeBackout {
+		r.broken("P7: %s begins its way back while somebody keeps the whole estate as it is", r.name())
+	}
+	if k == nil {
 		return
 	}
 	_, is := k.frozen(r.now, 0)

@@ -225,6 +225,28 @@ func (m Member) closed(r MemberResult, now time.Time) Member {
 	return m
 }
 
+// lamely is the gate's answer for one that is to be brought back and cannot serve as it is. Peers are not asked; windows and freezes are (P7),
+// and what they did not say is no yes. Until then it stays out, and its checks are run again soon: with a pass it goes back.
+func (m Member) lamely(r MemberResult, now time.Time) Member {
+	switch {
+	case r.Verdict == Fail:
+		return m.wait(r.Reason, now)
+	case r.Frozen != "":
+		m = m.thaw(r.Frozen, r.Next, now)
+	case r.Closed != "" && m.ask() == AskFreeze:
+		m.Lame = true
+		return m.turn(StepGate) // a person said so while it was asked
+	case r.Closed != "":
+		m = m.closed(r, now)
+	default:
+		return m.begin(m.Work, now)
+	}
+	if soon := now.Add(m.Policy.RetryEvery); m.NextAsk.After(soon) {
+		m.NextAsk = soon
+	}
+	return m
+}
+
 // unbind has a way back that waits for its window begin now, on a person's word.
 func (m Member) unbind() Member {
 	m.Unbound, m.NextAsk = true, time.Time{}

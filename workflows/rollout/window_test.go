@@ -60,7 +60,17 @@ func TestMemberInWindows(t *testing.T) {
 			{"and wait there for the window, however long", "inspect=pass gate=closed drain=pass gate=closed*500", "waits before backout: no window is open", "wait"},
 			{"in which they are brought back", "inspect=pass gate=closed drain=pass gate=closed*5 gate=pass", "next backout", "wait"},
 			{"peers that fall bring one back that serves", "inspect=pass gate=closed drain=pass gate=closed+few check=pass undrain=pass", "next gate", ""},
-			{"and one that cannot stays as it is: nothing is half way", "inspect=pass gate=closed drain=pass gate=closed+few check=fail", "waits before backout: broken", ""},
+			{"and one that cannot stays as it is: nothing is half way", "inspect=pass gate=closed drain=pass gate=closed+few check=fail gate=closed+few", "waits before backout: no window is open", "wait"},
+			{"the same in a freeze, of which people are told once", "inspect=pass gate=pass drain=pass (gate=holiday check=fail gate=holiday)*50", "waits before backout: freeze \"launch\"", "hold"},
+			{"and with a pass it goes back to its service", "inspect=pass gate=pass drain=pass gate=holiday check=fail gate=holiday*2 check=pass", "next undrain", "hold"},
+			{"a gate that says no for another cause lets no way back begin in a freeze", "inspect=pass gate=pass drain=pass (gate=holiday check=fail gate=holiday)*3 gate=fail check=fail", "next gate", "hold"},
+			{"nor does its own word count for what windows did not say", "inspect=pass gate=pass drain=pass gate=fail check=fail gate=fail", "waits before backout: broken", ""},
+			{"nor what they said before checks that took long", "inspect=pass gate=pass drain=pass gate=few check=unknown*9 check=fail gate=closed+few", "waits before backout: no window is open", "wait"},
+			{"open, it begins, whatever its peers: it takes nothing from them", "inspect=pass gate=pass drain=pass gate=holiday check=fail gate=few", "next backout", ""},
+			{"not on checks of before a gate that could not be told", "inspect=pass gate=pass drain=pass gate=few check=fail gate=unknown gate=few", "next check", ""},
+			{"a person's word that comes while it asks counts here too", "inspect=pass gate=pass drain=pass (gate=closed+few check=fail gate=closed+few)*2 gate=closed+few check=fail backout gate=closed+few gate=few", "next backout", "wait"},
+			{"but not where its drain is gone meanwhile", "inspect=pass gate=pass drain=pass gate=few check=fail gate=undrained", "next drain", ""},
+			{"a hold before that ends, and with it its time-out", "inspect=pass gate=pass drain=pass gate=holiday check=unknown*40 check=fail gate=holiday", "waits before backout: freeze \"launch\"", "hold hold"},
 			{"a person's word brings them back now", "inspect=pass gate=closed drain=pass gate=closed backout", "next gate", "wait"},
 			{"and asks for freezes only", "inspect=pass gate=closed drain=pass gate=closed backout gate=holiday", "next check", "wait"},
 			{"a word that comes while it asks counts", "inspect=pass gate=closed drain=pass gate=closed backout gate=closed", "next gate", "wait"},
@@ -87,6 +97,20 @@ func TestMemberInWindows(t *testing.T) {
 					t.Errorf("it ends %s, and says that it was not its time: %t", m.Outcome, notNow)
 				}
 			})
+		}
+	}
+}
+
+// Who is out and cannot serve waits for a time that may be far off, and goes back as soon as its checks pass.
+func TestOneThatCannotServeIsCheckedSoon(t *testing.T) {
+	t.Parallel()
+	for _, gate := range []string{"holiday", "closed+few"} {
+		m, now := NewMember("monthly", "web", "web-1", ModeBackout, true, with(func(p *MemberPolicy) { p.Windows = true })), epoch
+		for _, word := range strings.Fields("inspect=pass gate=pass drain=pass gate=" + gate + " check=fail gate=" + gate) {
+			m, now = playMember(t, m, word, now)
+		}
+		if got := m.NextAsk.Sub(now); got != m.Policy.RetryEvery {
+			t.Errorf("told %s, it looks again in %s, want %s", gate, got, m.Policy.RetryEvery)
 		}
 	}
 }
