@@ -992,9 +992,6 @@ func (c *clusterRun) ended(r *memberRun) {
 	if r.m.Mode == ModePatch && !r.end.NotNow && r.m.Outcome != Patched && r.m.Outcome != Unchanged && !r.given {
 		c.fails[r.h.name]++
 	}
-	if c.suspect && r.m.Outcome != Patched && !c.aborted {
-		c.suspect, c.failed = false, "a failed soak"
-	}
 	if c.notNow(r) {
 		return
 	}
@@ -1031,6 +1028,14 @@ func (c *clusterRun) ended(r *memberRun) {
 		}
 		c.unforgiven[r.h.name] = true
 	}
+}
+
+// hears is the end of a member as its cluster is told of it: a pass until then speaks for the patch.
+func (c *clusterRun) hears(r *memberRun) {
+	if c.suspect && !r.reported && r.m.Outcome != Patched && !c.aborted {
+		c.suspect, c.failed = false, "a failed soak"
+	}
+	r.reported = true
 }
 
 // watch samples the checks once.

@@ -343,6 +343,7 @@ type memberRun struct {
 	fell     time.Time     // when a drain told that they fell; zero once that was answered
 	rebootAt time.Time     // when a reboot's script was begun last
 	powerID  string        // of the power cycle in that reboot
+	reported bool          // its cluster was told how it ended
 	heldIn   Step          // before which its cluster heard that it holds
 	given    bool          // a person skipped it while it held
 	heldAt   time.Time     // since when it holds, or since a person had it tried again
@@ -1006,6 +1007,7 @@ func (r *memberRun) finish() {
 
 func (r *memberRun) report() {
 	if !r.cl.over {
+		r.cl.hears(r)
 		before, _ := r.cl.c.failures()
 		r.cl.c = untouched(r.world, r.cl.c, func(c Cluster) Cluster { return c.Ended(r.end, r.now) })
 		if after, _ := r.cl.c.failures(); r.end.Widens && after != before {
