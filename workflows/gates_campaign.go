@@ -111,11 +111,14 @@ func (c *campaign) vote(ctx workflow.Context, word string, m rollout.Message) er
 		return k.refuse(ctx, word, m, err)
 	}
 	soaks := slices.DeleteFunc(slices.Clone(s.Gates), func(g string) bool { return !strings.HasPrefix(g, "soak/") })
+	ahead := m
 	if len(soaks) < len(s.Gates) || len(soaks) == 0 {
 		if err := k.take(ctx, word, m, func() (approval.Gate, error) { return c.meant(s.Gates) }); err != nil || len(soaks) == 0 {
 			return err
 		}
-	} else if err := k.take(ctx, word, m, func() (approval.Gate, error) { return c.soaksMeant(soaks, s.Nonce) }); err != nil {
+		ahead.ID = "" // it is not the same said twice: it counts at the stage, and for the soaks in it, which begin later
+	}
+	if err := k.take(ctx, word, ahead, func() (approval.Gate, error) { return c.soaksMeant(soaks, s.Nonce) }); err != nil {
 		return err
 	}
 	for _, r := range c.Clusters {

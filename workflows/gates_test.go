@@ -431,6 +431,27 @@ func TestOneWordForManyClusters(t *testing.T) {
 	}
 }
 
+// One signature is for a stage and, ahead, for the soaks in it, which begin when its gate is open.
+func TestOneWordForAStageAndItsSoaks(t *testing.T) {
+	w := gatedWorld("web-1", "web-2")
+	w.rules = func(c *rollout.Campaign) { c.Stages = []string{"production"} }
+	w.agreement.Gates = []plan.Gate{{ID: "stage/production", Rule: approval.Rule{Quorum: 1}}}
+	w.agreement.Soak = &two
+	s := statement(approval.Approve, "stage/production", "soak/web/1")
+	s.WhenPass = true
+	st, err := w.campaign(t, func(env *testsuite.TestWorkflowEnvironment) {
+		m := by("bob", s)
+		m.ID = "once" // as the CLI sends it
+		vote(t, env, time.Hour, ofCampaign, workflows.UpdateApprove, m, "")
+		m.ID = "once more"
+		vote(t, env, 2*time.Hour, web, workflows.UpdateApprove, m, "its nonce was used at this gate already")
+		vote(t, env, 40*time.Hour, web, workflows.UpdateApprove, by("carol", statement(approval.Approve, "soak/web/1")), "")
+	})
+	if err != nil || st.Outcome != rollout.CampaignDone {
+		t.Fatalf("campaign ended %q: %s, %v; want done", st.Outcome, st.Reason, err)
+	}
+}
+
 func TestARequestThatDoesNotCountStartsNothing(t *testing.T) {
 	w := gatedWorld("web-1", "web-2")
 	w.request.Signature = "mallory"
