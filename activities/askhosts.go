@@ -145,7 +145,12 @@ func (a *Activities) fill(ctx context.Context, who plan.Asking, records *records
 	if err != nil {
 		return err
 	}
-	p := readPending(rows(out), s.wants, answer)
+	table := rows(out)
+	p := readPending(table, s.wants, answer)
+	if why := s.untold(table); why != "" {
+		answer.Trouble = append(answer.Trouble, why)
+		return nil // nothing would be fetched
+	}
 	if p.want == "" {
 		return nil
 	}
@@ -155,9 +160,6 @@ func (a *Activities) fill(ctx context.Context, who plan.Asking, records *records
 	p.keep(parseChanges(out, "change"), answer)
 	return nil
 }
-
-// wants says whether the campaign wants what a row of pending is about.
-func (s scene) wants(row []string) bool { return s.part.Packages.Match(row[1]) }
 
 // planScript runs a script that changes no package.
 func (a *Activities) planScript(ctx context.Context, s scene, osID, name string, env ...string) ([]byte, error) {
@@ -187,7 +189,7 @@ func readPending(table [][]string, wants func(row []string) bool, answer *plan.A
 		switch {
 		case (r[0] == "upgrade" || r[0] == "new") && len(r) >= 7:
 			size, _ := strconv.ParseInt(r[6], 10, 64) // a size that is no number is not known
-			p.all[r[1]+" "+r[3]] = plan.Package{Origin: r[4], Security: r[5], Size: size}
+			p.all[r[1]+" "+r[3]] = plan.Package{Origin: r[4], Security: securityOf(r), Size: size}
 			switch {
 			case r[0] == "new": // it comes with what needs it
 			case wants(r):
@@ -218,7 +220,7 @@ func (p pendings) keep(transaction []Change, answer *plan.Answer) {
 		case c.New == "":
 			answer.Trouble = append(answer.Trouble, "the transaction would remove "+c.Name+" "+c.Old+": it is refused")
 		case !known:
-			k.Security = "unknown"
+			k.Security = plan.SecurityUnknown
 		}
 		k.Name, k.Old, k.New = c.Name, c.Old, c.New
 		answer.Packages, comes[c.Name] = append(answer.Packages, k), c.New != ""

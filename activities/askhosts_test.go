@@ -116,6 +116,46 @@ func TestAskHosts(t *testing.T) {
 	})
 }
 
+// What a host answers is what its fetch would do: security updates only where the campaign asks for these, and nothing where nobody can tell them.
+func TestAskHostsForSecurityUpdatesOnly(t *testing.T) {
+	const untold = "packages.security: no repository says whether these are security updates: docker 2 (from Docker CE:bookworm)"
+	for _, row := range []struct {
+		says, also string
+		exclude    []string
+		want       string // of fetch; empty: it is not asked
+		trouble    string
+	}{
+		{"only security updates", "", nil, "openssl\t1.1\n", ""},
+		{"a repository that does not tell", "upgrade\tdocker\t1\t2\tDocker CE:bookworm\tunknown\t9\n", nil, "", untold},
+		{"one whose packages are excluded", "upgrade\tdocker\t1\t2\tDocker CE:bookworm\tunknown\t9\n", []string{"docker"}, "openssl\t1.1\n", ""},
+	} {
+		t.Run(row.says, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, p := newAsked(), webPart()
+				p.Packages = campaign.Packages{Security: true, Exclude: row.exclude}
+				h.says["pending"] += row.also
+				_, answers, err := askBatch(t, h, p, "web-1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				a := answers[0]
+				if got := h.envs["fetch web-1"]["ROLLPATCH_WANT"]; got != row.want {
+					t.Errorf("fetch is asked for %q, want %q", got, row.want)
+				}
+				if !slices.Contains(a.Alone, "nginx 2") {
+					t.Errorf("left alone %v, want nginx, which is no security update, among it", a.Alone)
+				}
+				if got := strings.Join(a.Trouble, "; "); !strings.HasPrefix(got, row.trouble) || (got == "") != (row.trouble == "") {
+					t.Errorf("trouble %q, want %q", got, row.trouble)
+				}
+				if (len(a.Packages) == 0) != (row.want == "") {
+					t.Errorf("packages %+v, although fetch is asked for %q", a.Packages, row.want)
+				}
+			})
+		})
+	}
+}
+
 func TestAskHostsThatAreInTrouble(t *testing.T) {
 	for _, row := range []struct {
 		says  string

@@ -181,20 +181,21 @@ func (a *Activities) pending(ctx context.Context, s scene, osID string, q shut, 
 	if err != nil {
 		return "", "", nil, nil, err
 	}
-	if why := untold(out, s.part.Packages); why != "" {
+	table := rows(out)
+	if why := s.untold(table); why != "" {
 		return "", "", nil, nil, errNoSecurity(why)
 	}
 	var b strings.Builder
 	skipped, held := 0, 0
-	for _, r := range rows(out) {
+	for _, r := range table {
 		switch {
-		case r[0] == "upgrade" && len(r) >= 4 && s.part.Packages.Match(r[1]) && !(s.part.Packages.Security && securityOf(r) == "no"):
+		case r[0] == "upgrade" && len(r) >= 4 && s.wants(r):
 			fmt.Fprintf(&b, "%s\t%s\n", r[1], r[3])
 		case r[0] == "upgrade":
 			skipped++
 		case r[0] == "held":
 			held++
-		case r[0] == "left" && len(r) >= 4 && s.part.Packages.Match(r[1]):
+		case r[0] == "left" && len(r) >= 4 && s.wants(r):
 			not = append(not, Change{Name: r[1], New: r[3]})
 		}
 	}

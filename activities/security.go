@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/plan"
 )
 
 // errNoSecurity is a host of which nobody can tell what is a security update. It counts as a script's own status: asking again says the same.
@@ -17,23 +17,28 @@ func (e errNoSecurity) ExitStatus() int { return exitVersion }
 
 // securityOf is whether a row of pending is a security update: yes, no, or unknown where its repository does not tell.
 func securityOf(r []string) string {
-	if len(r) >= 6 && (r[5] == "yes" || r[5] == "no") {
+	if len(r) >= 6 && (r[5] == plan.SecurityYes || r[5] == plan.SecurityNo) {
 		return r[5]
 	}
-	return "unknown"
+	return plan.SecurityUnknown
+}
+
+// wants says whether the campaign wants what a row of pending is about. What nobody can tell is wanted, and untold.
+func (s scene) wants(r []string) bool {
+	return s.part.Packages.Match(r[1]) && !(s.part.Packages.Security && securityOf(r) == plan.SecurityNo)
 }
 
 // untold says why security updates cannot be told from others among what the campaign would patch, or "". Such packages are never left out in
 // silence: a plan without them may lack the very fix that it is for.
-func untold(out []byte, p campaign.Packages) string {
-	if !p.Security {
+func (s scene) untold(pending [][]string) string {
+	if !s.part.Packages.Security {
 		return ""
 	}
 	var names []Change
 	origins := map[string]bool{}
 	origin := ""
-	for _, r := range rows(out) {
-		if r[0] != "upgrade" || len(r) < 4 || !p.Match(r[1]) || securityOf(r) != "unknown" {
+	for _, r := range pending {
+		if r[0] != "upgrade" || len(r) < 4 || !s.wants(r) || securityOf(r) != plan.SecurityUnknown {
 			continue
 		}
 		names = append(names, Change{Name: r[1], New: r[3]})

@@ -322,3 +322,22 @@ func TestProblemString(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// What an inventory says is still there once it is resolved, whatever key is new: approvers that are lost on the way let anybody agree.
+func TestResolveLosesNothing(t *testing.T) {
+	one := inventory.Duration(time.Second)
+	inv := inventory.Inventory{
+		Access: inventory.Access{User: "patch"}, Consul: inventory.Consul{Via: inventory.ViaDirect, DNSTTL: &one}, Approvers: []inventory.Approver{{Principal: "mia"}},
+		Hosts: []inventory.Host{{Name: "web-1"}}, Clusters: []inventory.Cluster{{Name: "web"}},
+		Zone: "UTC", Windows: []inventory.Window{{Name: "night"}}, Freezes: []inventory.Freeze{{Name: "fair"}},
+	}
+	given, got := reflect.ValueOf(inv), reflect.ValueOf(inv.Resolve())
+	for i := range given.NumField() {
+		name := given.Type().Field(i).Name
+		if given.Field(i).IsZero() {
+			t.Errorf("this test gives no %s", name)
+		} else if got.Field(i).IsZero() {
+			t.Errorf("%s is lost", name)
+		}
+	}
+}

@@ -219,9 +219,9 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		}
 		return activities.AskResult{Running: true, Status: "Running"}, nil
 	}, activity.RegisterOptions{Name: "Ask"})
-	w.hours.register(env, w)
 	env.RegisterActivityWithOptions((&activities.Activities{Signers: &w.keys, Audit: chain{w}, Now: time.Now}).Verify, activity.RegisterOptions{Name: "Verify"})
 	w.registerUpdaters(env)
+	w.hours.register(env, w)
 	env.OnActivity("Watch", mock.Anything, mock.Anything).After(time.Hour).Return(watch)
 }
 

@@ -47,67 +47,6 @@ func (d *desk) decision(w word, more ...cli.Flag) *cli.Command {
 	return cmd
 }
 
-// agreement is what a campaign's state, or a plan, says of gates.
-type agreement struct {
-	Stage int `json:"stage"`
-	Gates []struct {
-		ID     string    `json:"id"`
-		Stage  int       `json:"stage"`
-		Opened time.Time `json:"opened"`
-	} `json:"gates"`
-	Agreement struct {
-		Gates []struct {
-			ID   string        `json:"id"`
-			Rule approval.Rule `json:"rule"`
-		} `json:"gates"`
-		Soak *approval.Rule `json:"soak"`
-	} `json:"agreement"`
-}
-
-// waits is the gate that the campaign itself stands at.
-func (a agreement) waits() (string, bool) {
-	for _, g := range a.Gates {
-		if g.Opened.IsZero() && g.Stage <= a.Stage {
-			return g.ID, true
-		}
-	}
-	return "", false
-}
-
-// closed says that the campaign has that gate, and that it is not open yet.
-func (a agreement) closed(gate string) bool {
-	for _, g := range a.Gates {
-		if g.ID == gate {
-			return g.Opened.IsZero()
-		}
-	}
-	return false
-}
-
-// signed says that one of these gates takes signed words only.
-func (a agreement) signed(gates []string) bool {
-	for _, gate := range gates {
-		if strings.HasPrefix(gate, "soak/") && a.Agreement.Soak != nil && !a.Agreement.Soak.Unsigned {
-			return true
-		}
-		for _, g := range a.Agreement.Gates {
-			if g.ID == gate && !g.Rule.Unsigned {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// anySigned says that some gate takes signed words only, so that the request to run is signed too.
-func (a agreement) anySigned() bool {
-	gates := []string{approval.GateSoak("", 0)}
-	for _, g := range a.Agreement.Gates {
-		gates = append(gates, g.ID)
-	}
-	return a.signed(gates)
-}
-
 // target is where a decision goes.
 type target struct {
 	instance, cluster string // no cluster: the campaign
@@ -167,24 +106,21 @@ func (d *desk) decide(c *cli.Context, w word) error {
 		return err
 	}
 	var st workflows.CampaignState
-	var a agreement
-	for _, into := range []any{&st, &a} {
-		if err := srv.State(c.Context, workflows.CampaignID(instance), into); err != nil {
-			return fmt.Errorf("instance %q: %w", instance, err)
-		}
+	if err := srv.State(c.Context, workflows.CampaignID(instance), &st); err != nil {
+		return fmt.Errorf("instance %q: %w", instance, err)
 	}
 	var to target
 	if ready != nil {
 		to, err = ready.goesTo(instance)
 	} else {
-		to, err = d.target(c, srv, w, st, a, &m)
+		to, err = d.target(c, srv, w, st, &m)
 	}
 	if err != nil {
 		return err
 	}
 	key := ""
 	if ready == nil {
-		sign, err := d.signs(c, a.signed(to.gates))
+		sign, err := d.signs(c, st.Agreement.Signed(to.gates...))
 		if err != nil {
 			return err
 		}
@@ -319,15 +255,15 @@ func (d *desk) statement(c *cli.Context, w word, st workflows.CampaignState, to 
 }
 
 // target is the gate that a person means: a stage's, the one that the campaign stands at, or that of a cluster's soak.
-func (d *desk) target(c *cli.Context, srv server, w word, st workflows.CampaignState, a agreement, m *rollout.Message) (target, error) {
+func (d *desk) target(c *cli.Context, srv server, w word, st workflows.CampaignState, m *rollout.Message) (target, error) {
 	to := target{instance: st.Instance}
 	if name := c.String("stage"); name != "" {
-		gates, err := ofStage(c.Context, srv, w, st, a, name, *m)
+		gates, err := ofStage(c.Context, srv, w, st, name, *m)
 		to.gates = gates
 		return to, err
 	}
-	if gate, waits := a.waits(); waits && c.String("cluster") == "" && m.Soak == 0 && st.Outcome == "" && !m.WhenPass {
-		to.gates = []string{gate}
+	if g, waits := st.Awaits(); waits && c.String("cluster") == "" && m.Soak == 0 && !m.WhenPass {
+		to.gates = []string{g.ID}
 		return to, nil
 	}
 	cluster, err := addressee(c.Context, srv, w, st.Instance, c.String("cluster"), m)
@@ -361,14 +297,15 @@ func soakOf(ctx context.Context, srv server, instance, cluster string) (int, err
 }
 
 // ofStage lists the gates of a stage that a decision is for: its own while that is closed, and the soaks of its clusters.
-func ofStage(ctx context.Context, srv server, w word, st workflows.CampaignState, a agreement, name string, m rollout.Message) ([]string, error) {
+func ofStage(ctx context.Context, srv server, w word, st workflows.CampaignState, name string, m rollout.Message) ([]string, error) {
 	no := slices.Index(st.Stages, name)
 	if no < 0 {
 		return nil, usage(fmt.Sprintf("%q is no stage of %s%s", name, st.Instance, inventory.DidYouMean(name, st.Stages)), statusHint(st.Instance))
 	}
 	var gates []string
-	if gate := approval.GateStage(name); a.closed(gate) {
-		gates = append(gates, gate)
+	own := approval.GateStage(name)
+	if slices.ContainsFunc(st.Gates, func(g rollout.Gate) bool { return g.ID == own && g.Opened.IsZero() }) {
+		gates = append(gates, own)
 	}
 	for _, r := range st.Clusters {
 		if r.Stage != no || r.Outcome != "" || r.Total < 2 || !m.WhenPass && (!r.Running || r.Phase != rollout.PhaseGate && (w.name != workflows.UpdateReject || r.Phase != rollout.PhaseSoak)) {

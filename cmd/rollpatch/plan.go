@@ -94,6 +94,7 @@ func (p printer) plan(pl plan.Plan) {
 	if len(pl.Notify) > 0 {
 		fmt.Fprintf(p.w, "told: %s\n", told(pl.Notify))
 	}
+	p.agreement(pl)
 	fmt.Fprintln(p.w)
 	var rows []row
 	for _, s := range pl.Stages {

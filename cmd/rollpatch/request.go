@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/rollpatch/rollpatch/inventory"
-	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
@@ -173,59 +172,25 @@ func (r requesting) backout() []passage {
 
 // approvers say whose word is asked for.
 func (r requesting) approvers() []passage {
-	var asks, policy []string
-	r.each(func(_ string, c plan.Cluster, _ plan.Part) {
-		switch approvalOf(c) {
-		case "person":
-			asks = append(asks, c.Name)
-		case "policy":
-			policy = append(policy, c.Name)
-		}
-	})
 	var list []string
-	for _, g := range r.Plan.Agreement.Gates {
-		before := "Before anything begins"
-		if g.ID != approval.GateStart {
-			before = "Before stage " + r.Plan.Stages[g.Stage].Name + " begins"
-		}
-		list = append(list, before+": "+whoAgrees(g.Rule, g.Owners)+".")
-	}
-	if len(asks) > 0 {
-		list = append(list, "Before the peers of "+strings.Join(asks, ", ")+" follow their canary: "+whoAgrees(r.Plan.Agreement.SoakRule(), nil)+", when its soak has passed.")
-	}
-	if len(policy) > 0 {
-		list = append(list, "The peers of "+strings.Join(policy, ", ")+" follow by policy when the soak passed.")
-	}
-	if len(r.Plan.Agreement.Gates) == 0 {
+	if r.Plan.FreeToBegin() {
 		list = append(list, "To begin: whoever starts the instance.")
 	}
-	return []passage{{list: list}}
-}
-
-// whoAgrees is whose word a gate asks for.
-func whoAgrees(r approval.Rule, owners []string) string {
-	words := many(r.Quorum, "signed approval")
-	if r.Unsigned {
-		words = many(r.Quorum, "approval")
+	for _, line := range agreements(r.Plan) {
+		list = append(list, strings.ToUpper(line[:1])+line[1:]+".")
 	}
-	for _, role := range r.Roles {
-		if role != approval.Owner || len(owners) == 0 {
-			words += ", one by a " + string(role)
-			continue
-		}
-		words += ", one for each owner (" + strings.Join(owners, ", ") + ")"
+	if by := soaksEnd(r.Plan, "policy"); len(by) > 0 {
+		list = append(list, "The peers of "+strings.Join(by, ", ")+" follow by policy when the soak passed.")
 	}
-	if !r.AnyRequester {
-		words += ", not counting whoever asked for it"
+	who := approversOf(r.Plan)
+	if len(who) == 0 {
+		return []passage{{list: list}}
 	}
-	if r.Expiry > 0 {
-		end := "it holds"
-		if r.OnExpiry == approval.ExpiryAborts {
-			end = "it is aborted"
-		}
-		words += "; without it within " + r.Expiry.String() + " " + end
+	t := passage{head: []string{"approver", "as", "owns clusters of"}}
+	for _, a := range who {
+		t.rows = append(t.rows, []string{a.Principal, rolesOf(a), strings.Join(a.Owns, ", ")})
 	}
-	return words
+	return []passage{{list: list}, t}
 }
 
 // window says when it may begin.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -103,11 +102,7 @@ func (d *desk) start(c *cli.Context) error {
 
 // request is the signed request to run, where a key is given or a gate asks for signatures; none where nobody signs.
 func (d *desk) request(c *cli.Context, pl plan.Plan, st workflows.CampaignState) (*approval.Signed, error) {
-	var a agreement
-	if err := json.Unmarshal(plan.Body(pl), &a); err != nil {
-		return nil, err
-	}
-	sign, err := d.signs(c, a.anySigned())
+	sign, err := d.signs(c, pl.Agreement.AnySigned())
 	if err != nil || !sign {
 		return nil, err
 	}

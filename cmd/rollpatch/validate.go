@@ -150,8 +150,11 @@ func (d *desk) warnOfGates(doc file.Document[campaign.Campaign]) {
 	}
 	path := fmt.Sprintf("stages[%d]", i)
 	others := ""
-	if n := len(open) - 1; n > 0 {
-		others = " (and " + many(n, "stage") + " more)"
+	switch n := len(open) - 1; {
+	case n == 1:
+		others = ", and so does 1 other"
+	case n > 1:
+		others = ", and so do " + many(n, "other")
 	}
 	name, line := doc.Where(path)
 	d.note("%s:%d: %s: %s begins without anybody's agreement%s: give the stage a gate, or the campaign gates.start", name, line, path, doc.Value.Stages[i].Name, others)

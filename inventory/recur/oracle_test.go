@@ -241,9 +241,7 @@ func random(r *rand.Rand) plain {
 			p.byday = append(p.byday, d)
 		}
 	}
-	for _, h := range some(5, 23, false) {
-		p.hour = append(p.hour, h)
-	}
+	p.hour = append(p.hour, some(5, 23, false)...)
 	if len(p.month)+len(p.monthday)+len(p.yearday)+len(p.weekno)+len(p.byday)+len(p.hour) > 0 {
 		p.setpos = some(4, 4, true)
 	}

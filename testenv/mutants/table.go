@@ -261,6 +261,11 @@ var all = []Mutant{
 		Package: approvalPkg, Test: stories,
 	},
 	{
+		Name: "P7: the inventory's approvers reach the plan", File: "inventory/resolve.go",
+		Old: "Approvers: inv.Approvers, ", New: "",
+		Package: "./inventory", Test: "^TestResolveLosesNothing$",
+	},
+	{
 		Name: "P7: words are for exactly this plan", File: "workflows/approval/refuse.go",
 		Old: "case v.Plan != g.Plan:", New: "case false:",
 		Package: approvalPkg, Test: stories,

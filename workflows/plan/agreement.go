@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/workflows/approval"
@@ -32,6 +35,27 @@ func (a Agreement) SoakRule() approval.Rule {
 		return SoakRule(campaign.Campaign{}, inventory.Inventory{})
 	}
 	return *a.Soak
+}
+
+// Signed says that one of these gates takes signed words only.
+func (a Agreement) Signed(gates ...string) bool {
+	return slices.ContainsFunc(gates, func(id string) bool {
+		if strings.HasPrefix(id, "soak/") {
+			return !a.SoakRule().Unsigned
+		}
+		i := slices.IndexFunc(a.Gates, func(g Gate) bool { return g.ID == id })
+		return i >= 0 && !a.Gates[i].Rule.Unsigned
+	})
+}
+
+// AnySigned says that some gate takes signed words only, so that the request to run is signed too.
+func (a Agreement) AnySigned() bool {
+	return !a.SoakRule().Unsigned || slices.ContainsFunc(a.Gates, func(g Gate) bool { return !g.Rule.Unsigned })
+}
+
+// FreeToBegin says that the first stage begins without anybody's agreement.
+func (p Plan) FreeToBegin() bool {
+	return !slices.ContainsFunc(p.Agreement.Gates, func(g Gate) bool { return g.Stage == 0 })
 }
 
 // agreed works out who must agree.

@@ -52,8 +52,12 @@ type Package struct {
 	Size     int64  `json:"size,omitempty"`     // of the download, in bytes
 }
 
-// SecurityYes is a package whose new version is a security fix.
-const SecurityYes = "yes"
+// Whether the new version of a package is a security fix. Unknown is one whose repository does not tell.
+const (
+	SecurityYes     = "yes"
+	SecurityNo      = "no"
+	SecurityUnknown = "unknown"
+)
 
 func (a Answer) platform() Platform { return Platform{OS: a.OS, Release: a.Release, Arch: a.Arch} }
 

@@ -159,7 +159,7 @@ func expected(stage string, part Part, at Platform, members []Answer, takes time
 		switch k.Security {
 		case SecurityYes:
 			e.Security++
-		case "unknown":
+		case SecurityUnknown:
 			e.Untold++
 		}
 	}

@@ -275,7 +275,7 @@ func TestMixedWakes(t *testing.T) {
 	if c = c.backout("said so", now); c.mixedDue().IsZero() {
 		t.Error("it is not mixed while it is brought back")
 	}
-	c, now = playCluster(t, c, "web-1=backed-out", now)
+	c, _ = playCluster(t, c, "web-1=backed-out", now)
 	if due := c.mixedDue(); !due.IsZero() {
 		t.Errorf("with no member patched, people are told at %s that it is mixed", due)
 	}
