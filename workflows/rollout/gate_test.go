@@ -211,7 +211,7 @@ func TestFindings(t *testing.T) {
 	}{
 		{toSoak + "watch=pass", ""},
 		{toSoak + "extend", "jane had it soak longer: because"},
-		{toSoak + "+25h watch=unknown +31m", "its checks could be told neither way for 30m0s"},
+		{toSoak + "+25h watch=unknown +30m", "its checks could be told neither way for 30m0s"},
 		{toWave1 + "web-1=returned skip web-2=patched", "web-1 is returned"},
 	} {
 		c, now := newCluster(3, 2, patient), epoch

@@ -525,7 +525,11 @@ func (w *world) somebodySays() {
 		}
 	}
 	if cs := r.ordered(); len(cs) > 0 && w.chance(0.7) {
-		cs[w.rng.IntN(len(cs))].hear(word)
+		c := cs[w.rng.IntN(len(cs))]
+		if c.c.Phase == PhaseSoak && w.odds.Float64() < 0.1 { // what fits there is said too rarely by chance
+			word = "extend"
+		}
+		c.hear(word)
 		return
 	}
 	r.hear(word)
