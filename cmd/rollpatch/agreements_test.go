@@ -78,7 +78,7 @@ func sectionOf(t *testing.T, d document, title string) string {
 }
 
 // What is approved says whose word is asked for, and when what happens.
-func TestChangeRequestSaysWhoAgreesAndWhen(t *testing.T) {
+func TestRequestSaysWhoAgreesAndWhen(t *testing.T) {
 	s := savedPlan(t, signedInventory, signedCampaign)
 	d := &desk{now: func() time.Time { return sceneStart }}
 	dates, err := d.dates(t.Context(), s.Plan, s.Parts)
@@ -112,7 +112,7 @@ func TestChangeRequestSaysWhoAgreesAndWhen(t *testing.T) {
 	}
 }
 
-func TestChangeRequestWithoutGatesAndWindows(t *testing.T) {
+func TestRequestWithoutGatesAndWindows(t *testing.T) {
 	const campaign = "name: monthly\nreason: November\nstages:\n  - {name: staging, clusters: [cache]}\n  - {name: production, clusters: [web]%s}\n"
 	s := savedPlan(t, signedInventory, strings.Replace(campaign, "%s", "", 1))
 	r := request(s, plan.Foresee(s.Plan, s.Parts, nil), nil, "campaign.yaml")

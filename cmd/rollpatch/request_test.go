@@ -43,7 +43,7 @@ func nightRequest(t *testing.T) document {
 }
 
 // The example of the docs is what the program prints.
-func TestChangeRequestOfTheDocs(t *testing.T) {
+func TestRequestOfTheDocs(t *testing.T) {
 	var b bytes.Buffer
 	if err := nightRequest(t).markdown(&b); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestChangeRequestOfTheDocs(t *testing.T) {
 		}
 	}
 	if got := pageOf(t, "docs/change-request.md"); got != b.String() {
-		t.Errorf("docs/change-request.md is not what the program prints; go test ./cmd/rollpatch -run TestChangeRequestOfTheDocs -update writes it anew")
+		t.Errorf("docs/change-request.md is not what the program prints; go test ./cmd/rollpatch -run TestRequestOfTheDocs -update writes it anew")
 	}
 	for _, want := range []string{"Affected systems", "What will be done", "Expected impact", "How it is validated", "From the administrator's side", "From the end user's side", "Backout plan", "Approvers", "Window", "Risks", "Versions"} {
 		if !strings.Contains(b.String(), want) {
@@ -65,7 +65,7 @@ func TestChangeRequestOfTheDocs(t *testing.T) {
 }
 
 // The page is whole: it needs nothing from anywhere, and runs nothing.
-func TestChangeRequestPage(t *testing.T) {
+func TestRequestPage(t *testing.T) {
 	var b bytes.Buffer
 	if err := nightRequest(t).html(&b); err != nil {
 		t.Fatal(err)

@@ -23,6 +23,8 @@ type group struct {
 	// skipped test into a failed one; elsewhere only a test that looks for LAB=real
 	// itself.
 	hosts bool
+	// fixed is the LAB of a group that wants no other, whatever was asked for.
+	fixed string
 	// binaries is set where the tests start what was built: a result from go's
 	// cache would say nothing about it.
 	binaries bool
@@ -36,7 +38,11 @@ type group struct {
 }
 
 // hostTests are the names of tests that bring up a lab, wherever they are.
-const hostTests = `^Test(Lab|Rolling|Fault)`
+const hostTests = `^Test(Lab|Rolling|Change|Fault)`
+
+// ofWorkflows are the names of campaigns whose point is the workflows and what is kept of them, and not what hosts make of it.
+const ofWorkflows = "^TestRolling(AbortInSoak|CampaignTerminated|ClusterTerminated|ClusterTerminatedInSoak|ContinuedAsNew" +
+	"|CtrlCLeavesTheCampaignRunning|FrozenWhileDrained|MemberTerminated|SameFileTwicePatchesTwice|SoakRejected)$"
 
 const buildGroup = "build"
 
@@ -124,9 +130,19 @@ var groups = []group{
 		lane:     "fleet",
 	},
 	{
-		name: "rolling", about: "whole campaigns over the lab, through the built binaries",
+		name: "workflows", about: "whole campaigns whose point is the workflows, over the simulated fleet",
+		packages: []string{"./testenv/e2e"},
+		match:    ofWorkflows,
+		fixed:    labSim,
+		binaries: true,
+		timeout:  25 * time.Minute,
+		lane:     "fleet",
+	},
+	{
+		name: "rolling", about: "the other campaigns over the lab, through the built binaries",
 		packages: []string{"./testenv/e2e"},
 		match:    "^Test(Rolling|Change)",
+		except:   ofWorkflows,
 		hosts:    true,
 		binaries: true,
 		timeout:  25 * time.Minute,
@@ -227,10 +243,13 @@ func (g group) runTests(ctx context.Context, m machine, r *result, w io.Writer) 
 	return readErr
 }
 
-// labOf is the LAB that tests are told: what they have, where they want hosts,
+// labOf is the LAB that tests are told: their own, what they have, where they want hosts,
 // and what was asked for elsewhere.
 func (g group) labOf(m machine) string {
-	if g.hosts {
+	switch {
+	case g.fixed != "":
+		return g.fixed
+	case g.hosts:
 		return m.lab
 	}
 	return m.asked

@@ -214,6 +214,7 @@ func TestLabOf(t *testing.T) {
 		{"who wants hosts is told what there is", group{hosts: true}, auto, labReal},
 		{"who wants none is held to what was asked for", group{}, machine{asked: labReal, lab: labSim}, labReal},
 		{"and to no more than that", group{}, auto, labAuto},
+		{"but for who wants one alone", group{fixed: labSim}, machine{asked: labReal, lab: labReal}, labSim},
 	} {
 		if got := tt.of.labOf(tt.m); got != tt.want {
 			t.Errorf("%s: labOf(%+v) = %q, want %q", tt.name, tt.m, got, tt.want)
