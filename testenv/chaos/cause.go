@@ -24,6 +24,14 @@ func freeze(s *scene) error {
 	return w.Start(s.ctx)
 }
 
+// cutOff has nothing that the worker says reach its server any more, and starts another worker. The first one goes on with what it does.
+func cutOff(s *scene) error {
+	s.way.cut()
+	w := s.Worker("second")
+	s.others = append(s.others, w)
+	return w.Start(s.ctx)
+}
+
 // attended waits until somebody works on the canary again. Its worker cannot, so it is the other one.
 func attended(s *scene) error {
 	if s.watch != nil {

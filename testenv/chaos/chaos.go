@@ -285,7 +285,7 @@ func (s *scene) play(j job, row *Row) {
 	if s.outcome == "done" && j.ID != "F28" {
 		row.Problems = append(row.Problems, s.at(j.version())...)
 	}
-	if !j.Loses && row.Lost > 0 {
+	if !j.loses(j.step) && row.Lost > 0 {
 		row.Problems = append(row.Problems, fmt.Sprintf("%d of %d requests failed: %v", row.Lost, row.Sent, result.Errors))
 	}
 	if !cleared.IsZero() {

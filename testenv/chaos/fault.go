@@ -36,9 +36,26 @@ type Fault struct {
 	Ends   []string           // how the campaign may end, default done
 	Return time.Duration      // how soon a member is back that its peers need; 0: nobody asks
 	Within time.Duration      // after which the work goes on at the latest; 0: as long as it takes
-	Loses  bool               // a peer that serves dies: requests are lost with it
+	Loses  losses             // whether requests may be lost
 	Limit  time.Duration      // for the whole run, default 2 min
 	Holds  func(*scene, []oracle.Event) []string
+}
+
+// losses say when a fault may cost requests: those that are answered by a member which dies while it serves.
+type losses int
+
+const (
+	none    losses = iota // its peers live
+	serving               // it hits the canary, and costs what is lost while that serves
+	always                // it hits who serves in every step
+)
+
+// out are the steps in which the canary is out of service: nothing that hits it can cost a request.
+var out = []Step{patching, patch, unpack, configure, patched, rebooting, reboot, down}
+
+// loses tells whether requests may be lost in a step.
+func (f Fault) loses(step Step) bool {
+	return f.Loses == always || f.Loses == serving && !slices.ContainsFunc(out, func(s Step) bool { return s.Name == step.Name })
 }
 
 func (f Fault) hosts() string {

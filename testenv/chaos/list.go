@@ -57,6 +57,14 @@ func Faults() []Fault {
 			ID: "F3", Name: "rollpatchd away for longer than anybody waits", Steps: []Step{gate, drain, patch, down, undrain, inSoak, settling},
 			Inject: func(s *scene) error { return s.Daemon.Kill() }, Lasts: 40 * time.Second, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) },
 		},
+		{
+			ID: "F4", Name: "rollpatchd cannot write its database", Steps: []Step{claim, gate, drain, patch, down, check, undrain, inSoak, settling}, Often: patch,
+			Inject: fullDisk(true), Lasts: 8 * time.Second, Clear: fullDisk(false),
+		},
+		{
+			ID: "F5", Name: "what the worker says does not reach the server", Steps: []Step{inspect, gate, drain, patching, patch, patched, rebooting, reboot, check, undrain}, Often: patched, Workers: true,
+			Limit: 3 * time.Minute, Inject: cutOff, Until: attended, Clear: func(s *scene) error { s.way.mend(); return nil },
+		},
 		{ID: "F6", Name: "consul loses its leader again and again", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak, settling}, Often: drain, Inject: flap(func(s *scene, off bool) { s.fleet.Leader(!off) }, 700*time.Millisecond), Lasts: 6 * time.Second, Clear: calm(leader(true))},
 		{ID: "F7", Name: "consul without a leader", Steps: []Step{claim, gate, drain, patch, down, undrain, inSoak, settling}, Often: gate, Inject: leader(false), Lasts: 8 * time.Second, Clear: leader(true)},
 		{
@@ -69,14 +77,14 @@ func Faults() []Fault {
 		},
 		{
 			ID: "F10", Name: "network cut in mid-command", Steps: []Step{inspect, fetch, gate, drain, patch, reboot, down, check, undrain, inSoak}, Often: patch,
-			Inject: func(s *scene) error { return s.fleet.Cut(canary) }, Lasts: 8 * time.Second, Clear: func(s *scene) error { return s.fleet.Heal(canary) }, Loses: true,
+			Inject: func(s *scene) error { return s.fleet.Cut(canary) }, Lasts: 8 * time.Second, Clear: func(s *scene) error { return s.fleet.Heal(canary) }, Loses: serving,
 		},
 		{
-			ID: "F10", Name: "network of a peer cut", Steps: []Step{inspect, gate, drain, patch, down, check, undrain, inSoak}, Loses: true, Ends: []string{"done", "halted"},
+			ID: "F10", Name: "network of a peer cut", Steps: []Step{inspect, gate, drain, patch, down, check, undrain, inSoak}, Loses: always, Ends: []string{"done", "halted"},
 			Inject: func(s *scene) error { return s.fleet.Cut(peer) }, Lasts: 8 * time.Second, Clear: func(s *scene) error { return s.fleet.Heal(peer) },
 		},
 		{
-			ID: "F11", Name: "connections die without a word", Steps: []Step{inspect, fetch, gate, drain, check, inSoak}, Loses: true, Ends: []string{"done", "halted"},
+			ID: "F11", Name: "connections die without a word", Steps: []Step{inspect, fetch, gate, drain, check, inSoak}, Loses: serving, Ends: []string{"done", "halted"},
 			Inject: func(s *scene) error { return s.fleet.PowerCut(s.ctx, canary) }, Lasts: time.Second, Clear: func(s *scene) error { return s.fleet.Start(s.ctx, canary) },
 		},
 		{
@@ -122,7 +130,7 @@ func Faults() []Fault {
 			Holds: all(untouched(peer), quarantined, notEntered),
 		},
 		{
-			ID: "F21", Name: "flapping health", Steps: []Step{booted, check, undrain, inSoak}, Often: check, Ends: []string{"done", "halted"}, Loses: true,
+			ID: "F21", Name: "flapping health", Steps: []Step{booted, check, undrain, inSoak}, Often: check, Ends: []string{"done", "halted"}, Loses: serving,
 			Inject: flap(func(s *scene, off bool) { _ = s.fleet.Break(canary, off) }, 450*time.Millisecond), Lasts: 9 * time.Second, Clear: calm(broken(canary, false)),
 		},
 		{ID: "F25", Name: "jane's maintenance before", Steps: []Step{before}, Often: before, Setup: jane("web", true), Ends: halted, Holds: untouched(canary, peer)},
@@ -134,30 +142,30 @@ func Faults() []Fault {
 		{ID: "F25", Name: "jane's maintenance in the soak", Steps: []Step{inSoak}, Inject: jane("web", true), Ends: halted, Holds: untouched(peer)},
 		{
 			ID: "F27", Name: "another member falls ill", Steps: []Step{inspect, gate, drain, patch, reboot, check, undrain, inSoak}, Often: drain, Inject: broken("web-3", true), Lasts: 6 * time.Second,
-			Clear: broken("web-3", false), Loses: true, Return: returned, Ends: []string{"done", "halted"},
+			Clear: broken("web-3", false), Loses: always, Return: returned, Ends: []string{"done", "halted"},
 		},
 		{
-			ID: "F27", Name: "another member falls ill while nobody works", Steps: []Step{gate, drain, patching, patched, rebooting, check}, Loses: true, Ends: []string{"done", "halted"}, Limit: 3 * time.Minute,
+			ID: "F27", Name: "another member falls ill while nobody works", Steps: []Step{gate, drain, patching, patched, rebooting, check}, Loses: always, Ends: []string{"done", "halted"}, Limit: 3 * time.Minute,
 			Inject: func(s *scene) error {
 				return errors.Join(s.Daemon.Kill(), s.fleet.Break("web-3", true), s.lasts(grace+2*time.Second), s.Daemon.Start(s.ctx))
 			},
 			Lasts: 40 * time.Second, Clear: broken("web-3", false),
 		},
 		{
-			ID: "F27", Name: "another member falls ill while it cannot be reached", Steps: []Step{gate, drain, patching, rebooting, check}, Loses: true, Ends: []string{"done", "halted"},
+			ID: "F27", Name: "another member falls ill while it cannot be reached", Steps: []Step{gate, drain, patching, rebooting, check}, Loses: always, Ends: []string{"done", "halted"},
 			Inject: func(s *scene) error { return errors.Join(s.fleet.Cut(canary), s.fleet.Break("web-3", true)) }, Lasts: 8 * time.Second,
 			Clear: func(s *scene) error {
 				return errors.Join(s.fleet.Heal(canary), s.lasts(10*time.Second), s.fleet.Break("web-3", false))
 			},
 		},
 		{
-			ID: "F27", Name: "another member loses its power", Steps: []Step{gate, patch, down}, Loses: true, Return: returned, Ends: []string{"done", "halted"},
+			ID: "F27", Name: "another member loses its power", Steps: []Step{gate, patch, down}, Loses: always, Return: returned, Ends: []string{"done", "halted"},
 			Inject: func(s *scene) error { return s.fleet.PowerCut(s.ctx, "web-3") }, Lasts: 6 * time.Second, Clear: func(s *scene) error { return s.fleet.Start(s.ctx, "web-3") },
 		},
 		{ID: "F28", Name: "repository moves on", Whole: true, Steps: []Step{drain, patch, inSoak, onPeer}, Often: inSoak, Version: "1.1", Inject: func(s *scene) error { return s.fleet.Publish(s.ctx, "1.4") }, Ends: []string{"done", "halted"}, Holds: never("1.4")},
 		{ID: "F29", Name: "repository away", Steps: []Step{claim, fetch, gate, patch, inSoak}, Inject: archive(false), Lasts: 4 * time.Second, Clear: archive(true)},
 		{
-			ID: "DB", Name: "database of before the campaign", Steps: []Step{inspect, drain, patch, down, check, inSoak, onPeer}, Setup: copyDatabase, Inject: restoreDatabase, End: mended, Ends: []string{"mended"}, Loses: true, Limit: 8 * time.Minute,
+			ID: "DB", Name: "database of before the campaign", Steps: []Step{inspect, drain, patch, down, check, inSoak, onPeer}, Setup: copyDatabase, Inject: restoreDatabase, End: mended, Ends: []string{"mended"}, Loses: always, Limit: 8 * time.Minute,
 		},
 		{
 			ID: "DB", Name: "database of the fetch", Steps: []Step{patch, check, inSoak, onPeer, settling}, Begin: begunWithCopy, Inject: restoreDatabase, End: endsMended, Ends: []string{"done", "halted"}, Limit: 8 * time.Minute,
@@ -200,6 +208,6 @@ func Faults() []Fault {
 			},
 		},
 		{ID: seedsID, Name: "rollpatchd killed at random, random faults", Whole: true, Steps: worlds(1000)},
-		{ID: "F35", Name: "everything at once", Whole: true, Steps: seeds(12), Inject: swizzle, Loses: true, Ends: []string{"done", "halted"}, Limit: 4 * time.Minute},
+		{ID: "F35", Name: "everything at once", Whole: true, Steps: seeds(12), Inject: swizzle, Loses: always, Ends: []string{"done", "halted"}, Limit: 4 * time.Minute},
 	}
 }

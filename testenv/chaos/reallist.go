@@ -57,12 +57,12 @@ func RealFaults() []Fault {
 		{ID: "F25", Name: "jane's maintenance before", Steps: []Step{before}, Setup: maintain("web", true), Inject: nothing, Ends: halted, Holds: untouched(canary, peer)},
 		{ID: "F25", Name: "jane's maintenance while it is out", Steps: []Step{sawPatch}, Inject: maintain("", true), Until: toldOf("hold"), Clear: maintain("", false), Holds: onceEach(1, canary)},
 		{
-			ID: "F26", Name: "jane patches a peer by hand", Whole: true, Steps: []Step{inSoak}, Loses: true, Ends: []string{"done", "halted"},
+			ID: "F26", Name: "jane patches a peer by hand", Whole: true, Steps: []Step{inSoak}, Loses: always, Ends: []string{"done", "halted"},
 			Inject: inHost(peer, "/usr/bin/apt-get -qq update; DEBIAN_FRONTEND=noninteractive /usr/bin/apt-get -qq -y install lab-web lab-web-data"),
 		},
-		{ID: "F26", Name: "jane reboots the canary", Whole: true, Steps: []Step{inSoak}, Loses: true, Ends: []string{"done", "halted"}, Inject: inHost(canary, "/usr/bin/systemctl reboot")},
-		{ID: "F27", Name: "another member falls ill", Steps: []Step{sawDrain}, Loses: true, Return: 2 * returned, Ends: []string{"done", "halted"}, Inject: nginx("web-3", "kill -s KILL"), Lasts: 8 * time.Second, Clear: nginx("web-3", "start")},
-		{ID: "F27", Name: "another member loses its power", Steps: []Step{sawPatch}, Loses: true, Return: 2 * returned, Ends: []string{"done", "halted"}, Inject: powerCut("web-3"), Lasts: 8 * time.Second, Clear: powerOn("web-3")},
+		{ID: "F26", Name: "jane reboots the canary", Whole: true, Steps: []Step{inSoak}, Loses: always, Ends: []string{"done", "halted"}, Inject: inHost(canary, "/usr/bin/systemctl reboot")},
+		{ID: "F27", Name: "another member falls ill", Steps: []Step{sawDrain}, Loses: always, Return: 2 * returned, Ends: []string{"done", "halted"}, Inject: nginx("web-3", "kill -s KILL"), Lasts: 8 * time.Second, Clear: nginx("web-3", "start")},
+		{ID: "F27", Name: "another member loses its power", Steps: []Step{sawPatch}, Loses: always, Return: 2 * returned, Ends: []string{"done", "halted"}, Inject: powerCut("web-3"), Lasts: 8 * time.Second, Clear: powerOn("web-3")},
 		{
 			ID: "F28", Name: "repository moves on", Whole: true, Steps: []Step{inSoak}, Version: "1.1", Ends: []string{"done", "halted"}, Holds: never("1.4"),
 			Inject: func(s *scene) error { return s.Publish(s.ctx, "1.4") },
@@ -81,6 +81,10 @@ func RealFaults() []Fault {
 			Inject: func(s *scene) error { return s.worker.Kill() }, Clear: func(s *scene) error { return s.worker.Start(s.ctx) }, Holds: onceEach(1, canary),
 		},
 		{ID: "F2", Name: "worker frozen, wakes late", Steps: []Step{sawPatched}, Workers: true, Inject: freeze, Until: attended, Clear: wake, Holds: onceEach(1, canary)},
+		{
+			ID: "F5", Name: "what the worker says does not reach the server", Steps: []Step{sawPatched}, Workers: true, Inject: cutOff, Until: attended,
+			Clear: func(s *scene) error { s.way.mend(); return nil }, Holds: onceEach(1, canary),
+		},
 		{
 			ID: "F3", Name: "server alone killed", Steps: []Step{sawPatch}, Workers: true, Lasts: 5 * time.Second,
 			Inject: func(s *scene) error { return s.Daemon.Kill() }, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) }, Holds: onceEach(1, canary),

@@ -97,6 +97,7 @@ type scene struct {
 	watch  *watch         // whose record this is
 	worker *estate.Worker // where rollpatchd has none inside
 	others []*estate.Worker
+	way    *relay   // between the worker and its server
 	args   []string // of rollpatchd with its worker inside
 	bin    string   // folder of the build that is tried,
 	other  string   // and of another one, where the fault wants it
@@ -141,6 +142,9 @@ func open(ctx context.Context, kind, dir, bin, network string) (*scene, error) {
 	if err != nil {
 		return nil, errors.Join(err, e.Down())
 	}
+	if s.way, err = newRelay(func() string { return e.Daemon.Address }); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	return s, nil
 }
 
@@ -162,6 +166,7 @@ func (s *scene) apart(ctx context.Context, apart bool) error {
 	}
 	if err = errors.Join(err, s.Daemon.Start(ctx)); err == nil && apart {
 		s.worker = s.Worker("worker")
+		s.worker.Address = s.way.address()
 		err = s.worker.Start(ctx)
 	}
 	return err
@@ -176,6 +181,9 @@ func (s *scene) close() error {
 	var all error
 	if s.worker != nil {
 		all = s.worker.Kill()
+	}
+	if s.way != nil {
+		all = errors.Join(all, s.way.close())
 	}
 	return errors.Join(all, s.Down())
 }

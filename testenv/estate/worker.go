@@ -17,6 +17,8 @@ import (
 type Worker struct {
 	PID int
 	Bin string // folder of the build that it is of, default the estate's
+	// Address is where it finds its server, default the address of the estate's rollpatchd.
+	Address string
 
 	estate *Estate
 	name   string
@@ -37,7 +39,7 @@ func (w *Worker) Start(ctx context.Context) error {
 	}
 	e := w.estate
 	cmd := exec.Command(filepath.Join(cmp.Or(w.Bin, e.opts.Bin), "rollpatch"), "worker", "--store", e.Store(), "--audit", e.Daemon.AuditFile(), "--inventory", e.InventoryFile())
-	cmd.Env = e.env()
+	cmd.Env = append(e.env(), "TEMPORAL_ADDRESS="+cmp.Or(w.Address, e.Daemon.Address))
 	if w.run, err = run(cmd, w.LogFile()); err != nil {
 		return fmt.Errorf("rollpatch worker: %w", err)
 	}
