@@ -125,6 +125,8 @@ func TestListMarksTheFaultsOfEveryRun(t *testing.T) {
 			t.Errorf("%s %s: %s is none of its steps", f.ID, f.Name, f.Often.Name)
 		}
 	}
+	// F8 (a follower that answers with what was) is asked of every run: the simulated Consul tells who reads without making sure of its
+	// leader, and the oracle judges it.
 	// F20 (another kernel) and F23 (clocks) need what the simulated fleet does not have.
 	for _, id := range []string{"F1", "F2", "F3", "F4", "F5", "F6", "F7", "F9", "F10", "F11", "F14", "F15", "F16", "F18", "F19", "F21", "F24", "F25", "F27", "F28", "F30", "F32", "F33", "F34"} {
 		if !marked[id] {
@@ -197,6 +199,8 @@ func TestEvents(t *testing.T) {
 			{Kind: oracle.Taken, Cluster: "web", Instance: instance}, {Kind: oracle.Released, Cluster: "web", Instance: instance},
 			{Kind: oracle.Noted, Host: "web-1", Instance: instance}, {Kind: oracle.Quarantined, Host: "web-1", Instance: instance, Text: "lost"},
 		}},
+		{"a read that may be old", []sim.Call{{Event: "read stale", Text: "/v1/kv/a"}, {Event: "read leader", Text: "/v1/kv/b"}},
+			[]oracle.Event{{Kind: oracle.Loose, Text: "/v1/kv/a", By: "stale"}, {Kind: oracle.Loose, Text: "/v1/kv/b", By: "leader"}}},
 		{"a transaction of a run", []sim.Call{
 			{Host: "web-1", Event: "unit acts", Text: "rollpatch-1.service", Unit: unit},
 			{Host: "web-1", Event: "transaction", Text: "a", Unit: unit, Packages: map[string]string{"a": "2"}},

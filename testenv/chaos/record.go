@@ -61,6 +61,8 @@ func events(calls []sim.Call) (log []oracle.Event) {
 		case "reboot asked":
 			e = ofRun(e, c.Unit)
 			e.Kind = oracle.RebootAsked
+		case "read leader", "read stale":
+			e.Kind, e.By = oracle.Loose, strings.TrimPrefix(c.Event, "read ")
 		case "power cut":
 			dark[c.Host] = true
 			e.Kind, e.Text = oracle.Cut, "power"

@@ -469,6 +469,9 @@ func (c *consul) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 			mode = "stale"
 		}
 		w.Header().Set("X-Consul-Effective-Consistency", mode)
+		if !write && mode != "consistent" {
+			c.fleet.events.add(Call{Event: "read " + mode, Text: r.URL.Path})
+		}
 		switch kind {
 		case "kv":
 			return c.serveKV(w, rest, r)

@@ -41,6 +41,7 @@ const (
 	Ended          Kind = "ended"           // with its Outcome
 	Waits          Kind = "waits"           // at the end of the log the instance says what it waits for
 	Said           Kind = "said"            // a person's word: approve, resume, skip, backout, reject, abort
+	Loose          Kind = "loose"           // Consul was asked for something that may be old: its leader was not made sure of
 	Found          Kind = "found"           // at the end of the log: the maintenance that a service of the host is in, if any
 )
 

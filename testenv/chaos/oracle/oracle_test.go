@@ -138,6 +138,7 @@ func TestCheck(t *testing.T) {
 		{"for too long", new(story).begin().drain("web-1").patch("web-1", "1.4").world(Unlisted, "web-2").wait(11*time.Second).world(Unlisted, "web-2").undrain("web-1").world(Listed, "web-2").end("aborted"), []string{"P2 kept out"}},
 		{"one that cannot serve is not wanted back", new(story).begin().drain("web-1").run(Begin, "web-1", "patch", 1, got("1.2")).world(Down, "web-1").run(End, "web-1", "patch", 1, nil).world(Unlisted, "web-2").
 			wait(11*time.Second).world(Unlisted, "web-2").world(Up, "web-1").undrain("web-1").world(Listed, "web-2").end("aborted"), nil},
+		{"what a server without a leader believes is read", new(story).begin().add(Event{Kind: Loose, Text: "/v1/kv/a", By: "stale"}).drain("web-1").undrain("web-1").end("aborted"), []string{"P2 lost its leader"}},
 		{"a patch of a member in service", new(story).begin().patch("web-1", "1.4").end("aborted"), []string{"P2 not drained"}},
 		{"somebody else's own transaction and reboot", good().add(Event{Kind: Begin, Host: "web-1"}).add(Event{Kind: RebootAsked, Host: "web-1"}), nil},
 

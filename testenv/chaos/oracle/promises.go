@@ -27,10 +27,14 @@ func budget(log []Event, f Facts) (all []Violation) {
 	return all
 }
 
-// floor is P2: no drain, patch or reboot while too few peers serve, and no patch and no reboot of a member that we did not drain.
+// floor is P2: no drain, patch or reboot while too few peers serve, and no patch and no reboot of a member that we did not drain. What
+// is read to know it is never what a server without a leader still believes.
 func floor(log []Event, f Facts) (all []Violation) {
 	w := newWorld()
 	for i, e := range log {
+		if e.Kind == Loose {
+			all = append(all, breach(log, i, "", "Consul was asked for %s in its mode %q: a server that has lost its leader answers that with what was", e.Text, e.By))
+		}
 		first := e.Kind == Drained && len(w.of(e.Host).ours) == 0
 		w.apply(e)
 		asks := first || e.Kind == Begin && e.Step == "patch" || e.Kind == RebootAsked && e.Run != ""
