@@ -87,6 +87,19 @@ func notEntered(s *scene, _ []oracle.Event) []string {
 	return nil
 }
 
+// startedOnce: nothing was repeated on the canary, since nothing there was interrupted.
+func startedOnce(_ *scene, log []oracle.Event) (problems []string) {
+	ran := map[string]int{}
+	for _, e := range log {
+		if e.Kind == oracle.Ran && e.Host == canary {
+			if ran[e.Try]++; ran[e.Try] == 2 {
+				problems = append(problems, e.Try+" was started twice")
+			}
+		}
+	}
+	return problems
+}
+
 // never: nobody gets this version.
 func never(version string) holds {
 	return func(_ *scene, log []oracle.Event) (problems []string) {

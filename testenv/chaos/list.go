@@ -201,6 +201,14 @@ func Faults() []Fault {
 			ID: "F34", Name: "the way back is gone", Steps: []Step{check}, Often: check, Version: "1.2", Inject: noWayBack, Ends: halted, Holds: all(untouched(peer), quarantined),
 		},
 		{
+			ID: "F23", Name: "the host's clock jumps two hours ahead", Steps: []Step{inspect, gate, patch, rebooting, check}, Often: patch,
+			Inject: func(s *scene) error { return s.fleet.Clock(canary, 2*time.Hour) }, Holds: startedOnce,
+		},
+		{
+			ID: "F23", Name: "the host's clock jumps two hours back", Steps: []Step{inspect, gate, patch, rebooting, check},
+			Inject: func(s *scene) error { return s.fleet.Clock(canary, -2*time.Hour) }, Holds: startedOnce,
+		},
+		{
 			ID: "F24", Name: "two campaigns at once", Steps: []Step{claim, patch, inSoak}, Often: patch, Inject: func(s *scene) error {
 				instance, err := s.start(s.file)
 				s.more = append(s.more, instance)

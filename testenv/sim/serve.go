@@ -23,7 +23,7 @@ func (f *Fleet) Reset(context.Context) error {
 	f.endHosts()
 	f.consul.reset()
 	f.repo.reset()
-	if err := f.bootAll(); err != nil {
+	if err := errors.Join(f.setClocks(), f.bootAll()); err != nil {
 		return fmt.Errorf("simulated fleet: %w", err)
 	}
 	f.events.add(Call{Event: "reset"})
