@@ -89,6 +89,7 @@ func app(stdout, stderr io.Writer) *cli.App {
 		"1.2       installs, and then fails its health: every page is an error\n" +
 		"1.3       breaks in its postinst: the installation ends half way\n" +
 		"1.4       good, and wants a reboot\n" +
+		"1.5       installs, its health is fine, and its page is another one\n" +
 		"security  Debian's own security updates\n" +
 		"A fresh host has lab-web 1.0."
 	down := command("down", "end the lab and everything it started", "", 0, func(_ *cli.Context, l *testenv.Lab) error {

@@ -133,7 +133,7 @@ func TestListMarksTheFaultsOfEveryRun(t *testing.T) {
 			t.Errorf("%s is not in every run", id)
 		}
 	}
-	for _, id := range []string{"F1", "F2", "F3", "F5", "F9", "F10", "F11", "F12", "F15", "F16", "F17", "F18", "F19", "F21", "F24", "F25", "F26", "F27", "F28", "F29", "F33", "F34"} {
+	for _, id := range []string{"F1", "F2", "F3", "F5", "F9", "F10", "F11", "F12", "F15", "F16", "F17", "F18", "F19", "F21", "F22", "F24", "F25", "F26", "F27", "F28", "F29", "F33", "F34"} {
 		if !onReal[id] {
 			t.Errorf("%s is not tried on real hosts", id)
 		}
@@ -199,6 +199,8 @@ func TestEvents(t *testing.T) {
 			{Kind: oracle.Taken, Cluster: "web", Instance: instance}, {Kind: oracle.Released, Cluster: "web", Instance: instance},
 			{Kind: oracle.Noted, Host: "web-1", Instance: instance}, {Kind: oracle.Quarantined, Host: "web-1", Instance: instance, Text: "lost"},
 		}},
+		{"a page that is another one", []sim.Call{{Host: "web-1", Event: "page wrong"}, {Host: "web-1", Event: "page right"}},
+			[]oracle.Event{{Kind: oracle.Down, Host: "web-1", Service: "page"}, {Kind: oracle.Up, Host: "web-1", Service: "page"}}},
 		{"a read that may be old", []sim.Call{{Event: "read stale", Text: "/v1/kv/a"}, {Event: "read leader", Text: "/v1/kv/b"}},
 			[]oracle.Event{{Kind: oracle.Loose, Text: "/v1/kv/a", By: "stale"}, {Kind: oracle.Loose, Text: "/v1/kv/b", By: "leader"}}},
 		{"a transaction of a run", []sim.Call{

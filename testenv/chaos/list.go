@@ -133,6 +133,7 @@ func Faults() []Fault {
 			ID: "F21", Name: "flapping health", Steps: []Step{booted, check, undrain, inSoak}, Often: check, Ends: []string{"done", "halted"}, Loses: serving,
 			Inject: flap(func(s *scene, off bool) { _ = s.fleet.Break(canary, off) }, 450*time.Millisecond), Lasts: 9 * time.Second, Clear: calm(broken(canary, false)),
 		},
+		{ID: "F22", Name: "health is green, and the service is wrong", Steps: []Step{before}, Version: "1.5", Ends: halted, Holds: all(untouched(peer), whole)},
 		{ID: "F25", Name: "jane's maintenance before", Steps: []Step{before}, Often: before, Setup: jane("web", true), Ends: halted, Holds: untouched(canary, peer)},
 		{ID: "F25", Name: "jane's maintenance of the node before", Steps: []Step{before}, Setup: jane("", true), Ends: halted, Holds: untouched(canary, peer)},
 		{ID: "F25", Name: "jane's maintenance just before the drain", Steps: []Step{fetch, gate}, Inject: jane("web", true), Ends: halted, Holds: untouched(peer)},

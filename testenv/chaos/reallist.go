@@ -46,7 +46,8 @@ func RealFaults() []Fault {
 		},
 		{ID: "F18", Name: "host never returns", Steps: []Step{sawReboot}, Ends: halted, Inject: powerCut(canary), Holds: all(untouched(peer), quarantined)},
 		{ID: "F19", Name: "host returns with another key", Steps: []Step{sawPatch}, Ends: halted, Inject: newKey, Holds: all(untouched(peer), quarantined, notEntered)},
-		{ID: "F21", Name: "flapping health", Steps: []Step{sawCheck}, Ends: []string{"done", "halted"}, Inject: flap(flapping, 1500*time.Millisecond), Lasts: 9 * time.Second, Clear: calm(nginx(canary, "start"))},
+		{ID: "F21", Name: "flapping health", Steps: []Step{sawCheck}, Ends: []string{"done", "halted"}, Loses: serving, Inject: flap(flapping, 1500*time.Millisecond), Lasts: 9 * time.Second, Clear: calm(nginx(canary, "start"))},
+		{ID: "F22", Name: "health is green, and the service is wrong", Steps: []Step{before}, Version: "1.5", Ends: halted, Holds: all(untouched(peer), whole)},
 		{
 			ID: "F24", Name: "two campaigns at once", Whole: true, Steps: []Step{sawPatch}, Holds: onceEach(1, canary, peer), Inject: func(s *scene) error {
 				instance, err := s.start(s.file)

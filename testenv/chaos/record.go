@@ -42,6 +42,8 @@ func events(calls []sim.Call) (log []oracle.Event) {
 			e.Kind, e.Service, e.Text = oracle.Up, c.Text, ""
 		case "service critical":
 			e.Kind, e.Service, e.Text, e.By = oracle.Down, c.Text, "", c.By
+		case "page wrong", "page right":
+			e.Kind, e.Service = map[bool]oracle.Kind{true: oracle.Down, false: oracle.Up}[c.Event == "page wrong"], "page"
 		case "unit acts":
 			e = ofRun(e, c.Unit)
 			e.Kind, e.Text = oracle.Ran, ""

@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -108,14 +110,15 @@ func (w *watch) hand(host, service string) {
 func (w *watch) page(ctx context.Context, h testenv.Host, was bool) (up bool) {
 	asked, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(asked, http.MethodGet, "http://"+h.Address+"/healthz", nil)
+	req, err := http.NewRequestWithContext(asked, http.MethodGet, "http://"+h.Address+"/", nil)
 	if err != nil {
 		panic(err) // an address of the lab
 	}
 	resp, err := pages.Do(req)
 	if err == nil {
+		said, readErr := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		up = resp.StatusCode == http.StatusOK
+		up = readErr == nil && resp.StatusCode == http.StatusOK && bytes.Contains(said, []byte("lab-web"))
 	}
 	if ctx.Err() != nil {
 		return was

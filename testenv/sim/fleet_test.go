@@ -465,6 +465,22 @@ func TestPlaybookSickVersion(t *testing.T) {
 	}
 }
 
+func TestPlaybookWrongVersion(t *testing.T) {
+	f := up(t, oneWeb())
+	c := connect(t, f, "web-1")
+	changes := patch(t, f, c, "1.5", 0)
+	if code, _ := getOn(t, c, "/healthz"); code != http.StatusOK {
+		t.Errorf("the health of a wrong version answers %d", code)
+	}
+	if code, body := getOn(t, c, "/"); code != http.StatusOK || strings.Contains(body, "lab-web") {
+		t.Errorf("the page of a wrong version: %d %q", code, body)
+	}
+	playbook(t, c, "backout", 0, "CHANGES", changes, "LEDGER", "one")
+	if _, body := getOn(t, c, "/"); !strings.Contains(body, "lab-web") {
+		t.Errorf("after the backout: %q", body)
+	}
+}
+
 func TestPlaybookBrokenPostinst(t *testing.T) {
 	ctx, f := t.Context(), up(t, oneWeb())
 	c := connect(t, f, "web-1")

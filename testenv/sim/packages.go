@@ -30,6 +30,7 @@ type packages struct {
 	// What nginx serves.
 	page   string // the version that was rendered last
 	sick   bool
+	wrong  bool
 	broken bool // made ill by a test
 
 	kernel string // that runs
@@ -108,6 +109,10 @@ func (p *packages) loadSite() {
 	defer p.mu.Unlock()
 	in := p.installed["lab-web"]
 	p.sick = in != nil && in.deb.effect.sick
+	if wrong := in != nil && in.deb.effect.wrong; wrong != p.wrong {
+		p.wrong = wrong
+		p.h.fleet.events.add(Call{Host: p.h.name, Event: map[bool]string{true: "page wrong", false: "page right"}[wrong]})
+	}
 }
 
 func (p *packages) setBroken(broken bool) {
@@ -125,6 +130,8 @@ func (p *packages) answer(path string) (code int, body string) {
 		return http.StatusInternalServerError, "lab-web lost its database\n"
 	case path == "/healthz":
 		return http.StatusOK, "ok\n"
+	case p.wrong:
+		return http.StatusOK, "It works!\n"
 	case path != "/" && path != "":
 		return http.StatusNotFound, "not found\n"
 	}

@@ -22,6 +22,7 @@ type deb struct {
 // effect is what happens on a host beside the files.
 type effect struct {
 	sick   bool   // nginx serves nothing but 500 with it
+	wrong  bool   // nginx serves another page with it, and its health is fine
 	broken bool   // postinst fails
 	reboot bool   // postinst asks for a reboot, and the page changes only then
 	page   bool   // it is lab-web: nginx is away from its prerm to the end of its postinst
@@ -96,6 +97,7 @@ var labVersions = []struct {
 	{"1.2", effect{page: true, sick: true}},
 	{"1.3", effect{page: true, broken: true}},
 	{"1.4", effect{page: true, reboot: true}},
+	{"1.5", effect{page: true, wrong: true}},
 }
 
 func newRepo() *repo {
