@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
@@ -43,6 +44,29 @@ func blackHole(on bool) func(*scene) error {
 		verb := map[bool]string{true: "-I", false: "-D"}[on]
 		s.note(oracle.Event{Kind: map[bool]oracle.Kind{true: oracle.Cut, false: oracle.Healed}[on], Host: canary, Text: "ssh"})
 		return s.inNetwork(canary, "iptables", "-w", verb, "INPUT", "-p", "tcp", "--dport", "22", "-j", "DROP")
+	}
+}
+
+// refuses has the canary's machine refuse who wants its sshd; open connections are cut off with a reset.
+func refuses(on bool) func(*scene) error {
+	return func(s *scene) error {
+		verb := map[bool]string{true: "-I", false: "-D"}[on]
+		s.note(oracle.Event{Kind: map[bool]oracle.Kind{true: oracle.Cut, false: oracle.Healed}[on], Host: canary, Text: "ssh"})
+		return s.inNetwork(canary, "iptables", "-w", verb, "INPUT", "-p", "tcp", "--dport", "22", "-j", "REJECT", "--reject-with", "tcp-reset")
+	}
+}
+
+// serversAway has no agent reach Consul's servers any more, and no answer of theirs reach an agent; members go on to see each other.
+func serversAway(away bool) func(*scene) error {
+	return func(s *scene) (all error) {
+		verb := map[bool]string{true: "-I", false: "-D"}[away]
+		for _, host := range clusters()[0].Members {
+			for _, way := range []string{"OUTPUT --dport", "INPUT --sport"} {
+				chain, port, _ := strings.Cut(way, " ")
+				all = errors.Join(all, s.inNetwork(host, "iptables", "-w", verb, chain, "-p", "tcp", port, "8300", "-j", "DROP"))
+			}
+		}
+		return all
 	}
 }
 

@@ -25,10 +25,12 @@ func RealFaults() []Fault {
 			ID: "F1", Name: "rollpatchd killed", Whole: true, Steps: []Step{sawPatch}, Within: recovery,
 			Inject: func(s *scene) error { return s.Daemon.Kill() }, Clear: func(s *scene) error { return s.Daemon.Start(s.ctx) }, Holds: onceEach(1, canary, peer),
 		},
+		{ID: "F7", Name: "consul's servers answer nobody", Steps: []Step{sawDrain}, Inject: serversAway(true), Lasts: 8 * time.Second, Clear: serversAway(false), Holds: onceEach(1, canary)},
 		{ID: "F9", Name: "agent restarts again and again", Steps: []Step{sawDrain}, Inject: agentRestarts(5), Holds: all(keptOut, onceEach(1, canary))},
 		{ID: "F10", Name: "ssh goes into a black hole in mid-command", Steps: []Step{sawPatch}, Inject: blackHole(true), Lasts: 15 * time.Second, Clear: blackHole(false), Holds: onceEach(1, canary)},
 		{ID: "F11", Name: "link of the host down", Steps: []Step{sawPatch}, Inject: link(false), Lasts: 10 * time.Second, Clear: link(true), Holds: onceEach(1, canary)},
 		{ID: "F12", Name: "every twentieth packet of ssh is lost", Steps: []Step{before}, Setup: lossy(true), Inject: nothing, Holds: onceEach(1, canary)},
+		{ID: "F13", Name: "sshd refuses", Steps: []Step{sawPatch}, Inject: refuses(true), Lasts: 8 * time.Second, Clear: refuses(false), Holds: onceEach(1, canary)},
 		{ID: "F15", Name: "package lock held", Steps: []Step{sawDrain}, Inject: holdLock, Lasts: 8 * time.Second, Clear: inHost(canary, "systemctl stop janes-upgrade.service"), Holds: onceEach(1, canary)},
 		{
 			// dpkg's work is repaired, and the transaction finished.
@@ -72,6 +74,7 @@ func RealFaults() []Fault {
 			ID: "F29", Name: "repository answers 404", Steps: []Step{before}, Setup: inHost(canary, "sed -i.good 's|/lab lab|/no-lab lab|' /etc/apt/sources.list.d/lab.list"),
 			Inject: nothing, Lasts: 8 * time.Second, Clear: inHost(canary, "mv /etc/apt/sources.list.d/lab.list.good /etc/apt/sources.list.d/lab.list"), Holds: onceEach(1, canary),
 		},
+		{ID: "F32", Name: "command killed", Steps: []Step{sawPatch}, Begin: watched, Inject: func(s *scene) error { return s.cli.Process.Kill() }, Holds: onceEach(1, canary)},
 		{ID: "F33", Name: "abort", Steps: []Step{sawPatch}, Ends: []string{"aborted"}, Inject: said("abort"), Holds: all(untouched(peer), onceEach(1, canary))},
 		{ID: "F33", Name: "campaign terminated", Whole: true, Steps: []Step{sawReboot}, Ends: []string{"terminated"}, Inject: terminate(func(s *scene) string { return campaignID(s.instance) })},
 		{ID: "F33", Name: "cluster terminated", Steps: []Step{sawReboot}, Ends: halted, Inject: terminate(func(s *scene) string { return clusterID(s.instance, "web") })},
