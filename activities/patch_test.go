@@ -282,7 +282,41 @@ func TestReboot(t *testing.T) {
 			}
 		}
 	}
+	entered := func(want int) func(t *testing.T, w *world, r StepResult) {
+		return func(t *testing.T, w *world, r StepResult) {
+			if w.did("enter http") != want || (r.Boot == "") != (r.Verdict != rollout.Pass) {
+				t.Errorf("taken out %d times, want %d; verdict %q with boot %q", w.did("enter http"), want, r.Verdict, r.Boot)
+			}
+		}
+	}
 	tell(t, "reboot", (*Activities).Reboot, []stepRow{
+		{"a host that is still out is seen so twice", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-b")(w, p, in)
+			w.instances[0].Maintenance = []string{Reason(instance, "web-1")}
+		}, rollout.Pass, "back with boot id boot-b", func(t *testing.T, w *world, r StepResult) {
+			entered(0)(t, w, r)
+			if w.did("catalog") != 2 {
+				t.Errorf("the servers were asked %d times, want 2", w.did("catalog"))
+			}
+		}},
+		{"one whose agent lost its maintenance is taken out again", given("boot-b"), rollout.Pass, "boot-b", entered(1)},
+		{"but not while its peers need it", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-b")(w, p, in)
+			w.instances[1].Status = "critical"
+			w.instances[2].Status = "critical"
+		}, rollout.Pass, "boot-b", entered(0)},
+		{"one whose maintenance the servers do not hear of is unknown", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-b")(w, p, in)
+			w.sticky = true
+		}, rollout.Inconclusive, "do not hear of it again", nil},
+		{"one that somebody keeps out by now is unknown", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-b")(w, p, in)
+			w.foreign["http"] = &ForeignError{Node: "web-1", Service: "http", Reason: "jane"}
+		}, rollout.Inconclusive, "is not out of service any more: ", entered(1)},
+		{"without the servers nobody knows", func(w *world, p *plan.Part, in *StepInput) {
+			given("boot-b")(w, p, in)
+			w.catalog = func(int) error { return errors.New("no cluster leader") }
+		}, rollout.Inconclusive, "back with boot id boot-b after 0s, and whether it is still out of service cannot be told: no cluster leader", entered(0)},
 		{"in the boot that it must leave, the run starts once, and another boot id proves it", given("boot-a", "boot-a", away, away, "boot-b"), rollout.Pass, "back with boot id boot-b",
 			func(t *testing.T, w *world, r StepResult) {
 				runs(1)(t, w, r)

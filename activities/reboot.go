@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/temporal"
+
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // rebootPoll is how often a rebooting host is asked for its boot id. Each ask is a real handshake: a bare connect would be
@@ -40,8 +42,12 @@ func (a *Activities) Reboot(ctx context.Context, in StepInput) (StepResult, erro
 				r.Begun = false
 			}
 			if err == nil && now != in.Boot {
+				back := fmt.Sprintf("back with boot id %s after %s", now, a.Now().Sub(began).Round(100*time.Millisecond))
+				if err := a.stillOut(ctx, s, in, back, r); err != nil || r.Verdict != "" {
+					return err
+				}
 				r.Boot = now
-				r.pass(fmt.Sprintf("back with boot id %s after %s", now, a.Now().Sub(began).Round(100*time.Millisecond)))
+				r.pass(back)
 				return nil
 			}
 			if ctx.Err() != nil {
@@ -66,6 +72,64 @@ func (a *Activities) Reboot(ctx context.Context, in StepInput) (StepResult, erro
 			}
 		}
 	})
+}
+
+// readBackWithin is how long a host that has rebooted may take to be seen out of service by the servers.
+const readBackWithin = 15 * time.Second
+
+// stillOut reads the drain back from the servers, in two samples, now that the host has rebooted: an agent that lost what it had on its
+// disk brings the member into service by itself. It is taken out again while its peers let it; where they do not it is needed, and stays.
+func (a *Activities) stillOut(ctx context.Context, s scene, in StepInput, back string, r *StepResult) error {
+	deadline := a.Now().Add(readBackWithin)
+	for samples := 0; samples < 2; {
+		var now standing
+		var err error
+		for _, w := range a.ways(s) {
+			if w, ok := w.(byConsul); ok && err == nil {
+				var one standing
+				one, err = w.standing(ctx, s, in.Instance, false)
+				now = now.and(one)
+			}
+		}
+		may, _ := rollout.MayBeOut(now.peers)
+		switch {
+		case err == nil && (!now.undrained || now.foreign != "" || !may):
+			samples++
+		case err == nil:
+			samples = 0
+			if err = a.enterAgain(ctx, s, in, r); err == nil {
+				err = errors.New("the servers have lost its maintenance, and do not hear of it again")
+			}
+		default:
+			samples = 0
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case r.Verdict != "":
+			r.unknown(back + ", and is not out of service any more: " + r.Reason)
+			return nil
+		case samples < 2 && a.Now().After(deadline):
+			return r.orUnknown(ctx, fmt.Errorf("%s, and whether it is still out of service cannot be told: %w", back, err))
+		case samples < 2:
+			if err := wait(ctx, sampleGap); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// enterAgain sets our maintenance anew where the servers have lost it.
+func (a *Activities) enterAgain(ctx context.Context, s scene, in StepInput, r *StepResult) error {
+	for _, w := range a.ways(s) {
+		if w, ok := w.(byConsul); ok {
+			if err := w.enter(ctx, s, in, a.Now().Add(rollout.GateCounts), r); err != nil || r.Verdict != "" {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // goesDownWithin is how long a host that was told to reboot may go on answering. One that answers for longer waits for something first, such as

@@ -59,6 +59,21 @@ func keptOut(_ *scene, log []oracle.Event) []string {
 	return nil
 }
 
+// takenOutAgain: the canary, which came into service by itself with its boot, was out again before it was given back.
+func takenOutAgain(_ *scene, log []oracle.Event) []string {
+	booted := false
+	for _, e := range log {
+		switch {
+		case e.Host != canary:
+		case e.Kind == oracle.Booted:
+			booted = true
+		case booted && e.Kind == oracle.Drained:
+			return nil
+		}
+	}
+	return []string{canary + " was not taken out of service again"}
+}
+
 // notEntered: nothing was sent to the canary since it came back as somebody else.
 func notEntered(s *scene, _ []oracle.Event) []string {
 	rebooting, back := false, false

@@ -76,6 +76,10 @@ func Faults() []Fault {
 			Holds: keptOut,
 		},
 		{
+			ID: "F9", Name: "agent loses its disk with the reboot", Steps: []Step{down}, Inject: func(s *scene) error { return s.fleet.LoseAgentDisk(canary) },
+			Loses: serving, Holds: takenOutAgain,
+		},
+		{
 			ID: "F10", Name: "network cut in mid-command", Steps: []Step{inspect, fetch, gate, drain, patch, reboot, down, check, undrain, inSoak}, Often: patch,
 			Inject: func(s *scene) error { return s.fleet.Cut(canary) }, Lasts: 8 * time.Second, Clear: func(s *scene) error { return s.fleet.Heal(canary) }, Loses: serving,
 		},

@@ -173,6 +173,17 @@ func (c *consul) maintenance(h *host) map[string]string {
 	return all
 }
 
+// forget takes the maintenance from what the agent has on its disk.
+func (c *consul) forget(h *host) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.byName[h.name]
+	n.maint = maintenance{}
+	for _, s := range n.svcs {
+		s.local.maint = maintenance{}
+	}
+}
+
 // found takes in how a service is, as its own host knows it. The caller holds c.mu.
 func (c *consul) found(h *host, s *consulService, status, output, by string) {
 	if s.local.status != status {

@@ -101,6 +101,17 @@ func (f *Fleet) RestartAgent(name string, blank time.Duration) error {
 	return nil
 }
 
+// LoseAgentDisk takes from the host's Consul agent what it has on its disk: maintenance is not there again after the next boot.
+func (f *Fleet) LoseAgentDisk(name string) error {
+	h, err := f.host(name)
+	if err != nil {
+		return err
+	}
+	f.events.add(Call{Host: name, Event: "agent's disk lost"})
+	f.consul.forget(h)
+	return nil
+}
+
 // Maintenance is what the services of the host are in, by service; "" is the node's. A service that is in none is not listed.
 func (f *Fleet) Maintenance(name string) (map[string]string, error) {
 	h, err := f.host(name)
