@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -244,7 +245,7 @@ func (b *boot) listen() error {
 	if port == 0 {
 		port = h.wantPort
 	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(h.ip, strconv.Itoa(port)))
+	ln, err := listenOn(h.ip, port)
 	if err != nil {
 		return err
 	}
@@ -258,6 +259,27 @@ func (b *boot) listen() error {
 		b.accept(ln)
 	}()
 	return nil
+}
+
+// Ports of hosts that are given none: below those that the machine gives to whoever asks for any, or one could be somebody else's by the
+// time its host comes back.
+const (
+	firstPort = 20000
+	lastPort  = 32000
+)
+
+// listenOn listens on a port, or on any free one that stays the host's own.
+func listenOn(ip string, port int) (ln net.Listener, err error) {
+	if port != 0 {
+		return net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
+	}
+	for range 100 {
+		port = firstPort + mathrand.IntN(lastPort-firstPort)
+		if ln, err = net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port))); err == nil {
+			return ln, nil
+		}
+	}
+	return nil, err
 }
 
 // servicesUp tells whether the boot is old enough for its services to have started.
