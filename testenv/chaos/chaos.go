@@ -206,7 +206,7 @@ func (l *lane) run(ctx context.Context, j job) Row {
 	row.Took = round(time.Since(began))
 	row.Passed = len(row.Problems) == 0
 	row.Log = l.keep(j, row.Passed)
-	if !row.Passed {
+	if !row.Passed || j.Leaves {
 		l.close() // what is left of it would be in the way of the next one
 	}
 	return row

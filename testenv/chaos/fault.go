@@ -23,6 +23,7 @@ type Fault struct {
 	Version string // of lab-web that is offered, default 1.4: one that needs a reboot
 	Workers bool   // a worker of its own, beside a rollpatchd without one
 	Another bool   // another build of rollpatch is at hand
+	Leaves  bool   // work for its rollpatchd after its end, which the next run must not meet
 	Setup   func(*scene) error
 	Begin   func(*scene) error // how the campaign starts, default by a command that only starts it
 	Inject  func(*scene) error

@@ -170,10 +170,10 @@ func Faults() []Fault {
 		{ID: "F28", Name: "repository moves on", Whole: true, Steps: []Step{drain, patch, inSoak, onPeer}, Often: inSoak, Version: "1.1", Inject: func(s *scene) error { return s.fleet.Publish(s.ctx, "1.4") }, Ends: []string{"done", "halted"}, Holds: never("1.4")},
 		{ID: "F29", Name: "repository away", Steps: []Step{claim, fetch, gate, patch, inSoak}, Inject: archive(false), Lasts: 4 * time.Second, Clear: archive(true)},
 		{
-			ID: "DB", Name: "database of before the campaign", Steps: []Step{inspect, drain, patch, down, check, inSoak, onPeer}, Setup: copyDatabase, Inject: restoreDatabase, End: mended, Ends: []string{"mended"}, Loses: always, Limit: 8 * time.Minute,
+			ID: "DB", Name: "database of before the campaign", Steps: []Step{inspect, drain, patch, down, check, inSoak, onPeer}, Leaves: true, Setup: copyDatabase, Inject: restoreDatabase, End: mended, Ends: []string{"mended"}, Loses: always, Limit: 8 * time.Minute,
 		},
 		{
-			ID: "DB", Name: "database of the fetch", Steps: []Step{patch, check, inSoak, onPeer, settling}, Begin: begunWithCopy, Inject: restoreDatabase, End: endsMended, Ends: []string{"done", "halted"}, Limit: 8 * time.Minute,
+			ID: "DB", Name: "database of the fetch", Steps: []Step{patch, check, inSoak, onPeer, settling}, Leaves: true, Begin: begunWithCopy, Inject: restoreDatabase, End: endsMended, Ends: []string{"done", "halted"}, Limit: 8 * time.Minute,
 		},
 		{
 			ID: "F30", Name: "rollpatchd upgraded", Steps: []Step{claim, gate, drain, patch, configure, rebooting, down, check, undrain, onPeer, settling}, Often: patch, Another: true, Within: handover,
