@@ -137,7 +137,12 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 		}
 		if manifest == nil {
 			widens, drift := s.drifted(f, changes)
-			if left += drift; widens != "" {
+			if left += drift; widens == "" {
+				if widens, err = a.notFinished(ctx, s, f, changes, out.Stdout); err != nil {
+					return r.orUnknown(ctx, err)
+				}
+			}
+			if widens != "" {
 				r.fail(widens)
 				r.Widens = true
 				return nil
