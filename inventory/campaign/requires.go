@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
@@ -35,6 +36,22 @@ func (c Campaign) validateRequires(p *inventory.Problems) {
 				p.Add(at, "%q is the stage itself: name one that goes before it", s.Requires.Stage)
 			default:
 				p.Clash(at, fmt.Sprintf("stages[%d].name", j), "%q comes after this stage, and would never be through before it: put it first", s.Requires.Stage)
+			}
+		}
+	}
+}
+
+// checkRequires holds a stage of this very campaign that is required against its clusters: of one without a soak nothing is ever on record.
+func (c Campaign) checkRequires(p *inventory.Problems, inv inventory.Inventory) {
+	for i, s := range c.Stages {
+		for _, other := range c.Stages[:i] {
+			names := other.In(inv)
+			if s.Requires == nil || other.Name != s.Requires.Stage || len(names) == 0 {
+				continue
+			}
+			soaks := slices.ContainsFunc(names, func(name string) bool { cl, _ := inv.Cluster(name); return len(cl.Members) > 1 })
+			if !soaks {
+				p.Add(fmt.Sprintf("stages[%d].requires.stage", i), "no cluster of stage %q has a second member, so that nothing soaks in it: nothing would ever count as finished there", other.Name)
 			}
 		}
 	}

@@ -36,3 +36,23 @@ func TestValidateRequires(t *testing.T) {
 		}
 	}
 }
+
+// A stage whose clusters have one member each never soaks: whoever requires it would wait for ever.
+func TestCheckRequires(t *testing.T) {
+	c := campaign.Campaign{Name: "monthly", Reason: "because", Stages: []campaign.Stage{
+		{Name: "staging", Clusters: []string{"solo", "cache"}}, {Name: "production", Clusters: []string{"web"}, Requires: &campaign.Requires{Stage: "staging"}},
+	}}
+	for _, row := range []struct {
+		cache []string
+		want  string
+	}{{[]string{"cache-1", "cache-2"}, ""}, {[]string{"cache-1"}, `stages[1].requires.stage: no cluster of stage "staging" has a second member`}} {
+		inv := inventory.Inventory{Clusters: []inventory.Cluster{{Name: "solo", Members: []string{"s"}}, {Name: "cache", Members: row.cache}, {Name: "web", Members: []string{"w"}}}}
+		var got []string
+		for _, p := range c.Check(inv) {
+			got = append(got, p.String())
+		}
+		if all := strings.Join(got, "\n"); (all == "") != (row.want == "") || !strings.Contains(all, row.want) {
+			t.Errorf("cache of %q: %q, want %q", row.cache, all, row.want)
+		}
+	}
+}

@@ -246,6 +246,7 @@ func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
 		}
 	}
 	c.checkGates(&p, inv)
+	c.checkRequires(&p, inv)
 	return p
 }
 
