@@ -137,13 +137,17 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 		}
 		if manifest == nil {
 			widens, drift := s.drifted(f, changes)
-			if left += drift; widens == "" {
-				if widens, err = a.notFinished(ctx, s, f, changes, out.Stdout); err != nil {
-					return r.orUnknown(ctx, err)
-				}
-			}
-			if widens != "" {
+			if left += drift; widens != "" {
 				r.fail(widens)
+				r.Widens = true
+				return nil
+			}
+			behind, err := a.notFinished(ctx, s, f, changes, out.Stdout)
+			if err != nil {
+				return r.orUnknown(ctx, err)
+			}
+			if behind != "" {
+				r.fail(behind)
 				r.Widens = true
 				return nil
 			}

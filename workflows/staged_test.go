@@ -75,15 +75,6 @@ func stagingFirst(unattended bool) *world {
 	return w
 }
 
-func (w *world) toldOf(event string) (texts []string) {
-	for _, n := range w.notices {
-		if n.Event == event {
-			texts = append(texts, n.Text)
-		}
-	}
-	return texts
-}
-
 // before says that one call came before another.
 func before(calls []string, a, b string) bool {
 	i, j := slices.Index(calls, a), slices.Index(calls, b)

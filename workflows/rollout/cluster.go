@@ -491,7 +491,8 @@ func (c Cluster) Started(host string, mode Mode, now time.Time) Cluster {
 		c.AskSoak = false
 		c = c.suspect(c.BackoutFor, now)
 	}
-	c.FitAt, c.StagedAt = time.Time{}, time.Time{} // each is asked for
+	c.FitAt = time.Time{} // each is asked for
+	c.StagedAt = time.Time{}
 	return c.slot(host, func(s *Slot) {
 		s.Running, s.Mode, s.Tries, s.Reason, s.RunID = true, mode, s.Tries+1, "", ""
 		s.Canary = s.Canary || mode == ModePatch && c.Manifest == ""
