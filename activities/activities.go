@@ -41,6 +41,7 @@ type Activities struct {
 	Runner    Runner
 	Catalog   Catalog
 	Claims    Claims
+	Stagings  Stagings
 	Prober    Prober
 	Notifier  Notifier
 	Store     Store

@@ -44,7 +44,7 @@ func (a *Activities) AskHosts(ctx context.Context, in AskHostsInput) (AskHostsRe
 		return AskHostsResult{}, err
 	}
 	answers := make([]plan.Answer, len(q.Hosts))
-	records := &recordsOnce{ctx: ctx, list: a.Claims.List, known: map[string]func() ([]Claim, error){}}
+	records := newRecordsOnce(ctx, a.Claims)
 	next := make(chan int)
 	var all sync.WaitGroup
 	for range min(askedAtOnce, len(q.Hosts)) {
@@ -81,6 +81,10 @@ type recordsOnce struct {
 	known map[string]func() ([]Claim, error)
 }
 
+func newRecordsOnce(ctx context.Context, claims Claims) *recordsOnce {
+	return &recordsOnce{ctx: ctx, list: claims.List, known: map[string]func() ([]Claim, error){}}
+}
+
 // List is what the records below a prefix were when they were first asked for.
 func (o *recordsOnce) List(_ context.Context, c ConsulAccess, prefix string) ([]Claim, error) {
 	// Every member leaves itself out of the ways to its Consul. To which Consul they lead does not depend on that.
@@ -111,6 +115,7 @@ func (a *Activities) answer(ctx context.Context, who plan.Asking, records *recor
 		}
 		return plan.Answer{Host: who.Host, Unknown: clip(err.Error())}
 	}
+	a.unfinished(own, who, &answer)
 	return answer
 }
 

@@ -95,6 +95,11 @@ func (a *Activities) Release(ctx context.Context, in ClaimInput) (ClaimResult, e
 		if err != nil {
 			return err
 		}
+		if in.Finished != nil {
+			if err := a.finished(ctx, p, in); err != nil {
+				return err
+			}
+		}
 		r.OK = true
 		return a.Claims.Release(ctx, consulOf(p, p.Cluster.Consul, ""), me, keys)
 	})

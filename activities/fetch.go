@@ -142,6 +142,15 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 				r.Widens = true
 				return nil
 			}
+			behind, err := a.notFinished(ctx, s, f, changes, out.Stdout)
+			if err != nil {
+				return r.orUnknown(ctx, err)
+			}
+			if behind != "" {
+				r.fail(behind)
+				r.Widens = true
+				return nil
+			}
 		}
 		sort.Slice(changes, func(i, j int) bool { return changes[i].Name < changes[j].Name })
 		if r.Changes, err = a.save(ctx, changes); err != nil {

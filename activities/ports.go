@@ -10,6 +10,7 @@ import (
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/staging"
 )
 
 // Target is how one host is reached. Keys are references: the file's content never leaves the worker.
@@ -167,6 +168,14 @@ type Claims interface {
 	Release(ctx context.Context, c ConsulAccess, owner Owner, keys []string) error
 	// List returns all records under a prefix ("cluster/", ""). Those that cannot be read are an *UnreadableError beside the others.
 	List(ctx context.Context, c ConsulAccess, prefix string) ([]Claim, error)
+}
+
+// Stagings keeps in Consul KV which versions have finished in which stage, beyond the instance that brought them there.
+type Stagings interface {
+	// Keep puts the records of one cluster there; one that stands already stays as it is. Those of this stage and cluster from before forget go.
+	Keep(ctx context.Context, c ConsulAccess, records []staging.Record, forget time.Time) error
+	// Kept returns every record of a stage. One that cannot be read is an error.
+	Kept(ctx context.Context, c ConsulAccess, stage string) ([]staging.Record, error)
 }
 
 // Prober runs one check once, against a host, through its SSH connection.

@@ -102,6 +102,8 @@ type ClaimInput struct {
 	Plan     string      `json:"plan,omitempty"`
 	Reason   string      `json:"reason,omitempty"`
 	Intent   audit.Entry `json:"intent"`
+	// Finished is what soaked and passed: it is on record before the claim is given back (release).
+	Finished *rollout.Finished `json:"finished,omitempty"`
 }
 
 // EvidenceInput puts the versions of a transaction that failed into quarantine.

@@ -15,7 +15,8 @@ import (
 // cluster: exactly these versions, and what needs them.
 type Suspects struct {
 	Cluster  string    `json:"cluster"`
-	OS       string    `json:"os,omitempty"` // the platform; empty where nobody knows: any
+	Stage    string    `json:"stage,omitempty"` // of the campaign: what failed there has not finished there
+	OS       string    `json:"os,omitempty"`    // the platform; empty where nobody knows: any
 	Release  string    `json:"release,omitempty"`
 	Arch     string    `json:"arch,omitempty"`
 	Host     string    `json:"host"` // whose transaction it was
@@ -68,7 +69,7 @@ func (a *Activities) QuarantineVersions(ctx context.Context, in EvidenceInput) (
 		changes = slices.DeleteFunc(changes, func(c Change) bool { return c.New == "" })
 		for versions := range slices.Chunk(changes, mostVersions) {
 			suspects := Suspects{
-				Cluster: p.Cluster.Name, OS: m.OS, Release: m.Release, Arch: m.Arch, Host: in.Evidence.Host, Versions: versions, Count: len(versions),
+				Cluster: p.Cluster.Name, Stage: p.Stage, OS: m.OS, Release: m.Release, Arch: m.Arch, Host: in.Evidence.Host, Versions: versions, Count: len(versions),
 				Review: in.Evidence.At.Add(time.Duration(p.Policy.Review)),
 			}
 			record := Claim{

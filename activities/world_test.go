@@ -26,6 +26,7 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
+	"github.com/rollpatch/rollpatch/workflows/staging"
 )
 
 // theSecret is what the references of every test's inventory lead to; nothing that leaves an activity may hold it.
@@ -96,6 +97,8 @@ type world struct {
 	scriptEnd   func(place string, r Run) (RunOutcome, error)
 	calendar    map[bool]calendar.Calendar // of canaries, and of peers
 	undated     error                      // of reading it
+	kept        []staging.Record           // what finished in the stage that is asked for
+	unkept      error                      // of asking for it
 	updaters    map[string]error           // host to the error of asking its updaters
 	spoilt      bool                       // what is read of a file that soaked is another one
 	roots       map[string]string          // host to the folder that its scripts which are no playbook's work in; absent: it cannot be reached
@@ -124,7 +127,7 @@ func newWorld() *world {
 }
 
 func (w *world) activities() *Activities {
-	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Workflows: w, Instances: w, Switch: w, Calendars: w, Actor: "worker-1", Now: time.Now,
+	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Stagings: stagings{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Workflows: w, Instances: w, Switch: w, Calendars: w, Actor: "worker-1", Now: time.Now,
 		ServerID: func(context.Context) (string, error) { return theServer, w.server }, Inventory: func() (inventory.Inventory, error) { return w.estate, w.unread }}
 }
 

@@ -267,6 +267,8 @@ func (c *cluster) carryOut(ctx workflow.Context, a rollout.Action) {
 		c.claim(ctx, a)
 	case rollout.DoWindow:
 		c.window(ctx, a)
+	case rollout.DoStaged:
+		c.staged(ctx, a)
 	case rollout.DoUpdatersOff, rollout.DoUpdatersOn:
 		c.updaters(ctx, a)
 	case rollout.DoWatch:
@@ -296,6 +298,7 @@ func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
 	name, apply := "Claim", rollout.Cluster.Claim
 	if a.Do == rollout.DoRelease {
 		name, apply = "Release", rollout.Cluster.Released
+		in.Finished = c.Finished()
 	}
 	in.Intent = intend(ctx, &c.Audit, string(a.Do), "", "", c.Name)
 	var r activities.ClaimResult
@@ -317,6 +320,21 @@ func (c *cluster) window(ctx workflow.Context, a rollout.Action) {
 	}
 	c.Cluster = c.Fitted(a.ID, r, workflow.Now(ctx))
 }
+
+// staged asks whether what the member would get has finished in the stage that goes first: of the host itself, or where its canary is through,
+// of the manifest.
+func (c *cluster) staged(ctx workflow.Context, a rollout.Action) {
+	var r rollout.StagedResult
+	in := activities.StagedInput{Instance: c.Instance, Part: c.Part, Host: a.Host, Manifest: c.Manifest}
+	summary := "ask whether what " + a.Host + " would get has finished in another stage"
+	if err := workflow.ExecuteActivity(options(ctx, SegmentQueue(c.Segments[a.Host]), summary, stagedLimit), "Staged", in).Get(ctx, &r); err != nil {
+		r = rollout.StagedResult{Reason: cause(err)}
+	}
+	c.Cluster = c.Staged(a.ID, r, workflow.Now(ctx))
+}
+
+// stagedLimit is more than a host has to say what it would get.
+const stagedLimit = 5 * time.Minute
 
 func (c *cluster) queue() string {
 	if len(c.Members) == 0 {
@@ -575,7 +593,7 @@ func (c *cluster) mayContinueAsNew(ctx workflow.Context) bool {
 		return false
 	}
 	for _, id := range workflow.DeterministicKeys(c.inFlight) {
-		if strings.HasPrefix(id, "claim.") || strings.HasPrefix(id, "release.") || strings.HasPrefix(id, "notify.") || strings.HasPrefix(id, "quarantine.") || strings.HasPrefix(id, "window.") || strings.HasPrefix(id, "updaters-") {
+		if strings.HasPrefix(id, "claim.") || strings.HasPrefix(id, "release.") || strings.HasPrefix(id, "notify.") || strings.HasPrefix(id, "quarantine.") || strings.HasPrefix(id, "window.") || strings.HasPrefix(id, "staged.") || strings.HasPrefix(id, "updaters-") {
 			return false
 		}
 	}

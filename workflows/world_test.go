@@ -53,6 +53,7 @@ type world struct {
 	// scripted: drains and undrains run scripts, whose numbers the hosts that run them have seen up to this.
 	scripted int64
 	hours    *hours // windows and freezes; nil: there are none
+	stages   *stages
 	// agreement is who must agree, and keys whose signatures count: name by key.
 	agreement plan.Agreement
 	request   *approval.Signed
@@ -143,6 +144,9 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 			if f := map[string]func(int) rollout.ClaimResult{"Claim": w.claim, "Release": w.release}[name]; f != nil {
 				r.ClaimResult = f(w.count[name])
 			}
+			if r.OK {
+				w.stages.released(in)
+			}
 			w.entries = append(w.entries, in.Intent)
 			e, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: name})
 			w.entries = append(w.entries, e)
@@ -196,6 +200,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		for _, m := range members {
 			c.Members = append(c.Members, rollout.Slot{Host: m})
 		}
+		w.stages.begin(&c)
 		return activities.BeginResult{Cluster: c, Member: w.member, Segments: map[string]string{}, Limits: w.hours.limits()}, nil
 	}, activity.RegisterOptions{Name: "Begin"})
 	env.RegisterActivityWithOptions(func(context.Context, activities.TellInput) ([]string, error) {
@@ -222,6 +227,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	env.RegisterActivityWithOptions((&activities.Activities{Signers: &w.keys, Audit: chain{w}, Now: time.Now}).Verify, activity.RegisterOptions{Name: "Verify"})
 	w.registerUpdaters(env)
 	w.hours.register(env, w)
+	w.stages.register(env, w)
 	env.OnActivity("Watch", mock.Anything, mock.Anything).After(time.Hour).Return(watch)
 }
 

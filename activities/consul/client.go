@@ -4,7 +4,7 @@
 // What cannot be read is an error, never an empty answer: callers act on what is absent.
 //
 // The token needs service:write on the services it drains, service:read and node:read on all that it counts, key:write under
-// rollpatch/claims/, and agent:read where a member's services have no checks of their own.
+// rollpatch/, and agent:read where a member's services have no checks of their own.
 package consul
 
 import (
@@ -27,6 +27,8 @@ import (
 var (
 	_ activities.Catalog = (*Consul)(nil)
 	_ activities.Claims  = (*Consul)(nil)
+
+	_ activities.Stagings = (*Consul)(nil)
 )
 
 // callTimeout bounds one request: an agent that does not answer must not keep us from asking the next.

@@ -26,6 +26,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/activities"
 	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/workflows/staging"
 )
 
 // process is a Consul agent of the test's own, on ports of its own on the loopback.
@@ -585,7 +586,7 @@ func TestRealACLs(t *testing.T) {
 		node_prefix "" { policy = "read" }
 		service_prefix "" { policy = "read" }
 		service "web" { policy = "write" }
-		key_prefix "rollpatch/claims/" { policy = "write" }`)
+		key_prefix "rollpatch/" { policy = "write" }`)
 	eventually(t, "the service passes", func() error {
 		list, err := c.Instances(t.Context(), with(full), []string{"web"})
 		if err == nil && states(list) != "web passing" {
@@ -602,12 +603,15 @@ func TestRealACLs(t *testing.T) {
 		"enter": func(a activities.ConsulAccess) error { return c.Enter(t.Context(), a, member, []string{"web"}, ours) },
 		"take":  func(a activities.ConsulAccess) error { _, err := c.Take(t.Context(), a, claims); return err },
 		"list":  func(a activities.ConsulAccess) error { _, err := c.List(t.Context(), a, ""); return err },
+		"keep": func(a activities.ConsulAccess) error {
+			return c.Keep(t.Context(), a, []staging.Record{{Stage: "staging", Cluster: "web", Instance: "me"}}, time.Time{})
+		},
 		"leave": func(a activities.ConsulAccess) error { return c.Leave(t.Context(), a, member, []string{"web"}, ours) },
 		"release": func(a activities.ConsulAccess) error {
 			return c.Release(t.Context(), a, activities.Owner{Instance: "me"}, []string{"cluster/web"})
 		},
 	}
-	order := []string{"instances", "enter", "take", "list", "leave", "release"}
+	order := []string{"instances", "enter", "take", "list", "keep", "leave", "release"}
 	for _, name := range order {
 		eventually(t, name+" with the rules that are documented", func() error { return steps[name](with(full)) })
 	}

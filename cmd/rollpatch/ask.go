@@ -318,6 +318,7 @@ func (p printer) forecast(f plan.Forecast) {
 		fmt.Fprintln(p.w)
 		p.table([]string{"cluster", "package", "from", "to", "security", "origin", "download", "hosts"}, packages)
 	}
+	p.finished(f)
 	if len(f.Unknown) > 0 {
 		fmt.Fprintln(p.w)
 		var rows []row

@@ -95,6 +95,7 @@ func (p printer) plan(pl plan.Plan) {
 		fmt.Fprintf(p.w, "told: %s\n", told(pl.Notify))
 	}
 	p.agreement(pl)
+	p.requires(pl)
 	fmt.Fprintln(p.w)
 	var rows []row
 	for _, s := range pl.Stages {

@@ -118,6 +118,7 @@ func (d *desk) validate(c *cli.Context) error {
 		for _, name := range out.Campaigns {
 			fmt.Fprintf(p.w, "%s: fits the inventory\n", name)
 		}
+		p.required(sound)
 		for _, l := range laid {
 			fmt.Fprintf(p.w, "\n%s: ", l.name)
 			p.dates(l.plan, l.parts, l.dates)

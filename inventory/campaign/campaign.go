@@ -59,6 +59,8 @@ type Stage struct {
 	Windows Windows `json:"windows,omitzero" yaml:"windows,omitempty"`
 	// Gate is asked for before the stage begins; default none.
 	Gate *Gate `json:"gate,omitempty" yaml:"gate,omitempty"`
+	// Requires is what must have finished in another stage before a host of this one is begun; default nothing.
+	Requires *Requires `json:"requires,omitempty" yaml:"requires,omitempty"`
 }
 
 // Selector matches clusters.

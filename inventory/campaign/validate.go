@@ -19,6 +19,7 @@ func (c Campaign) Validate() []inventory.Problem {
 		p.Add("reason", "is missing: say why this is done, for those who approve it and those who ask later")
 	}
 	c.validateStages(&p)
+	c.validateRequires(&p)
 	for _, list := range []struct {
 		path  string
 		globs []string
@@ -245,6 +246,7 @@ func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
 		}
 	}
 	c.checkGates(&p, inv)
+	c.checkRequires(&p, inv)
 	return p
 }
 

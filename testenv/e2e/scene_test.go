@@ -228,7 +228,10 @@ func (s *scene) safe(foreign ...string) {
 		if err != nil {
 			return err
 		}
-		keys = slices.DeleteFunc(keys, func(k string) bool { return strings.Contains(k, "/versions/") }) // those stay until a person releases them
+		keys = slices.DeleteFunc(keys, func(k string) bool {
+			return
+			return strings.Contains(k, "/versions/") || strings.HasPrefix(k, "rollpatch/staged/") // those stay until a person releases them, these for months
+		})
 		if len(keys) > 0 {
 			return fmt.Errorf("records are left: %v", keys)
 		}

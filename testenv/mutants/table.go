@@ -141,6 +141,21 @@ var all = []Mutant{
 		Package: planPkg, Test: "^TestSavedThatWasChangedIsRefused$",
 	},
 	{
+		Name: "P4: a member is begun only with what finished in the stage that goes first", File: "workflows/rollout/staged.go",
+		Old: "return c.Policy.Staged && c.StagedAt.IsZero()", New: "return false",
+		Package: rolloutPkg, Test: "^TestStaged$",
+	},
+	{
+		Name: "P4: the canary's fetch is held to that stage once more", File: "activities/fetch.go",
+		Old: "if behind != \"\" {", New: "if false {",
+		Package: activitiesPkg, Test: "^TestFetchHoldsToTheStageBefore$",
+	},
+	{
+		Name: "P4: what finished is on record before the claim is given back", File: "activities/claim.go",
+		Old: "if in.Finished != nil {", New: "if false {",
+		Package: activitiesPkg, Test: "^TestReleaseRecordsWhatFinished$",
+	},
+	{
 		Name: "P8: somebody else's maintenance is left alone", File: "activities/consul/catalog.go",
 		Old: "if now.notes[id] != reason || !may(id) {", New: "if !may(id) {",
 		Package: consulPkg, Test: "^TestLeaveRemovesOursAlone$",

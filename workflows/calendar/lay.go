@@ -15,10 +15,13 @@ type Course struct {
 
 // Stage is the clusters that may go at the same time, in order, and when: canaries by one calendar, peers by another.
 type Stage struct {
-	Name     string
-	Canary   Calendar
-	Peers    Calendar
-	Steps    []int // of its ramp; none: all begin together
+	Name   string
+	Canary Calendar
+	Peers  Calendar
+	Steps  []int // of its ramp; none: all begin together
+	// Behind is a stage before it that has to be through for so long already; empty: none.
+	Behind   string
+	Aged     time.Duration
 	Clusters []Cluster
 }
 
@@ -66,6 +69,11 @@ func Lay(c Course) Dates {
 	d := Dates{Start: c.Start}
 	now, known := c.Start, true
 	for _, s := range c.Stages {
+		for _, before := range d.Stages {
+			if before.Stage == s.Behind && known {
+				now = later(now, before.End.Add(s.Aged))
+			}
+		}
 		room := s.room(c.Start)
 		d.Refusals = append(d.Refusals, room...)
 		laid := Laid{Stage: s.Name}

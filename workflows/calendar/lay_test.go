@@ -72,6 +72,12 @@ func TestLay(t *testing.T) {
 			[]Refusal{{Stage: "p", Cluster: "web", Why: "its peers would wait 28d25m for what its canary has, longer than 7d (max_mixed): canary back 2026-11-01T22:25:00Z, soak until 2026-11-02T22:25:00Z, first peer 2026-11-29T22:00:00Z, last one back 2026-11-29T22:50:00Z", Remedy: "give the peers windows that come sooner, or allow it: max_mixed: 29d"}}},
 		{"unless that is allowed", Course{Parallel: 5, Stages: []Stage{{Name: "p", Canary: nights(2*time.Hour, 1), Peers: nights(2*time.Hour, 29), Clusters: []Cluster{{Name: "web", Waves: []int{1, 2}, Need: host, Soak: 24 * time.Hour, MaxMixed: 29 * 24 * time.Hour}}}}},
 			"web: 1 22:00, 1 22:25, 2 22:25, 29 22:00, 29 22:50\nend 29 22:50", nil},
+		{"one that requires another waits until that is old enough", Course{Parallel: 5, Stages: []Stage{
+			both("s", always, cluster("a", 1)), both("t", always, cluster("b", 1)), {Name: "p", Canary: nights(2*time.Hour, 2, 3), Peers: always, Behind: "s", Aged: 48 * time.Hour, Clusters: []Cluster{cluster("c", 1)}},
+		}}, "a: 1 00:00, -, -, -, 1 00:25\nb: 1 00:25, -, -, -, 1 00:50\nc: 3 22:00, -, -, -, 3 22:25\nend 3 22:25", nil},
+		{"and one that requires another campaign's does not", Course{Parallel: 5, Stages: []Stage{
+			both("s", always, cluster("a", 1)), {Name: "p", Canary: always, Peers: always, Behind: "elsewhere", Aged: 48 * time.Hour, Clusters: []Cluster{cluster("c", 1)}},
+		}}, "a: 1 00:00, -, -, -, 1 00:25\nc: 1 00:25, -, -, -, 1 00:50\nend 1 00:50", nil},
 		{"stages go one after the other", Course{Parallel: 5, Stages: []Stage{both("s", always, cluster("a", 1)), both("p", always, cluster("b", 1))}},
 			"a: 1 00:00, -, -, -, 1 00:25\nb: 1 00:25, -, -, -, 1 00:50\nend 1 00:50", nil},
 		{"so many clusters beside each other, soaks included", Course{Parallel: 2, Stages: []Stage{both("p", always, cluster("a", 1, 1), cluster("b", 1), cluster("c", 1))}},

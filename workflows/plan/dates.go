@@ -22,6 +22,9 @@ func (p Plan) Course(parts map[string]Part, start, finishBy time.Time, calendars
 	c := calendar.Course{Start: start, FinishBy: finishBy, Parallel: p.Parallel}
 	for _, s := range p.Stages {
 		stage := calendar.Stage{Name: s.Name, Steps: s.Steps}
+		if s.Requires != nil {
+			stage.Behind, stage.Aged = s.Requires.Stage, time.Duration(s.Requires.MinAge)
+		}
 		for i, cl := range s.Clusters {
 			part := parts[cl.Name]
 			if i == 0 {

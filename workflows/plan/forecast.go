@@ -38,6 +38,7 @@ type Expected struct {
 	Download  int64         `json:"download"`         // the most that one member downloads, in bytes
 	Reboot    string        `json:"reboot"`           // always, never, yes, likely or no sign
 	Because   []string      `json:"because,omitempty"`
+	Finished  []string      `json:"finished,omitempty"` // what has finished in the stage that goes first, and where
 	Estimated time.Duration `json:"-"`
 	Takes     string        `json:"takes"` // at least, from the first drain to the last undrain
 }
@@ -150,6 +151,7 @@ func expected(stage string, part Part, at Platform, members []Answer, takes time
 			e.Packages[i].Hosts = append(e.Packages[i].Hosts, a.Host)
 		}
 		e.Download = max(e.Download, size)
+		e.Finished = once(e.Finished, a.Finished)
 		signs = append(signs, a.Reboot...)
 		if a.Pending {
 			signs = append(signs, Sign{Sure: true, Why: a.Host + " asks for one already"})
@@ -180,6 +182,16 @@ func expected(stage string, part Part, at Platform, members []Answer, takes time
 		}
 	}
 	return e
+}
+
+// once adds the lines that are not there yet: members of a platform say the same.
+func once(lines, more []string) []string {
+	for _, l := range more {
+		if !slices.Contains(lines, l) {
+			lines = append(lines, l)
+		}
+	}
+	return lines
 }
 
 func b2i(b bool) int {
@@ -254,6 +266,13 @@ func risks(p Plan, c Cluster, part Part, platforms []Platform, by map[string][]A
 				note("%s %s is a kernel: a backout brings packages back, and boots no former kernel", k.Name, k.New)
 			}
 		}
+	}
+	var unfinished []string
+	for _, name := range c.Members {
+		unfinished = once(unfinished, said[name].Unfinished)
+	}
+	for _, text := range unfinished {
+		note("as things stand it would not begin yet: %s", text)
 	}
 	if len(c.Members) == 0 {
 		return all

@@ -40,6 +40,8 @@ type Stage struct {
 	Clusters []Cluster `json:"clusters"`
 	Steps    []int     `json:"steps,omitempty"` // how many of them begin together, where that is not all at once
 	StopAny  int       `json:"stop_any"`        // how many failures stop it
+
+	Requires *campaign.Requires `json:"requires,omitempty"` // what must have finished in another stage
 }
 
 // Cluster is one cluster of the plan. Its part holds everything that workers need to know of it.
@@ -79,8 +81,9 @@ type Part struct {
 	Policy   campaign.Policy   `json:"policy"`
 	Packages campaign.Packages `json:"packages"`
 	Accepted string            `json:"accepted,omitempty"`
-	When     *When             `json:"when,omitempty"`    // nil: at any time
-	Planned  *Planned          `json:"planned,omitempty"` // what the members said that they would get; nil: they were not asked
+	When     *When             `json:"when,omitempty"`     // nil: at any time
+	Planned  *Planned          `json:"planned,omitempty"`  // what the members said that they would get; nil: they were not asked
+	Requires *Requires         `json:"requires,omitempty"` // what must have finished in another stage; nil: nothing
 }
 
 // Other is another cluster that one of the hosts belongs to: its budget counts as well, and it is claimed with this one.
@@ -165,11 +168,11 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 	}
 	parts := map[string]Part{}
 	for _, s := range c.Stages {
-		stage, members := Stage{Name: s.Name}, 0
+		stage, members := Stage{Name: s.Name, Requires: s.Requires}, 0
 		for _, name := range s.In(inv) {
 			cl, _ := inv.Cluster(name)
 			part := partOf(c, inv, s.Name, cl)
-			part.When = whenOf(c, inv, s, part.Policy)
+			part.When, part.Requires = whenOf(c, inv, s, part.Policy), requiresOf(inv, s)
 			members += len(cl.Members)
 			parts[name] = part
 			pc := Cluster{
@@ -344,7 +347,7 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 		Policy: rollout.ClusterPolicy{
 			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, WaitMax: time.Duration(pol.WaitMax), SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
 			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries, Failures: pol.Failures, Updaters: true,
-			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed),
+			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed), Staged: p.Requires != nil,
 		},
 	}
 	for _, m := range p.Cluster.Members {

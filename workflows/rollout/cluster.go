@@ -50,6 +50,7 @@ type ClusterPolicy struct {
 	OnFail   string        `json:"on_fail,omitempty"`
 	MaxMixed time.Duration `json:"max_mixed,omitempty"` // how long some members may have what others do not have, before people are told; 0: for ever
 	Updaters bool          `json:"updaters,omitempty"`  // automatic updates are off on every member while the cluster is worked on
+	Staged   bool          `json:"staged,omitempty"`    // a member is begun only with versions that have finished in another stage
 }
 
 // Slot is one member as its cluster keeps it.
@@ -154,6 +155,8 @@ type Cluster struct {
 	MixedTold  time.Time `json:"mixed_told,omitzero"`
 
 	Updaters Updaters `json:"updaters,omitzero"`
+
+	StagedAt time.Time `json:"staged_at,omitzero"` // when records last said that the next member may get what it would get
 }
 
 // Approval is a person's word that a soak may end, or that a campaign goes on.
@@ -194,6 +197,9 @@ func (c Cluster) next(now time.Time) Decision {
 		if c.mustAsk(now) {
 			return c.asks(d)
 		}
+		if c.unproven() {
+			return c.asksStaged(d)
+		}
 		if c.Phase == PhaseRelease && len(c.Evidence) > 0 {
 			return d // once they are on record
 		}
@@ -233,6 +239,9 @@ func (c Cluster) next(now time.Time) Decision {
 		}
 		if c.mustAsk(now) {
 			return c.asks(d)
+		}
+		if c.unproven() {
+			return c.asksStaged(d)
 		}
 		m, mode := c.Members[i], ModePatch
 		if c.Phase == PhaseBackout {
@@ -483,6 +492,7 @@ func (c Cluster) Started(host string, mode Mode, now time.Time) Cluster {
 		c = c.suspect(c.BackoutFor, now)
 	}
 	c.FitAt = time.Time{} // each is asked for
+	c.StagedAt = time.Time{}
 	return c.slot(host, func(s *Slot) {
 		s.Running, s.Mode, s.Tries, s.Reason, s.RunID = true, mode, s.Tries+1, "", ""
 		s.Canary = s.Canary || mode == ModePatch && c.Manifest == ""
@@ -528,7 +538,7 @@ type MemberEnd struct {
 	Waited  bool      `json:"waited,omitempty"` // for something else until then
 	Next    time.Time `json:"next,omitzero"`
 	GivenUp bool      `json:"given_up,omitempty"` // a person skipped it while it held
-	Widens  bool      `json:"widens,omitempty"`   // its transaction holds what the plan that was approved does not
+	Widens  bool      `json:"widens,omitempty"`   // its transaction holds what the plan that was approved does not, or what has not finished in the stage that goes first
 	// OtherHand: somebody else has changed what soaks for it.
 	OtherHand bool `json:"other_hand,omitempty"`
 }

@@ -432,6 +432,13 @@ func playCluster(t *testing.T, c Cluster, word string, now time.Time) (Cluster, 
 		c = c.Fitted(wanted(t, c, now, DoWindow).ID, map[string]FitResult{
 			"ok": {OK: true}, "closed": {Closed: "no window is open", Next: now.Add(2 * time.Hour)}, "frozen": {Closed: "frozen by ann", Frozen: true}, "unknown": {Reason: "no calendar"},
 		}[result], now)
+	case what == "staged":
+		if d.WakeAt.After(now) {
+			now = d.WakeAt
+		}
+		c = c.Staged(wanted(t, c, now, DoStaged).ID, map[string]StagedResult{
+			"ok": {OK: true}, "young": {Young: "web 1.1 is too young", Until: now.Add(72 * time.Hour)}, "missing": {Missing: "web 1.2 has not finished there"}, "unknown": {Reason: "no way to Consul"},
+		}[result], now)
 	case what == "watch":
 		r := watchResult(c, result)
 		r.ID = wanted(t, c, now, DoWatch).ID

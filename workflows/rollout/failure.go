@@ -24,7 +24,7 @@ const (
 func (c Cluster) failedMember(e MemberEnd, now time.Time) Cluster {
 	why := e.Host + " is " + string(e.Outcome) + because(e.Reason)
 	if e.Widens {
-		return c.hold(why, now) // nothing failed: what it would get wants its approvals anew, in this cluster alone
+		return c.hold(why, now) // nothing failed: what it would get wants its approvals anew, or another stage first, in this cluster alone
 	}
 	c, failures := c.count(e)
 	switch {

@@ -107,7 +107,7 @@ type Member struct {
 	Why      string `json:"why,omitempty"`     // the first cause of a failure, kept for the end
 	Suspect  string `json:"suspect,omitempty"` // what speaks against the versions it got
 	LeftOut  string `json:"left_out,omitempty"`
-	Widens   bool   `json:"widens,omitempty"`  // its transaction is not the one that was planned
+	Widens   bool   `json:"widens,omitempty"`  // its transaction is not the one that was planned, or has not finished in the stage that goes first
 	Blame    string `json:"blame,omitempty"`   // the check or the package that it is about
 	OutAt    int64  `json:"out_at,omitempty"`  // unix milliseconds when the drain began
 	BackAt   int64  `json:"back_at,omitempty"` // and when the undrain was through
@@ -143,7 +143,7 @@ type MemberResult struct {
 	Reason  string  `json:"reason,omitempty"`
 	// Blame is the check or the package that a fail is about, in the same words wherever it comes up.
 	Blame string `json:"blame,omitempty"`
-	// Widens: the transaction holds what the plan that was approved does not (fetch).
+	// Widens: the transaction holds what the plan that was approved does not, or what has not finished in the stage that goes first (fetch).
 	Widens bool `json:"widens,omitempty"`
 	// Foreign: somebody else's maintenance was found (inspect, drain, undrain).
 	Foreign bool `json:"foreign,omitempty"`

@@ -8,3 +8,6 @@ const (
 	QuarantineRecord = "quarantine/" // a host that is not touched again
 	VersionsRecord   = "versions/"   // versions of packages that are left out, below their cluster
 )
+
+// StagedRoot is where it stands which versions have finished in which stage, below the stage and the cluster.
+const StagedRoot = "rollpatch/staged/"

@@ -30,6 +30,7 @@ const (
 const (
 	DoClaim   Step = "claim"
 	DoWindow  Step = "window" // ask windows and freezes whether a member may begin
+	DoStaged  Step = "staged" // ask whether what a member would get has finished in the stage that goes first
 	DoRelease Step = "release"
 	DoMember  Step = "member" // start the member's workflow
 	DoWatch   Step = "watch"  // sample the checks of patched members

@@ -71,7 +71,7 @@ func TestSimulation(t *testing.T) {
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
 		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,"+
-		"brought back on a person's word", ",") {
+		"brought back on a person's word,waited for another stage,lacks another stage in claim,lacks another stage in roll", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -115,6 +115,7 @@ func newWorld(seed int, trace func(string)) *world {
 	}
 	w.openWindows(seed)
 	w.build()
+	w.stageFirst(seed)
 	for i := range 1 + w.rng.IntN(2) {
 		w.campaign(i)
 	}
@@ -212,6 +213,7 @@ func (w *world) campaign(i int) {
 		HoldMax:    []time.Duration{0, 20 * time.Minute, 2 * time.Hour}[w.rng.IntN(3)],
 	}
 	r.bind()
+	r.cluster.Staged = w.records != nil
 	r.people, r.soakRule, r.gateRules = w.assembly(r.c.Instance), anybody, map[string]approval.Rule{}
 	r.people.gate = r.gateOf
 	if w.chance(0.4) {
@@ -251,6 +253,7 @@ func (w *world) play() {
 	}
 	if w.kind != cooperative {
 		w.calendarHappens()
+		w.recordsHappen()
 	}
 	if w.kind == cooperative || w.kind == troubled {
 		w.after(w.between(time.Minute, time.Hour), w.peopleCome)
@@ -590,6 +593,7 @@ type clusterRun struct {
 	answers   int
 	cut       map[string]int
 	fitAt     time.Time // when windows and freezes last said that a member may begin
+	proven    bool      // records said so of the next member
 	people    *assembly
 	doubted   time.Time // since when something speaks against what people said before
 	doubtedIn int       // of this soak
@@ -668,6 +672,8 @@ func (c *clusterRun) step() {
 				c.claim(a)
 			case DoWindow:
 				c.window(a)
+			case DoStaged:
+				c.staged(a)
 			case DoUpdatersOff, DoUpdatersOn:
 				c.updaters(a)
 			case DoWatch:
@@ -878,6 +884,7 @@ func (c *clusterRun) start(a Action) {
 		c.broken("%s backs %s out by itself, and its campaign has not said that it may", c.name(), a.Host)
 	}
 	c.mayBegin(a)
+	c.mayShip(a)
 	c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Started(a.Host, a.Mode, c.now) })
 	c.begin(c.slotOf(a.Host))
 }

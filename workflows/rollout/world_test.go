@@ -33,6 +33,7 @@ type world struct {
 	idle     time.Time // until then no member's workflow can be started
 	frozen   time.Time // until then somebody keeps the whole estate as it is
 	calendar *calendar // nil: no windows
+	records  *records  // what another stage has on record; nil: none is required
 	hosts    []*host
 	clusters []*spec
 	claims   map[string]string         // cluster -> instance
