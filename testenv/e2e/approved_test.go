@@ -109,6 +109,32 @@ func (s *scene) refusals(instance string, cause approval.Cause) (n int) {
 	return n
 }
 
+// proven checks with OpenSSH's own tool that what the audit trail of an instance keeps of somebody's words at a gate was signed by his key, as
+// anybody can who has the trail and the files of keys.
+func (p people) proven(instance, name, gate string) {
+	p.Helper()
+	entries, err := auditlog.Read(p.Daemon.AuditFile())
+	p.must(err)
+	n := 0
+	for _, e := range entries {
+		from, sig := strings.Index(e.Detail, "rollpatch approval 1\n"), strings.Index(e.Detail, "-----BEGIN SSH SIGNATURE-----")
+		if e.Kind != audit.Intent || e.Action != "verify" || !strings.Contains(e.Chain, instance) || from < 0 || sig < from || !strings.Contains(e.Detail, gate) {
+			continue
+		}
+		statement := nonceLine.FindString(e.Detail[from:sig])
+		file := filepath.Join(p.dir, "signature")
+		p.must(os.WriteFile(file, []byte(e.Detail[sig:]), 0o600))
+		verify := exec.CommandContext(p.ctx, "ssh-keygen", "-Y", "verify", "-f", p.file("allowed_signers"), "-r", p.file("revoked_keys"), "-I", name+"@example.org", "-n", approval.Namespace, "-s", file)
+		verify.Stdin = strings.NewReader(statement)
+		if verify.Run() == nil {
+			n++
+		}
+	}
+	if n == 0 {
+		p.Errorf("the audit trail holds no word of %s at %s that ssh-keygen takes for his", name, gate)
+	}
+}
+
 // shut checks that the gate of a stage still waits, with nothing done behind it.
 func (s *scene) shut(instance, gate string, logs map[string]string) {
 	s.Helper()
@@ -123,6 +149,7 @@ func (s *scene) shut(instance, gate string, logs map[string]string) {
 var (
 	atLine      = regexp.MustCompile(`(?m)^at: .*$`)
 	expiresLine = regexp.MustCompile(`(?m)^expires: .*$`)
+	nonceLine   = regexp.MustCompile(`(?s)^.*\nnonce: \S+\n`)
 	planLine    = regexp.MustCompile(`(?m)^plan: .*$`)
 )
 
@@ -208,6 +235,8 @@ signers: {allowed: %q, revoked: %q}
 	s.at("1.1", web...)
 	s.safe()
 	s.chained()
+	p.proven(instance, "ann", gate)
+	p.proven(instance, "ben", "soak/web/1")
 	var c workflows.ClusterState
 	s.must(s.query(workflows.ClusterID(instance, "web"), &c))
 	var by []string
