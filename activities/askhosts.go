@@ -153,7 +153,7 @@ func (a *Activities) fill(ctx context.Context, who plan.Asking, records *records
 	table := rows(out)
 	p := readPending(table, s.wants, answer)
 	if why := s.untold(table); why != "" {
-		answer.Trouble = append(answer.Trouble, why)
+		answer.Trouble, answer.Untold = append(answer.Trouble, why), why
 		return nil // nothing would be fetched
 	}
 	if p.want == "" {

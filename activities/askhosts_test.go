@@ -148,6 +148,9 @@ func TestAskHostsForSecurityUpdatesOnly(t *testing.T) {
 				if got := strings.Join(a.Trouble, "; "); !strings.HasPrefix(got, row.trouble) || (got == "") != (row.trouble == "") {
 					t.Errorf("trouble %q, want %q", got, row.trouble)
 				}
+				if (a.Untold == "") != (row.trouble == "") {
+					t.Errorf("untold %q, trouble %q", a.Untold, row.trouble)
+				}
 				if (len(a.Packages) == 0) != (row.want == "") {
 					t.Errorf("packages %+v, although fetch is asked for %q", a.Packages, row.want)
 				}

@@ -12,7 +12,7 @@ import (
 // basePackages are what every host has, beyond Debian's minimal system.
 var basePackages = []string{
 	"systemd", "systemd-sysv", "dbus", "libpam-systemd", "udev", "openssh-server", "sudo", "iproute2",
-	"procps", "ca-certificates", "tzdata", "nginx-light", "redis-server",
+	"procps", "ca-certificates", "tzdata", "nginx-light", "redis-server", "unattended-upgrades",
 }
 
 // customise makes a bootstrapped root into the base of all hosts. It runs inside the root.

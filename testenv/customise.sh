@@ -18,6 +18,10 @@ chmod 0440 /etc/sudoers.d/patch
 systemctl disable nginx.service redis-server.service
 rm -f /etc/nginx/sites-enabled/default
 
+# As on many servers, they are there; a test that wants a host to update itself turns them on.
+systemctl disable unattended-upgrades.service
+rm -f /etc/apt/apt.conf.d/20auto-upgrades
+
 systemctl enable systemd-networkd.service
 # It waits for a router that the lab does not have, and holds nginx back for as long.
 systemctl mask systemd-networkd-wait-online.service

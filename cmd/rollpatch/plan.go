@@ -72,7 +72,7 @@ func (d *desk) plan(c *cli.Context) error {
 		return err
 	}
 	d.askForFreeze(c)
-	if err := lateness(refused(saved.Plan), dates); err != nil {
+	if err := lateness(untold(saved), dates); err != nil {
 		return err
 	}
 	return d.save(c, saved)

@@ -109,6 +109,28 @@ func (s *scene) refusals(instance string, cause approval.Cause) (n int) {
 	return n
 }
 
+// vouched counts the words at a gate, counted or refused, of which the audit trail of an instance alone proves with OpenSSH's own tool that
+// somebody's good key signed them: as anybody can tell who has the trail and the files of keys.
+func (p people) vouched(instance, name, gate string) (n int) {
+	p.Helper()
+	entries, err := auditlog.Read(p.Daemon.AuditFile())
+	p.must(err)
+	for _, e := range entries {
+		from, sig := strings.Index(e.Detail, "rollpatch approval 1\n"), strings.Index(e.Detail, "-----BEGIN SSH SIGNATURE-----")
+		if e.Kind != audit.Intent || e.Action != "verify" || !strings.Contains(e.Chain, instance) || from < 0 || sig < from || !strings.Contains(e.Detail, gate) {
+			continue
+		}
+		file := p.file("signature")
+		p.must(os.WriteFile(file, []byte(e.Detail[sig:]), 0o600))
+		verify := exec.CommandContext(p.ctx, "ssh-keygen", "-Y", "verify", "-f", p.file("allowed_signers"), "-r", p.file("revoked_keys"), "-I", name+"@example.org", "-n", approval.Namespace, "-s", file)
+		verify.Stdin = strings.NewReader(e.Detail[from:sig])
+		if verify.Run() == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // shut checks that the gate of a stage still waits, with nothing done behind it.
 func (s *scene) shut(instance, gate string, logs map[string]string) {
 	s.Helper()
@@ -208,6 +230,16 @@ signers: {allowed: %q, revoked: %q}
 	s.at("1.1", web...)
 	s.safe()
 	s.chained()
+	for name, at := range map[string]string{"ann": gate, "ben": "soak/web/1"} {
+		if p.vouched(instance, name, at) == 0 {
+			t.Errorf("the audit trail proves no word of %s at %s", name, at)
+		}
+	}
+	for _, name := range []string{"carl", "mallory"} {
+		if n := p.vouched(instance, name, gate); n > 0 {
+			t.Errorf("the audit trail proves %d words of %s, whose key is no good", n, name)
+		}
+	}
 	var c workflows.ClusterState
 	s.must(s.query(workflows.ClusterID(instance, "web"), &c))
 	var by []string

@@ -140,7 +140,11 @@ func TestRollingSecurityUpdates(t *testing.T) {
 	s.publish("security")
 	before, err := s.Versions(s.ctx, "cache-1")
 	s.must(err)
-	st := s.run(s.campaign(false, "cache"), 0)
+	file := s.campaign(false, "cache")
+	raw, err := os.ReadFile(file)
+	s.must(err)
+	s.must(os.WriteFile(file, []byte("packages: {security: true}\n"+string(raw)), 0o644))
+	st := s.run(file, 0)
 	changed := 0
 	for _, m := range st.Stages[0].Clusters[0].Members {
 		if m.Host == "cache-1" {

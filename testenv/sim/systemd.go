@@ -49,7 +49,7 @@ func (h *host) bootUnits() map[string]*unit {
 		u.set("active")
 		units[name] = u
 	}
-	for _, name := range []string{"apt-daily.service", "apt-daily-upgrade.service"} {
+	for _, name := range []string{"apt-daily.service", "apt-daily-upgrade.service", "unattended-upgrades.service"} {
 		u := &unit{name: name, result: "success"}
 		u.set("inactive")
 		units[name] = u

@@ -33,6 +33,7 @@ type Answer struct {
 	Reboot   []Sign    `json:"reboot,omitempty"`   // what will ask for a reboot
 	Pending  bool      `json:"pending,omitempty"`  // a reboot is asked for already
 	Trouble  []string  `json:"trouble,omitempty"`  // why it would be refused, were it patched now
+	Untold   string    `json:"untold,omitempty"`   // that of it for which there is no plan: nobody can tell which updates are security updates
 
 	Finished   []string `json:"finished,omitempty"`   // what of it has finished in the stage that goes first, and where
 	Unfinished []string `json:"unfinished,omitempty"` // and what has not, or not long enough ago
