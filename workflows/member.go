@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -123,6 +124,7 @@ type member struct {
 	*carrier
 	MemberState
 	frozenSince time.Time // the freeze that knows of it
+	toldAt      time.Time // when its cluster was told of its hold, in this run
 }
 
 func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
@@ -168,15 +170,26 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 	m.Member = m.Apply(a.ID, r.MemberResult, workflow.Now(ctx))
 }
 
-// tellHolds tells its cluster when it begins to hold, and when it goes on: the cluster takes people's words for it.
+// tellHolds tells its cluster when it begins to hold, and when it goes on: the cluster takes people's words for it. As long as it holds it
+// says so again now and then: one whose cluster is gone for good would wait for a word that can reach it no more.
 func (m *member) tellHolds() {
 	now := m.Holding()
-	if now.Step == m.Told.Step || m.Parent == "" || m.Outcome != "" {
+	again := now.Step != "" && !workflow.Now(m.ctx).Before(m.toldAt.Add(reportEvery))
+	if now.Step == m.Told.Step && !again || m.Parent == "" || m.Outcome != "" {
 		return
 	}
 	now.Try = m.Try
-	m.Told = now
-	m.send(m.Parent, signalHolds, now)
+	m.Told, m.toldAt = now, workflow.Now(m.ctx)
+	m.sending++
+	workflow.Go(m.outlive, func(ctx workflow.Context) {
+		err := workflow.SignalExternalWorkflow(ctx, m.Parent, "", signalHolds, now).Get(ctx, nil)
+		var gone *temporal.UnknownExternalWorkflowExecutionError
+		if errors.As(err, &gone) && now.Step != "" {
+			m.Member = m.Orphaned(m.Parent, workflow.Now(m.ctx))
+		}
+		m.sending--
+		m.changed = true
+	})
 }
 
 // tryID tells this workflow from every other for its host in its instance: each cluster that a host belongs to counts its own tries.

@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/rollpatch/rollpatch/workflows"
@@ -185,5 +188,59 @@ func TestBackoutOfTheWholeCampaignBeforeItsFirstPatch(t *testing.T) {
 	}
 	if all := strings.Join(w.calls, "\n"); strings.Contains(all, "drain") || strings.Contains(all, "patch") || !strings.HasSuffix(all, "release") {
 		t.Errorf("want nothing but the claim given back:\n%s", all)
+	}
+}
+
+// A word goes through the cluster: where that is gone for good, a member that holds would wait for ever.
+func TestAMemberThatHoldsEndsSafelyWhenItsClusterIsGone(t *testing.T) {
+	for _, row := range []struct {
+		name, step string
+		gone       time.Duration // after which the cluster is gone
+		until      time.Duration // by when the member has ended
+		outcome    rollout.Outcome
+	}{
+		{"when it begins to hold", "drain", 0, time.Hour, rollout.Returned},
+		{"and also later", "drain", 5 * time.Hour, 7 * time.Hour, rollout.Returned},
+		{"changed, it stays as it is", "patch", 5 * time.Hour, 7 * time.Hour, rollout.Quarantined},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := attended("web-1", "web-2")
+			w.on[row.step+" web-1"] = func(int) rollout.MemberResult {
+				return rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: "unreachable"}
+			}
+			var suite testsuite.WorkflowTestSuite
+			env := suite.NewTestWorkflowEnvironment()
+			env.SetTestTimeout(30 * time.Second)
+			env.SetWorkflowRunTimeout(48 * time.Hour)
+			env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.MemberID("web-1"), TaskQueue: workflows.Queue})
+			workflows.Register(env)
+			w.register(env)
+			began := env.Now()
+			env.OnSignalExternalWorkflow(mock.Anything, mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(func(string, string, string, string, any) error {
+				if env.Now().Sub(began) < row.gone {
+					return nil
+				}
+				return &temporal.UnknownExternalWorkflowExecutionError{}
+			})
+			st := workflows.MemberState{Member: rollout.NewMember(instance, "web", "web-1", rollout.ModePatch, true, w.member), Part: "part:web", Plan: "sha256:plan", Parent: web, Try: 1}
+			env.ExecuteWorkflow(workflows.MemberType, st)
+			if !env.IsWorkflowCompleted() {
+				t.Fatal("it waits for ever")
+			}
+			var r workflows.MemberReport
+			if app := (*temporal.ApplicationError)(nil); asApp(env.GetWorkflowError(), &app) {
+				if err := app.Details(&r); err != nil {
+					t.Fatal(err)
+				}
+			} else if err := env.GetWorkflowResult(&r); err != nil {
+				t.Fatal(err)
+			}
+			if took := env.Now().Sub(began); r.Outcome != row.outcome || took < row.gone || took > row.until {
+				t.Errorf("it ended %q after %s: %s; want %s between %s and %s", r.Outcome, took, r.Reason, row.outcome, row.gone, row.until)
+			}
+			if !strings.Contains(w.holds(), "the workflow "+web+" is gone") {
+				t.Errorf("told\n%s\nwant that its cluster is gone", w.holds())
+			}
+		})
 	}
 }

@@ -112,6 +112,7 @@ func (d *demo) up(ctx context.Context) error {
 	default:
 		d.sayf("the hosts are simulated, as asked for; %s", estate.Unproven)
 	}
+	d.sayf("they live on this very machine, which rollpatch warns of in its plans")
 	d.report.Unproven = estate.Unproven
 	return nil
 }

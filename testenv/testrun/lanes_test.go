@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTogether(t *testing.T) {
@@ -51,11 +52,16 @@ func TestLanesRunBesideEachOther(t *testing.T) {
 		})},
 	}
 	var out strings.Builder
-	results := runBatch(t.Context(), batch, machine{log: io.Discard}, &out)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // lanes that wait for each other for ever are told, and end
+	defer cancel()
+	results := runBatch(ctx, batch, machine{log: io.Discard}, &out)
 	if got := strings.Join(order, " "); got != "lab rolling" {
 		t.Errorf("the lane of the hosts ran %q, want lab rolling", got)
 	}
 	for i, want := range []string{"lab", "faults", "rolling"} {
+		if i >= len(results) {
+			t.Fatalf("%d groups ran, want %s as well", len(results), want)
+		}
 		if results[i].Name != want || results[i].Passed != 1 {
 			t.Errorf("result %d is %+v, want one pass of %s", i, results[i], want)
 		}

@@ -273,8 +273,8 @@ func (w *world) whatBecameOf(in activities.AskInput) activities.AskResult {
 		}
 	}
 	switch {
-	case r == nil:
-		return activities.AskResult{Status: "not found"}
+	case r == nil || r.forgotten:
+		return activities.AskResult{Status: activities.NotFound}
 	case r.open() || r.status == "ContinuedAsNew":
 		return activities.AskResult{Running: true, Status: "Running", Instance: r.instance}
 	}
@@ -287,7 +287,9 @@ func (w *world) orphans() []activities.Orphan {
 	for _, id := range w.ids() {
 		last := map[string]*run{}
 		for _, r := range w.runs[id] {
-			last[r.instance] = r
+			if !r.forgotten {
+				last[r.instance] = r
+			}
 		}
 		for _, c := range w.campaigns {
 			if r := last[c.instance]; r != nil && r.status == "Terminated" && (r.kind == workflows.ClusterType || r.kind == workflows.MemberType) {
@@ -301,7 +303,7 @@ func (w *world) orphans() []activities.Orphan {
 func (w *world) lastRun(in activities.LastRunInput) activities.LastRun {
 	var last *run
 	for _, r := range w.runs[in.WorkflowID] {
-		if r.instance == in.Instance && (in.RunID == "" || r.runID == in.RunID) {
+		if !r.forgotten && r.instance == in.Instance && (in.RunID == "" || r.runID == in.RunID) {
 			last = r
 		}
 	}

@@ -163,18 +163,23 @@ func (b *memberBook) told(a *act, in activities.StepInput, r rollout.MemberResul
 }
 
 func (b *memberBook) inspect() rollout.MemberResult {
-	h := b.h
+	h, me := b.h, b.cl.camp.instance
+	for _, s := range h.scripts {
+		if b.now().Before(s.until) {
+			return rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: "a run still goes on there"}
+		}
+	}
 	switch {
 	case !b.up(h) || b.isBlind():
 		return unknown
-	case h.foreign || h.quarantined && b.mode == rollout.ModePatch:
-		b.foreign = h.ours == "" // drained by us and forgotten is another story
+	case h.foreign || h.ours != "" && h.ours != me || h.quarantined && b.mode == rollout.ModePatch:
+		b.foreign = h.ours != me // drained by us and forgotten is another story
 		b.seen["inspect met somebody else"]++
 		return rollout.MemberResult{Verdict: rollout.Fail, Foreign: true, Reason: "somebody else's maintenance"}
 	case h.half:
 		return rollout.MemberResult{Verdict: rollout.Fail, Reason: "package database not clean"}
 	}
-	return rollout.MemberResult{Verdict: rollout.Pass, Ours: h.ours == b.cl.camp.instance}
+	return rollout.MemberResult{Verdict: rollout.Pass, Ours: h.ours == me}
 }
 
 func (b *memberBook) fetch(in activities.StepInput) rollout.MemberResult {
@@ -233,9 +238,9 @@ func (b *memberBook) drain(a *act, in activities.StepInput) rollout.MemberResult
 	if !a.up(h) || a.isBlind() || a.trouble(a.rng, 0.04) {
 		return unknown // it never got there
 	}
-	if h.foreign {
+	if h.foreign || h.ours != "" && h.ours != me {
 		a.seen["drain met somebody else"]++
-		if a.rng.Float64() < 0.5 {
+		if a.rng.Float64() < 0.5 && (h.ours == "" || h.ours == me) {
 			h.ours = me // on the services that came before
 		}
 		return rollout.MemberResult{Verdict: rollout.Fail, Foreign: true, Reason: "somebody else's maintenance"}
@@ -265,7 +270,10 @@ func (b *memberBook) undrain(a *act, in activities.StepInput) rollout.MemberResu
 	if t := a.trait(h.version); h.version != b.from && b.mode == rollout.ModePatch && (t == failsCheck || t == failsPatch) {
 		a.broken("P5: %s is put back with version %d, which fails its checks", b.name, h.version)
 	}
-	if (b.changed || h.version != b.from) && !b.checked {
+	if b.mode == rollout.ModeReturn && h.half {
+		a.broken("P5: %s is put back with its packages half way", b.name)
+	}
+	if (b.changed || h.version != b.from || b.mode == rollout.ModeReturn) && !b.checked {
 		a.broken("P10: %s is put back without a check that passed", b.name)
 	}
 	if !a.up(h) || a.isBlind() || a.trouble(a.rng, 0.04) {
@@ -471,6 +479,12 @@ func (w *world) memberCloses(r workflows.MemberReport) {
 	case r.Outcome == rollout.Patched && (t != good && t != failsSoak || b.badBoot):
 		w.broken("P10: %s ends %s with version %d, which does not work", b.name, r.Outcome, h.version)
 	}
+	if b.mode == rollout.ModeReturn {
+		if r.Outcome != rollout.Quarantined {
+			w.broken("P5: %s was drained by who is forgotten, and ends %s: whether it was changed nobody knows", b.name, r.Outcome)
+		}
+		return
+	}
 	b.cl.ended(b, r)
 }
 
@@ -518,7 +532,7 @@ func (c *clusterBook) id() string   { return workflows.ClusterID(c.camp.instance
 func (w *world) mayStartMember(by *run, st workflows.MemberState) {
 	if by.kind != workflows.ClusterType {
 		if st.Mode == rollout.ModeReturn {
-			w.broken("P6: %s is put back as one that nobody remembers, and the server has forgotten nothing", st.Host)
+			w.mayPutBack(st)
 		}
 		return // the sweeper takes it up
 	}
@@ -564,7 +578,7 @@ func (c *clusterBook) patchedCount() int {
 // working names a member of the cluster that its instance works on.
 func (c *clusterBook) working() string {
 	for _, h := range c.spec.members {
-		if r := c.latest(workflows.MemberID(h.name)); r.open() && !r.killed && r.instance == c.camp.instance {
+		if r := c.latest(workflows.MemberID(h.name)); r.open() && !r.killed && r.instance == c.camp.instance && !r.returns && !c.forsaken(r) {
 			return h.name
 		}
 	}

@@ -2,6 +2,7 @@ package property_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ func (w *world) over() bool {
 		w.waitsForPeople()
 		return true
 	}
-	over := len(w.orphans()) == 0
+	over := !w.untaken() && !w.owed()
 	for _, c := range w.campaigns {
 		over = over && w.latest(workflows.CampaignID(c.instance)) != nil
 	}
@@ -186,6 +187,12 @@ func (w *world) somethingHappens() {
 	rng := w.rng("trouble")
 	h := w.machines[rng.IntN(len(w.machines))]
 	lasts := w.grid(rng, time.Minute, 3*time.Hour)
+	if w.kills && w.inventory {
+		w.expire()
+		if w.rng("forgets").Float64() < 0.15 {
+			w.endSomething()
+		}
+	}
 	switch what := rng.IntN(14); {
 	case what < 3:
 		h.downUntil = w.now().Add(lasts)
@@ -234,7 +241,12 @@ func (w *world) endSomething() {
 		return
 	}
 	r := open[rng.IntN(len(open))]
-	switch {
+	switch forgets := w.rng("forgets"); {
+	case w.kills && w.inventory && forgets.Float64() < 0.5:
+		if i := slices.IndexFunc(open, func(r *run) bool { return r.kind == workflows.MemberType }); i >= 0 && forgets.Float64() < 0.6 {
+			r = open[i] // it works for minutes, among others that last for hours
+		}
+		w.forget(r)
 	case w.kills:
 		w.kill(r, true)
 	case w.kind == troubled && rng.Float64() < 0.3:

@@ -24,11 +24,15 @@ import (
 type run struct {
 	id, kind, runID string
 	instance        string
-	next            *run // it continued as new
+	cluster, host   string // of a member
+	returns         bool   // it puts its host back for a survey
+	next            *run   // it continued as new
 
 	turns, last int // how often it asked about its history, and after how often that is long
 	cancel      workflow.CancelFunc
 	killed      bool
+	forgotten   bool
+	ended       time.Time
 	status      string // "" while it runs
 	result      json.RawMessage
 	state       json.RawMessage // what its query answered last, of one that was ended from outside
@@ -129,7 +133,7 @@ func (i *inbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteW
 		return nil, werr
 	}
 	if !done {
-		r.status = "Terminated"
+		r.status, r.ended = "Terminated", w.now()
 		w.dropped(r)
 		return nil, &temporal.TerminatedError{}
 	}
@@ -150,7 +154,7 @@ func (w *world) opens(info *workflow.Info, args []any) *run {
 	case workflows.ClusterState:
 		r.instance = st.Instance
 	case workflows.MemberState:
-		r.instance = st.Instance
+		r.instance, r.cluster, r.host, r.returns = st.Instance, st.Cluster, st.Host, st.Mode == rollout.ModeReturn
 		w.memberOpens(st)
 	}
 	if before := w.latest(id); before != nil && before.status == "ContinuedAsNew" && before.next == nil {
@@ -175,6 +179,7 @@ func (w *world) closes(r *run, out any, err error) {
 		again *workflow.ContinueAsNewError
 		app   *temporal.ApplicationError
 	)
+	r.ended = w.now()
 	switch {
 	case errors.As(err, &again):
 		r.status = "ContinuedAsNew"

@@ -10,8 +10,7 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
-// survey is what the sweeper asks of the inventory and of the one Consul. The server of these worlds forgets nothing, so that a survey
-// finds nothing to mend.
+// survey is what the sweeper asks of the inventory and of the one Consul.
 func (a *act) survey() (time.Duration, func() any) {
 	switch in := a.in.(type) {
 	case activities.RecordsInput:
@@ -57,7 +56,7 @@ func (w *world) found() activities.Found {
 		return f
 	}
 	record := func(key, owner string) {
-		f.Records = append(f.Records, activities.Claim{Key: key, Owner: owner, Server: "here", Since: epoch})
+		f.Records = append(f.Records, activities.Claim{Key: key, Owner: owner, Server: "here", Since: epoch, Plan: "sha256:plan"})
 	}
 	for _, s := range w.specs {
 		if owner := w.claims[s.name]; owner != "" {
@@ -116,6 +115,11 @@ func (w *world) drop(key, owner string) {
 	for _, s := range w.specs {
 		if r := w.latest(workflows.ClusterID(owner, s.name)); r.open() && (s.name == name || contains(s.shares, name)) {
 			w.broken("P1: the survey gives back the claim of %s, and %s works on it", name, r.id)
+		}
+	}
+	for _, h := range w.spec(name).members {
+		if h.ours == owner && !h.quarantined {
+			w.broken("P5: the survey gives back the claim of %s, and %s is drained for it", name, h.name)
 		}
 	}
 	w.seen["given back by a survey"]++

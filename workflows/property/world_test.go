@@ -55,6 +55,8 @@ type world struct {
 	clusters  map[string]*clusterBook // by instance and cluster
 	claims    map[string]string
 	shut      map[string]map[int]string // by cluster and version in quarantine: the instance
+	forgot    bool                      // the server has forgotten something
+	gone      map[string]bool           // by instance and host: who drained it and is forgotten
 	inventory bool                      // the sweeper has one, and surveys
 	blind     time.Time                 // until then the servers cannot be read
 	mute      time.Time                 // until then nobody answers to a claim or a release
@@ -130,7 +132,7 @@ type spec struct {
 func newWorld(seed int, trace func(string)) *world {
 	w := &world{
 		seed: seed, trace: trace, kind: kind(seed % 5), rngs: map[string]*rand.Rand{}, runs: map[string][]*run{}, members: map[string]*memberBook{}, owners: map[string]*memberBook{},
-		at: map[string]*memberBook{}, clusters: map[string]*clusterBook{}, claims: map[string]string{}, shut: map[string]map[int]string{}, entries: map[string]audit.Entry{},
+		at: map[string]*memberBook{}, clusters: map[string]*clusterBook{}, claims: map[string]string{}, gone: map[string]bool{}, shut: map[string]map[int]string{}, entries: map[string]audit.Entry{},
 		traits: []trait{good, good}, said: map[string]bool{}, told: map[string]int{}, seen: map[string]int{},
 	}
 	if w.kind > deaf {
@@ -139,7 +141,8 @@ func newWorld(seed int, trace func(string)) *world {
 	rng := w.rng("world")
 	w.kills = (w.kind == troubled || w.kind == deaf) && rng.Float64() < 0.25
 	w.tired = []float64{0, 0.5, 1}[rng.IntN(3)]
-	w.inventory = w.rng("inventory").Float64() < 0.4
+	p := w.rng("inventory").Float64()
+	w.inventory = p < 0.4 || w.kills && p < 0.8
 	w.publish(rng)
 	w.build(rng)
 	w.campaigns = append(w.campaigns, w.newCampaign(rng, 0))

@@ -69,6 +69,15 @@ func (m Member) timeout(now time.Time) Member {
 	return left
 }
 
+// Orphaned is a member that holds and whose cluster is gone: no word reaches it any more, so it is brought to a safe end as by an abort (P5).
+func (m Member) Orphaned(cluster string, now time.Time) Member {
+	if m.Outcome != "" || m.Abort || m.Holding().Step == "" {
+		return m
+	}
+	m.Outbox.tell(TellHold, m.Host, m.Host+" holds and the workflow "+cluster+" is gone, so that no word reaches it any more: it is brought to a safe end", "rollpatch why "+m.Host)
+	return m.ApplyAbort(now)
+}
+
 // Skipped says that a person gave up on it, and not the clock.
 func (m Member) Skipped() bool { return m.GivenUp != "" && !m.Overdue }
 
