@@ -228,8 +228,10 @@ while IFS="$(printf '\t')" read -r name version digest size file; do
 	fi
 done <"$list"
 `
-	writeAhead = aheadList + `umask 077
-printf '%s' "$ROLLPATCH_BODY" >"$list.part"
+	writeAhead = aheadList + `body=$ROLLPATCH_BODY
+unset ROLLPATCH_BODY # too long for the environment of a command
+umask 077
+printf '%s\n' "$body" >"$list.part"
 sync "$list.part"
 mv "$list.part" "$list"
 sync "$folder"
@@ -287,6 +289,6 @@ func (a *Activities) list(ctx context.Context, s scene, changes []Change, files 
 		}
 		fmt.Fprintf(&b, "%s\t%s\t%s\t%d\t%s\n", f.Name, f.Version, f.SHA256, f.Size, f.File)
 	}
-	_, err := a.Runner.Query(ctx, s.target, []byte(writeAhead), map[string]string{"ROLLPATCH_LEDGER": s.who, "ROLLPATCH_CLUSTER": s.part.Cluster.Name, "ROLLPATCH_BODY": b.String()})
+	_, err := a.Runner.Query(ctx, s.target, []byte(writeAhead), map[string]string{"ROLLPATCH_LEDGER": s.who, "ROLLPATCH_CLUSTER": s.part.Cluster.Name, "ROLLPATCH_BODY": strings.TrimSuffix(b.String(), "\n")})
 	return err
 }
