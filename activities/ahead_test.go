@@ -185,7 +185,9 @@ func TestFetchAheadTells(t *testing.T) {
 			e.calendar = map[bool]calendar.Calendar{true: {}}
 		}, "", "", 3, true},
 		{"one that cannot be reached keeps nobody from the others", func(_ *testing.T, e *early) { delete(e.roots, "web-2") }, "web-2: ", "", 2, true},
-		{"a package database that is not clean", func(_ *testing.T, e *early) { e.says["facts"] = strings.Replace(debian, "dpkg\tclean", "dpkg\thalf", 1) }, "not clean", "", 0, false},
+		{"a package database that is not clean", func(_ *testing.T, e *early) {
+			e.says["facts"] = strings.Replace(debian, "dpkg\tclean", "dpkg\thalf", 1)
+		}, "not clean", "", 0, false},
 		{"a run that goes on there", func(_ *testing.T, e *early) { e.says["facts"] = debian + "run\tother-1\n" }, "the run other-1 still goes on there", "", 0, false},
 		{"a platform that is not in the plan", func(_ *testing.T, e *early) { e.part.Planned.Platforms[0].Release = "11" }, "its platform debian 12 amd64 is not in the plan", "", 0, false},
 		{"several versions on one platform", func(_ *testing.T, e *early) {
@@ -205,7 +207,9 @@ func TestFetchAheadTells(t *testing.T) {
 			other.Size++
 			e.fetches(other, e.dep)
 		}, "", "", 3, true},
-		{"a package that nobody planned", func(_ *testing.T, e *early) { e.part.Planned.Platforms[0].Packages = e.part.Planned.Platforms[0].Packages[1:] }, "widens: it would bring libnew 2.0", "", 0, true},
+		{"a package that nobody planned", func(_ *testing.T, e *early) {
+			e.part.Planned.Platforms[0].Packages = e.part.Planned.Platforms[0].Packages[1:]
+		}, "widens: it would bring libnew 2.0", "", 0, true},
 		{"no way back", func(_ *testing.T, e *early) { e.says["fetch"] = strings.Replace(e.stdout, "abc", "missing", 1) }, "no way back: openssl 1.0", "", 0, true},
 		{"a playbook that tells no files", func(_ *testing.T, e *early) { e.fetches() }, "its playbook does not tell which files it keeps", "", 0, true},
 	} {
