@@ -194,7 +194,7 @@ func readPending(table [][]string, wants func(row []string) bool, answer *plan.A
 		switch {
 		case (r[0] == "upgrade" || r[0] == "new") && len(r) >= 7:
 			size, _ := strconv.ParseInt(r[6], 10, 64) // a size that is no number is not known
-			p.all[r[1]+" "+r[3]] = plan.Package{Origin: r[4], Security: securityOf(r), Size: size}
+			p.all[r[1]+" "+r[3]] = plan.Package{Origin: r[4], Security: securityOf(r), Size: size, SHA256: digestOf(r)}
 			switch {
 			case r[0] == "new": // it comes with what needs it
 			case wants(r):
@@ -213,6 +213,14 @@ func readPending(table [][]string, wants func(row []string) bool, answer *plan.A
 		}
 	}
 	return p
+}
+
+// digestOf is what the repository says that the file's digest is; empty where it does not.
+func digestOf(row []string) string {
+	if len(row) < 8 || len(row[7]) != 64 {
+		return ""
+	}
+	return row[7]
 }
 
 // keep puts a transaction into the answer, with what is known of its packages.

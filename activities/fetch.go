@@ -54,8 +54,17 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			}
 			files = manifest.soaked(wanted(*manifest, f.Versions))
 		}
-		want, left, not, lacks, err := a.pending(ctx, s, osID, q, files) // it also reads the repositories anew
+		had, err := a.ahead(ctx, s)
 		if err != nil {
+			return r.orUnknown(ctx, err)
+		}
+		var want, left string
+		var not []Change
+		var lacks []PackageFile
+		there := had.lost == "" && (manifest == nil && had.want != "" || manifest != nil && had.has(files))
+		if there {
+			want = had.want // what is pending by now is not asked: what was approved is here
+		} else if want, left, not, lacks, err = a.pending(ctx, s, osID, q, files); err != nil { // it also reads the repositories anew
 			return r.orFail(ctx, err)
 		}
 		if manifest != nil {
@@ -65,11 +74,19 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			}
 			all := want
 			want = wanted(*manifest, f.Versions)
-			left = debt(all, want)
-		} else {
+			if left = debt(all, want); there {
+				left = ""
+			}
+		} else if !there {
 			var alone string
 			want, alone = s.planned(f, want)
 			left += alone
+		}
+		switch {
+		case there:
+			left += ", as it was fetched ahead"
+		case had.lost != "":
+			left += "; " + had.lost + ", which was fetched ahead, is not there any more or not what it was"
 		}
 		want, more := q.without(want)
 		for _, v := range more {
@@ -95,6 +112,9 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 		env := map[string]string{"ROLLPATCH_WANT": want, "ROLLPATCH_LEDGER": in.Instance}
 		if len(q) > 0 {
 			env["ROLLPATCH_LEAVE_OUT"] = q.lines()
+		}
+		if manifest == nil && there {
+			env["ROLLPATCH_FILES"] = fileLines(had.files)
 		}
 		if manifest != nil {
 			files = manifest.soaked(want)
@@ -160,6 +180,15 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			files, err := parseFiles(out.Stdout)
 			if err != nil {
 				r.fail(err.Error())
+				return nil
+			}
+			other, err := a.unplanned(ctx, s, f, files)
+			if err != nil {
+				return r.orUnknown(ctx, err)
+			}
+			if other != "" {
+				r.fail(other)
+				r.Widens = true
 				return nil
 			}
 			if r.Manifest, err = a.save(ctx, Manifest{OS: f.OS, Release: f.Release, Arch: f.Arch, Changes: changes, Host: s.host.Name, Files: files}); err != nil {

@@ -24,6 +24,15 @@ const (
 	exitNotClean = 21
 )
 
+// exitStatus is that of a script that was asked, or -1 where it did not come to its end.
+func exitStatus(err error) int {
+	var exit interface{ ExitStatus() int }
+	if errors.As(err, &exit) {
+		return exit.ExitStatus()
+	}
+	return -1
+}
+
 // untouched says that a status promises that the packages are as they were. One that the table does not know, such as that of a
 // shell that stumbled half way, promises nothing.
 func untouched(exit int) bool {
@@ -156,8 +165,7 @@ func exitReason(out RunOutcome) string {
 // orFail is for read-only scripts: a status of their own is a fail, but for those whose cause can clear itself; everything else is
 // unknown.
 func (r *StepResult) orFail(ctx context.Context, err error) error {
-	var exit interface{ ExitStatus() int }
-	if errors.As(err, &exit) && exit.ExitStatus() != exitLock && exit.ExitStatus() != exitSource {
+	if exit := exitStatus(err); exit >= 0 && exit != exitLock && exit != exitSource {
 		r.Verdict, r.Reason = rollout.Fail, err.Error()
 		return nil
 	}

@@ -23,7 +23,7 @@ func (w *world) inFolder(host string, script []byte, env map[string]string) ([]b
 	if !ok {
 		return nil, errAway
 	}
-	w.note("%s on %s", map[string]string{hasSoaked: "has", readSoaked: "read", writeSoaked: "write", placeSoaked: "place"}[string(script)], host)
+	w.note("%s on %s", map[string]string{hasSoaked: "has", readSoaked: "read", writeSoaked: "write", placeSoaked: "place", dropSoaked: "drop", readAhead: "read ahead", writeAhead: "write ahead"}[string(script)], host)
 	cmd := exec.Command("sh", "-s")
 	cmd.Stdin = bytes.NewReader(append([]byte("rollpatch_body=$(cat <<'END'\n"+env["ROLLPATCH_BODY"]+"\nEND\n)\nexport ROLLPATCH_BODY=\"$rollpatch_body\"\n"), script...))
 	cmd.Env = append(os.Environ(), "ROLLPATCH_ROOT="+root)

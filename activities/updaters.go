@@ -141,7 +141,7 @@ func (a *Activities) updatersOn(ctx context.Context, in UpdatersInput, p plan.Pa
 func (a *Activities) turn(ctx context.Context, in UpdatersInput, p plan.Part, hosts []string) map[string]error {
 	var mu sync.Mutex
 	failed := map[string]error{}
-	onEach(hosts, func(name string) {
+	onEach(hosts, updatersAtOnce, func(name string) {
 		if err := a.turnOne(ctx, in.Part, p.Cluster.Name, in.Instance, name, in.Off, in.Turn); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
@@ -155,7 +155,7 @@ func (a *Activities) turn(ctx context.Context, in UpdatersInput, p plan.Part, ho
 func (a *Activities) had(ctx context.Context, in UpdatersInput, hosts []string, failed map[string]error) map[string]map[string]string {
 	var mu sync.Mutex
 	had := map[string]map[string]string{}
-	onEach(hosts, func(name string) {
+	onEach(hosts, updatersAtOnce, func(name string) {
 		s, err := a.scene(ctx, in.Part, name)
 		if err != nil || failed[name] != nil {
 			return
@@ -174,10 +174,10 @@ func (a *Activities) had(ctx context.Context, in UpdatersInput, hosts []string, 
 	return had
 }
 
-// onEach does the work for every host, for some of them at a time.
-func onEach(hosts []string, work func(name string)) {
+// onEach does the work for every host, for so many of them at a time.
+func onEach(hosts []string, atOnce int, work func(name string)) {
 	var all sync.WaitGroup
-	places := make(chan struct{}, updatersAtOnce)
+	places := make(chan struct{}, atOnce)
 	for _, name := range hosts {
 		all.Go(func() {
 			places <- struct{}{}

@@ -258,7 +258,10 @@ func (w *world) Query(_ context.Context, t Target, script []byte, env map[string
 		w.note("updaters of %s %s for %s, turn %s", t.Host, env["ROLLPATCH_UPDATERS"], env["ROLLPATCH_OWNER"], env["ROLLPATCH_TURN"])
 		return nil, w.updaters[t.Host]
 	}
-	if strings.HasPrefix(string(script), soakedFile) {
+	if strings.HasPrefix(string(script), aheadList) && w.roots == nil {
+		return nil, nil // nothing was fetched ahead
+	}
+	if strings.HasPrefix(string(script), soakedFile) || strings.HasPrefix(string(script), aheadList) {
 		return w.inFolder(t.Host, script, env)
 	}
 	w.given[string(script)] = env

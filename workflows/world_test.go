@@ -59,6 +59,7 @@ type world struct {
 	request   *approval.Signed
 	keys      keyring
 	numbers   map[string]int64 // of runs, by id
+	ahead     func(call int) (rollout.AheadResult, error)
 }
 
 func newWorld(members ...string) *world {
@@ -226,6 +227,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 	}, activity.RegisterOptions{Name: "Ask"})
 	env.RegisterActivityWithOptions((&activities.Activities{Signers: &w.keys, Audit: chain{w}, Now: time.Now}).Verify, activity.RegisterOptions{Name: "Verify"})
 	w.registerUpdaters(env)
+	w.registerAhead(env)
 	w.hours.register(env, w)
 	w.stages.register(env, w)
 	env.OnActivity("Watch", mock.Anything, mock.Anything).After(time.Hour).Return(watch)

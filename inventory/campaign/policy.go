@@ -33,6 +33,7 @@ type Policy struct {
 	MaxMixed     inventory.Duration `json:"max_mixed"`
 	AtCutoff     AtCutoff           `json:"at_cutoff"`
 	SoakOnFail   SoakOnFail         `json:"soak_on_fail"`
+	Fetch        Fetch              `json:"fetch"`
 }
 
 // StopAfter is how many failures stop a stage.
@@ -115,6 +116,8 @@ type Override struct {
 	// SoakOnFail is what becomes of patched members whose soak fails while no window is open: drain (default) takes them out of service as far as
 	// their peers allow, wait leaves them; they are backed out in the next window, or on a person's word.
 	SoakOnFail *SoakOnFail `json:"soak_on_fail,omitempty" yaml:"soak_on_fail,omitempty"`
+	// Fetch is when packages of a plan that hosts answered are fetched: approved (default), ahead of the window, or window, when a member's turn comes.
+	Fetch *Fetch `json:"fetch,omitempty" yaml:"fetch,omitempty"`
 }
 
 // StopAfterOverride is a StopAfter as a file gives it.
@@ -223,6 +226,18 @@ const (
 // Values lists what may be written.
 func (SoakOnFail) Values() []string { return []string{string(SoakDrain), string(SoakWait)} }
 
+// Fetch is when the packages of an approved plan are brought onto its hosts.
+type Fetch string
+
+// When to fetch. Either way the member's own fetch says what it gets.
+const (
+	FetchApproved Fetch = "approved"
+	FetchWindow   Fetch = "window"
+)
+
+// Values lists what may be written.
+func (Fetch) Values() []string { return []string{string(FetchApproved), string(FetchWindow)} }
+
 // Leftover is what happens to a member that still has connections when its drain times out.
 type Leftover string
 
@@ -254,7 +269,7 @@ func Default(unattended bool) Policy {
 		WaitMax:   of(30 * time.Minute), HoldMax: of(4 * time.Hour), OnTimeout: TimeoutSafest, OnFailure: FailStopCluster, Failures: 1, Review: of(30 * 24 * time.Hour),
 		Timeouts: Timeouts{Patch: of(time.Hour), Reboot: of(15 * time.Minute), Fetch: of(30 * time.Minute)},
 		Estimate: Estimate{Work: of(25 * time.Minute), Backout: of(15 * time.Minute)}, MaxMixed: of(7 * 24 * time.Hour),
-		AtCutoff: CutoffReturn, SoakOnFail: SoakDrain,
+		AtCutoff: CutoffReturn, SoakOnFail: SoakDrain, Fetch: FetchApproved,
 	}
 }
 
@@ -290,6 +305,7 @@ func (p Policy) Apply(o Override) Policy {
 	set(&p.MaxMixed, o.MaxMixed)
 	set(&p.AtCutoff, o.AtCutoff)
 	set(&p.SoakOnFail, o.SoakOnFail)
+	set(&p.Fetch, o.Fetch)
 	set(&p.Timeouts.Patch, o.Timeouts.Patch)
 	set(&p.Timeouts.Reboot, o.Timeouts.Reboot)
 	set(&p.Timeouts.Fetch, o.Timeouts.Fetch)

@@ -124,6 +124,9 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 	if o.SoakOnFail != nil {
 		inventory.OneOf(p, at+".soak_on_fail", *o.SoakOnFail)
 	}
+	if o.Fetch != nil {
+		inventory.OneOf(p, at+".fetch", *o.Fetch)
+	}
 	if o.OnTimeout != nil {
 		inventory.OneOf(p, at+".on_timeout", *o.OnTimeout)
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -835,7 +836,7 @@ func aptCache(i *invocation) int {
 					continue
 				}
 				shown = true
-				i.out("%sFilename: pool/%s\nSize: %d\nInstalled-Size: %d\n\n", d.control(), d.file(), d.size, d.size/1000)
+				i.out("%sFilename: pool/%s\nSize: %d\nInstalled-Size: %d\nSHA256: %x\n\n", d.control(), d.file(), d.size, d.size/1000, sha256.Sum256([]byte(d.control())))
 			}
 			if !shown {
 				i.warn("E: No packages found\n")

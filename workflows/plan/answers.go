@@ -54,6 +54,7 @@ type Package struct {
 	Origin   string `json:"origin,omitempty"`
 	Security string `json:"security,omitempty"` // yes, no or unknown
 	Size     int64  `json:"size,omitempty"`     // of the download, in bytes
+	SHA256   string `json:"sha256,omitempty"`   // of its file, as the repository says it
 }
 
 // Whether the new version of a package is a security fix. Unknown is one whose repository does not tell.
@@ -84,6 +85,7 @@ func (p Platform) same(o Platform) bool {
 type Version struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
+	SHA256  string `json:"sha256,omitempty"` // of its file; empty where the repository did not say
 }
 
 // Planned is what the members of a cluster said that they would get: names and exact versions of each platform. It is part of what is
@@ -114,7 +116,7 @@ func Answered(p Plan, parts map[string]Part, answers []Answer) (Plan, map[string
 		}
 		for _, pl := range all.Platforms {
 			slices.SortFunc(pl.Packages, func(a, b Version) int {
-				return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
+				return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version), strings.Compare(a.SHA256, b.SHA256))
 			})
 		}
 		slices.SortFunc(all.Platforms, func(a, b Platform) int { return strings.Compare(a.String(), b.String()) })
@@ -148,7 +150,8 @@ func planned(p Plan, parts map[string]Part, of func(Part) *Planned) (Plan, map[s
 		s := &p.Stages[i]
 		s.Clusters = slices.Clone(s.Clusters)
 		for k := range s.Clusters {
-			s.Clusters[k].Part = Digest(next[s.Clusters[k].Name])
+			part := next[s.Clusters[k].Name]
+			s.Clusters[k].Part, s.Clusters[k].Ahead = Digest(part), p.ahead(i, part)
 		}
 	}
 	return p, next
@@ -162,7 +165,7 @@ func (p *Planned) add(a Answer) {
 		i, p.Platforms = len(p.Platforms), append(p.Platforms, at)
 	}
 	for _, k := range a.Packages {
-		if v := (Version{k.Name, k.New}); !slices.Contains(p.Platforms[i].Packages, v) {
+		if v := (Version{k.Name, k.New, k.SHA256}); !slices.Contains(p.Platforms[i].Packages, v) {
 			p.Platforms[i].Packages = append(p.Platforms[i].Packages, v)
 		}
 	}

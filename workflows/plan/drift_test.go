@@ -11,7 +11,7 @@ var bookworm = Platform{OS: "debian", Release: "12", Arch: "amd64"}
 func versions(of ...string) []Version {
 	var all []Version
 	for i := 0; i < len(of); i += 2 {
-		all = append(all, Version{of[i], of[i+1]})
+		all = append(all, Version{Name: of[i], Version: of[i+1]})
 	}
 	return all
 }

@@ -60,6 +60,7 @@ type Cluster struct {
 	Drain      string   `json:"drain"`              // how its members go out of service
 	Affects    []string `json:"affects,omitempty"`  // clusters that depend on it
 	House      []string `json:"house,omitempty"`    // the parts of rollpatch's own house that its members are: it goes last
+	Ahead      *Ahead   `json:"ahead,omitempty"`    // its packages are fetched as soon as the plan is approved
 }
 
 // Refusal is a cluster that will not be touched as things stand, and the way to change that.
@@ -327,7 +328,7 @@ func (p Plan) Campaign(instance, requester string, start time.Time) rollout.Camp
 	for i, s := range p.Stages {
 		c.Stages, c.StopAny = append(c.Stages, s.Name), append(c.StopAny, s.StopAny)
 		for _, cl := range s.Clusters {
-			c.Clusters = append(c.Clusters, rollout.Ref{Name: cl.Name, Stage: i, Part: cl.Part, Shares: cl.Shares, Last: len(cl.House) > 0, Total: len(cl.Members)})
+			c.Clusters = append(c.Clusters, rollout.Ref{Name: cl.Name, Stage: i, Part: cl.Part, Shares: cl.Shares, Last: len(cl.House) > 0, Total: len(cl.Members), Ahead: cl.Ahead.state()})
 		}
 	}
 	return c

@@ -378,7 +378,12 @@ func TestDigestSeesEveryField(t *testing.T) {
 		Signers: &Signers{Allowed: "allowed_signers", Revoked: "revoked_keys"},
 	}
 	on := bookworm
-	on.Packages = versions("libssl3", "2")
+	on.Packages = []Version{{"libssl3", "2", "aa"}}
+	for i := range p.Stages {
+		for k := range p.Stages[i].Clusters {
+			p.Stages[i].Clusters[k].Ahead = &Ahead{Segment: "dmz"}
+		}
+	}
 	part := parts["web"]
 	part.Planned = &Planned{[]Platform{on}}
 	fields := 0

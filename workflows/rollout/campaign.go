@@ -39,6 +39,8 @@ type Ref struct {
 	Ask     int                `json:"ask,omitempty"`    // its last question whether it may back out by itself
 	May     bool               `json:"may,omitempty"`    // and the answer
 	Granted time.Time          `json:"granted,omitzero"` // when that was a yes
+
+	Ahead Ahead `json:"ahead,omitzero"`
 }
 
 // Campaign is the state of an instance's workflow.
@@ -90,14 +92,19 @@ func (c Campaign) Next(now time.Time) Decision {
 		d.Reason = string(c.Outcome) + because(c.Reason)
 		return d
 	}
-	d.Reason = c.summary() + c.waits()
+	d.Reason = c.summary() + c.fetched() + c.waits()
 	if c.Unknown != "" {
 		d.Reason += "; nobody can tell who asked for it: " + c.Unknown
 		d.WakeAt = c.AskWho
 		return d
 	}
+	ahead, wake := c.aheads(now)
+	d.Start, d.WakeAt = append(d.Start, ahead...), wake
 	if g, waits := c.Awaits(); waits {
-		d.Start, d.WakeAt = append(d.Start, g.prove(now)...), g.wake(now)
+		d.Start = append(d.Start, g.prove(now)...)
+		if at := g.wake(now); !at.IsZero() && (wake.IsZero() || at.Before(wake)) {
+			d.WakeAt = at
+		}
 		return d
 	}
 	if c.Paused != "" || c.AbortFor != "" || c.BackoutFor != "" {
@@ -217,7 +224,7 @@ func (c Campaign) Reported(r Report, now time.Time) Campaign {
 			ref.Failed, ref.Blames = r.Failed, r.Blames
 		}
 	})
-	c = c.asked(r, now)
+	c = c.asked(r, now).late(r.Name)
 	switch of := "cluster " + r.Name + ": "; {
 	case r.Stop != "":
 		c = c.stop(of+r.Stop, now)
@@ -340,7 +347,7 @@ func (c Campaign) Held() bool {
 
 func (d Decision) idle() bool {
 	for _, a := range d.Start {
-		if a.Do != DoNotify {
+		if a.Do != DoNotify && a.Do != DoAhead { // what is fetched ahead moves nothing on
 			return false
 		}
 	}

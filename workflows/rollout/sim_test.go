@@ -71,6 +71,7 @@ func TestSimulation(t *testing.T) {
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
 		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,"+
+		"fetched ahead,not fetched ahead,its turn came first,"+
 		"brought back on a person's word,waited for another stage,lacks another stage in claim,lacks another stage in roll", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
@@ -100,7 +101,7 @@ func simulate(seed int, trace func(string)) (why string, seen map[string]int) {
 
 func newWorld(seed int, trace func(string)) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(uint64(seed), 7)), odds: rand.New(rand.NewPCG(uint64(seed), 8)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
+		rng: rand.New(rand.NewPCG(uint64(seed), 7)), odds: rand.New(rand.NewPCG(uint64(seed), 8)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), early: rand.New(rand.NewPCG(uint64(seed), 13)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
 		traits: []trait{good, good}, told: map[string]int{}, seen: map[string]int{}, revoked: map[string]bool{}, kind: simKind(seed % 5),
 	}
 	if w.kind > deaf {
@@ -214,6 +215,7 @@ func (w *world) campaign(i int) {
 	}
 	r.bind()
 	r.cluster.Staged = w.records != nil
+	r.wantsAhead()
 	r.people, r.soakRule, r.gateRules = w.assembly(r.c.Instance), anybody, map[string]approval.Rule{}
 	r.people.gate = r.gateOf
 	if w.chance(0.4) {
@@ -1498,6 +1500,10 @@ func (r *campaignRun) step() {
 			}
 			if a.Do == DoProve {
 				r.prove(a)
+				continue
+			}
+			if a.Do == DoAhead {
+				r.fetchesAhead(a)
 				continue
 			}
 			r.mayStart(a.Name)
