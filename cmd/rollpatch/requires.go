@@ -21,13 +21,13 @@ func (p printer) required(campaigns []named) {
 	for _, c := range campaigns {
 		for _, s := range c.campaign.Stages {
 			if text := (plan.Stage{Name: s.Name, Requires: s.Requires}).Required(); text != "" {
-				fmt.Fprintf(p.w, "%s: %s%s\n", c.path, text, elsewhere(c.campaign, s.Requires.Stage))
+				fmt.Fprintf(p.w, "%s: %s%s\n", c.path, text, ofElsewhere(c.campaign, s.Requires.Stage))
 			}
 		}
 	}
 }
 
-func elsewhere(c campaign.Campaign, stage string) string {
+func ofElsewhere(c campaign.Campaign, stage string) string {
 	for _, s := range c.Stages {
 		if s.Name == stage {
 			return ""

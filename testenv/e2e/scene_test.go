@@ -229,7 +229,6 @@ func (s *scene) safe(foreign ...string) {
 			return err
 		}
 		keys = slices.DeleteFunc(keys, func(k string) bool {
-			return
 			return strings.Contains(k, "/versions/") || strings.HasPrefix(k, "rollpatch/staged/") // those stay until a person releases them, these for months
 		})
 		if len(keys) > 0 {
