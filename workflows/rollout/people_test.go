@@ -213,6 +213,9 @@ func (w *world) gateRule() approval.Rule {
 	r := approval.Rule{Quorum: 1 + w.rng.IntN(2), Unsigned: w.chance(0.4)}
 	if w.kind == deaf || w.chance(0.3) {
 		r.Expiry = w.between(2*time.Hour, 30*time.Hour)
+		if w.kind == cooperative {
+			r.Expiry += 18 * time.Hour // longer than no worker is there: who is not heard is late through nobody's fault
+		}
 		if w.chance(0.4) {
 			r.OnExpiry = approval.ExpiryAborts
 		}
