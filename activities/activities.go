@@ -43,6 +43,7 @@ type Activities struct {
 	Claims    Claims
 	Prober    Prober
 	Notifier  Notifier
+	Changes   Changes
 	Store     Store
 	Audit     AuditSink
 	Scripts   Scripts

@@ -63,6 +63,9 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 			case rollout.DoProve:
 				c.start(a.ID, func(ctx workflow.Context) { c.prove(ctx, a) })
 				continue
+			case rollout.DoChange:
+				c.start(a.ID, func(ctx workflow.Context) { c.change(ctx, a) })
+				continue
 			}
 			c.start(a.ID, func(ctx workflow.Context) {
 				c.tell(ctx, c.plan(), c.Audit.Chain, notice(c.Instance, "", *a.Notice), a.Notice.N)

@@ -94,6 +94,9 @@ func (p printer) plan(pl plan.Plan) {
 	if len(pl.Notify) > 0 {
 		fmt.Fprintf(p.w, "told: %s\n", told(pl.Notify))
 	}
+	if pl.Change != nil {
+		fmt.Fprintf(p.w, "change: nothing begins before %s gives it a number, and it is told the end\n", pl.Change)
+	}
 	p.agreement(pl)
 	fmt.Fprintln(p.w)
 	var rows []row

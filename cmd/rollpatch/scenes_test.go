@@ -252,6 +252,13 @@ func (s *stage) frame() frame {
 	return f
 }
 
+// asksForChange has a change number asked for.
+func (s *stage) asksForChange() *stage {
+	s.campaign.Change = &rollout.Change{By: "the change hook (open-change)", Timeout: 30 * time.Second, Within: 10 * time.Minute}
+	s.campaign = s.campaign.ChangeAsked(s.at)
+	return s
+}
+
 // scenes are what scripts ask for by name.
 var scenes = map[string]func() []frame{
 	"none": func() []frame { return []frame{{At: sceneStart}} },
@@ -263,6 +270,14 @@ var scenes = map[string]func() []frame{
 		return []frame{newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepDrain).frame()}
 	},
 	"gate": func() []frame { return []frame{gated().frame()} },
+	// whoever keeps changes is asked for a number, gave one, or refused
+	"changeasked":   func() []frame { return []frame{newStage().asksForChange().frame()} },
+	"changerefused": func() []frame { s := newStage().asksForChange(); s.campaign = s.campaign.ChangeRefused("change freeze until Monday", s.at); return []frame{s.frame()} },
+	"changed": func() []frame {
+		s := newStage().asksForChange()
+		s.campaign = s.campaign.ChangeOpened("CHG0031")
+		return []frame{s.begin("cache").frame()}
+	},
 	// two people must agree before anything begins, and one has
 	"start": func() []frame { return []frame{newStage().atStart().frame()} },
 	"startexpired": func() []frame {

@@ -32,6 +32,7 @@ type Plan struct {
 	FinishBy   string            `json:"finish_by,omitempty"` // as written, by the clocks of Zone
 	Zone       string            `json:"zone,omitempty"`
 	Agreement  Agreement         `json:"agreement,omitzero"`
+	Change     *campaign.Change  `json:"change,omitempty"` // who must give a change number before anything starts
 }
 
 // Stage is the clusters that may go at the same time.
@@ -159,6 +160,10 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 	p := Plan{
 		Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: base.Parallel, Ramp: base.Ramp, StopSame: base.StopAfter.Same,
 		Notify: c.Notify, Agreement: agreed(c, inv), FinishBy: c.FinishBy,
+	}
+	if c.Change != nil {
+		hook := c.Change.Resolve()
+		p.Change = &hook
 	}
 	if c.FinishBy != "" {
 		p.Zone = c.Zone
@@ -320,6 +325,9 @@ func (p Plan) Campaign(instance, requester string, start time.Time) rollout.Camp
 		Instance: instance, Name: p.Name, Why: p.Reason, Ticket: p.Ticket, Requester: requester, Plan: Digest(p),
 		Unattended: p.Unattended, Parallel: p.Parallel, Ramp: p.Ramp, Breaker: p.Breaker, StopSame: p.StopSame, StartedAt: start,
 		Gates: p.Agreement.gates(),
+	}
+	if h := p.Change; h != nil {
+		c.Change = &rollout.Change{By: h.String(), Timeout: time.Duration(h.Timeout), Within: time.Duration(h.Within)}
 	}
 	for i, s := range p.Stages {
 		c.Stages, c.StopAny = append(c.Stages, s.Name), append(c.StopAny, s.StopAny)

@@ -71,7 +71,7 @@ func TestSimulation(t *testing.T) {
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
 		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,"+
-		"brought back on a person's word", ",") {
+		"brought back on a person's word,change refused,change unknown,change closed,change not closed", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -117,6 +117,7 @@ func newWorld(seed int, trace func(string)) *world {
 	w.build()
 	for i := range 1 + w.rng.IntN(2) {
 		w.campaign(i)
+		w.runs[i].keep(seed)
 	}
 	return w
 }
@@ -1443,6 +1444,7 @@ type campaignRun struct {
 	people    *assembly
 	soakRule  approval.Rule
 	gateRules map[string]approval.Rule
+	keeper    *keeper
 	opened    []string // gates
 	clusters  map[string]*clusterRun
 	over      bool
@@ -1491,6 +1493,10 @@ func (r *campaignRun) step() {
 			}
 			if a.Do == DoProve {
 				r.prove(a)
+				continue
+			}
+			if a.Do == DoChange {
+				r.change(a)
 				continue
 			}
 			r.mayStart(a.Name)
@@ -1543,6 +1549,7 @@ func (r *campaignRun) mayStart(name string) {
 	}
 	r.mayRamp(me)
 	r.mayBegin(me)
+	r.mayChange(name)
 	if n := r.failedIn(me.Stage) - r.excused; n >= r.c.StopAny[me.Stage] {
 		r.broken("%s starts %s after %d failures in its stage", r.c.Instance, name, n)
 	}
@@ -1714,6 +1721,7 @@ func (r *campaignRun) pass(word string) {
 
 func (r *campaignRun) finish() {
 	r.over = true
+	r.changeClosed()
 	r.seen["campaign "+string(r.c.Outcome)]++
 	r.logf("%s ends %s: %s", r.c.Instance, r.c.Outcome, r.c.Reason)
 	if r.told["done "+r.c.Instance]+r.told["halted "+r.c.Instance] == 0 {
