@@ -46,6 +46,7 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 		c.identify()
 		c.changed = false // what came while it was written is in the State that Next sees
 		c.judge()
+		c.Campaign = c.Book(c.now())
 		d := c.Next(c.now())
 		c.show(ctx, d)
 		if d.End {
@@ -136,6 +137,7 @@ func (c *campaign) hear(word string, m rollout.Message) {
 		return
 	}
 	c.Unwritten.add(c.ctx, &c.Audit, message(word, m))
+	c.Said = rollout.Said{Word: word, Actor: m.Actor, At: c.now()}
 	switch word {
 	case UpdateHold:
 		c.Campaign = c.Hold(m)

@@ -271,8 +271,12 @@ var scenes = map[string]func() []frame{
 	},
 	"gate": func() []frame { return []frame{gated().frame()} },
 	// whoever keeps changes is asked for a number, gave one, or refused
-	"changeasked":   func() []frame { return []frame{newStage().asksForChange().frame()} },
-	"changerefused": func() []frame { s := newStage().asksForChange(); s.campaign = s.campaign.ChangeRefused("change freeze until Monday", s.at); return []frame{s.frame()} },
+	"changeasked": func() []frame { return []frame{newStage().asksForChange().frame()} },
+	"changerefused": func() []frame {
+		s := newStage().asksForChange()
+		s.campaign = s.campaign.ChangeRefused("change freeze until Monday", s.at)
+		return []frame{s.frame()}
+	},
 	"changed": func() []frame {
 		s := newStage().asksForChange()
 		s.campaign = s.campaign.ChangeOpened("CHG0031")
@@ -437,6 +441,14 @@ var scenes = map[string]func() []frame{
 	},
 	"done":   func() []frame { return []frame{finished(newStage().cacheDone(), nil).frame()} },
 	"halted": func() []frame { return []frame{halted().frame()} },
+	// aborted when web's canary had soaked
+	"webheld": func() []frame {
+		s := gated()
+		m := rollout.Message{Actor: "ann", Reason: "enough"}
+		s.clusters["web"].Cluster = s.clusters["web"].Abort(m, s.at)
+		s.campaign = s.campaign.Abort(m, s.at)
+		return []frame{s.release("web").frame()}
+	},
 	// a good instance from its start to its end, in moments, with a worker that is away for one of them
 	"story": func() []frame {
 		s := newStage()

@@ -81,6 +81,7 @@ type Part struct {
 	Packages campaign.Packages `json:"packages"`
 	Accepted string            `json:"accepted,omitempty"`
 	When     *When             `json:"when,omitempty"`    // nil: at any time
+	Only     []string          `json:"only,omitempty"`    // the members that are worked on, where it is not all of them
 	Planned  *Planned          `json:"planned,omitempty"` // what the members said that they would get; nil: they were not asked
 }
 
@@ -355,7 +356,11 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed),
 		},
 	}
-	for _, m := range p.Cluster.Members {
+	members := p.Cluster.Members
+	if len(p.Only) > 0 {
+		members, c.Size = p.Only, len(members)
+	}
+	for _, m := range members {
 		c.Members = append(c.Members, rollout.Slot{Host: m})
 	}
 	return c

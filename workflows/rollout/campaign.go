@@ -78,6 +78,9 @@ type Campaign struct {
 	Unknown string    `json:"unknown,omitempty"` // why nobody can tell who asked for it
 	AskWho  time.Time `json:"ask_who,omitzero"`  // when that is asked again
 
+	Holds []HeldFor `json:"holds,omitempty"` // the last ones
+	Said  Said      `json:"said,omitzero"`
+
 	Change *Change `json:"change,omitempty"` // nil: nobody asks for a number
 
 	Gates     []Gate     `json:"gates,omitempty"` // in the order in which it comes to them
