@@ -44,6 +44,7 @@ type Activities struct {
 	Stagings  Stagings
 	Prober    Prober
 	Notifier  Notifier
+	Changes   Changes
 	Store     Store
 	Audit     AuditSink
 	Scripts   Scripts

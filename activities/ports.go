@@ -202,6 +202,12 @@ type Notifier interface {
 	Notify(ctx context.Context, ch campaign.Notify, n Notice) error
 }
 
+// Changes are whoever keeps changes. The number is for an open; who is told twice with the same key answers as before. A *RefusedError is a no;
+// any other error means that nobody can tell, and is retried with the same key.
+type Changes interface {
+	Change(ctx context.Context, hook campaign.Change, n ChangeNotice) (number string, err error)
+}
+
 // Store keeps content-addressed bodies: plans, ledgers, manifests, whole outputs.
 type Store interface {
 	// Put keeps body under its own digest ("sha256:<hex>") and returns that.

@@ -46,6 +46,7 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 		c.identify()
 		c.changed = false // what came while it was written is in the State that Next sees
 		c.judge()
+		c.Campaign = c.Book(c.now())
 		d := c.Next(c.now())
 		c.show(ctx, d)
 		if d.End {
@@ -65,6 +66,9 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 				continue
 			case rollout.DoAhead:
 				c.start(a.ID, func(ctx workflow.Context) { c.fetchAhead(ctx, a) })
+				continue
+			case rollout.DoChange:
+				c.start(a.ID, func(ctx workflow.Context) { c.change(ctx, a) })
 				continue
 			}
 			c.start(a.ID, func(ctx workflow.Context) {
@@ -136,6 +140,7 @@ func (c *campaign) hear(word string, m rollout.Message) {
 		return
 	}
 	c.Unwritten.add(c.ctx, &c.Audit, message(word, m))
+	c.Said = rollout.Said{Word: word, Actor: m.Actor, At: c.now()}
 	switch word {
 	case UpdateHold:
 		c.Campaign = c.Hold(m)

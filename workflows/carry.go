@@ -56,10 +56,10 @@ func (c *carrier) await(wake time.Time) {
 	c.changed = false
 }
 
-// asks says that a word is being verified, or keys are looked at.
+// asks says that a word is being verified, keys are looked at, or whoever keeps changes is asked.
 func (c *carrier) asks() bool {
 	for _, id := range workflow.DeterministicKeys(c.inFlight) {
-		if strings.HasPrefix(id, "word.") || strings.HasPrefix(id, "prove.") {
+		if strings.HasPrefix(id, "word.") || strings.HasPrefix(id, "prove.") || strings.HasPrefix(id, "change.") {
 			return true
 		}
 	}

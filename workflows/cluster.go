@@ -70,7 +70,7 @@ func Cluster(ctx workflow.Context, st ClusterState) (ClusterReport, error) {
 		c.Unwritten.flush(c.ctx, c.queue())
 		c.changed = false // what came while it was written is in the State that Next sees
 		now := workflow.Now(c.ctx)
-		c.Cluster = c.Tick(now)
+		c.Cluster = c.Tick(now).Book(now)
 		c.judge()
 		d := c.Next(now)
 		c.show(ctx, d)
@@ -194,6 +194,7 @@ func (c *cluster) hear(word string, m rollout.Message) {
 		return
 	}
 	c.Unwritten.add(c.outlive, &c.Audit, message(word, m))
+	c.Said = rollout.Said{Word: word, Actor: m.Actor, At: c.now()}
 	switch word {
 	case UpdateReject, UpdateBackout:
 		c.undo(word, m)

@@ -149,6 +149,9 @@ func (c *campaign) meant(gates []string) (approval.Gate, error) {
 	case len(gates) > 0:
 		return approval.Gate{}, fmt.Errorf("it is for %s, and %s waits at no gate", strings.Join(gates[:min(len(gates), 5)], ", "), c.Instance)
 	}
+	if c.Change != nil && c.Change.Number == "" && c.Outcome == "" {
+		return approval.Gate{}, errors.New(c.Instance + " has no change number yet, and nobody is asked to agree before; say it again when rollpatch status " + c.Instance + " shows one")
+	}
 	return approval.Gate{}, errors.New(c.Instance + " waits at no gate; a soak is approved with --cluster")
 }
 

@@ -173,6 +173,9 @@ func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {
 	if c.Ticket != "" {
 		fmt.Fprintf(&b, " (%s)", c.Ticket)
 	}
+	if c.Change != nil && c.Change.Number != "" {
+		fmt.Fprintf(&b, " · change %s", oneLine(c.Change.Number))
+	}
 	fmt.Fprintf(&b, "\n\n%s\n\n| stage | cluster | state | members | why |\n| --- | --- | --- | --- | --- |\n", d.Reason)
 	for i, r := range c.Clusters {
 		if i == 50 {

@@ -60,6 +60,7 @@ type world struct {
 	keys      keyring
 	numbers   map[string]int64 // of runs, by id
 	ahead     func(call int) (rollout.AheadResult, error)
+	changes   activities.Changes
 }
 
 func newWorld(members ...string) *world {
@@ -226,6 +227,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		return activities.AskResult{Running: true, Status: "Running"}, nil
 	}, activity.RegisterOptions{Name: "Ask"})
 	env.RegisterActivityWithOptions((&activities.Activities{Signers: &w.keys, Audit: chain{w}, Now: time.Now}).Verify, activity.RegisterOptions{Name: "Verify"})
+	env.RegisterActivityWithOptions((&activities.Activities{Changes: w.changes, Store: planned{}, Audit: chain{w}, Now: time.Now}).Change, activity.RegisterOptions{Name: "Change"})
 	w.registerUpdaters(env)
 	w.registerAhead(env)
 	w.hours.register(env, w)

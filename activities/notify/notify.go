@@ -1,5 +1,5 @@
-// Package notify tells people: it hands a notice to a command or posts it to a webhook, once. It must not know which events
-// matter to whom, nor try again: an error means that nobody may have been told.
+// Package notify tells people: it hands a notice to a command or posts it to a webhook, once, and a change to whoever keeps changes the same way.
+// It must not know which events matter to whom, nor try again: an error means that nobody may have been told.
 package notify
 
 import (
@@ -20,12 +20,16 @@ import (
 	"github.com/rollpatch/rollpatch/inventory/campaign"
 )
 
-var _ activities.Notifier = (*Notifier)(nil)
+var (
+	_ activities.Notifier = (*Notifier)(nil)
+	_ activities.Changes  = (*Notifier)(nil)
+)
 
 const (
 	commandTimeout = 30 * time.Second
 	webhookTimeout = 10 * time.Second
 	variableLimit  = 32 << 10
+	answerLimit    = 64 << 10
 )
 
 // Resolve finds the secret that a reference names.
@@ -72,16 +76,21 @@ func (n *Notifier) Notify(ctx context.Context, ch campaign.Notify, notice activi
 
 // command runs the program with the notice as JSON on its standard input and its parts in the environment.
 func (n *Notifier) command(ctx context.Context, argv []string, notice activities.Notice, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, n.timeout)
+	return run(ctx, argv, n.timeout, map[string]string{
+		"EVENT": notice.Event, "INSTANCE": notice.Instance, "CLUSTER": notice.Cluster, "HOST": notice.Host,
+		"TEXT": notice.Text, "NEXT": notice.Next, "TIME": notice.Time,
+	}, body, nil)
+}
+
+// run runs a program with body on its standard input. What it prints goes to out, if anywhere.
+func run(ctx context.Context, argv []string, timeout time.Duration, env map[string]string, body []byte, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.WaitDelay = time.Second
-	cmd.Stdin = bytes.NewReader(body)
+	cmd.Stdin, cmd.Stdout = bytes.NewReader(body), out
 	cmd.Env = cmd.Environ()
-	for name, value := range map[string]string{
-		"EVENT": notice.Event, "INSTANCE": notice.Instance, "CLUSTER": notice.Cluster, "HOST": notice.Host,
-		"TEXT": notice.Text, "NEXT": notice.Next, "TIME": notice.Time,
-	} {
+	for name, value := range env {
 		cmd.Env = append(cmd.Env, "ROLLPATCH_"+name+"="+variable(value))
 	}
 	err := cmd.Run()
@@ -111,25 +120,47 @@ func (n *Notifier) post(ctx context.Context, ref inventory.Secret, body []byte) 
 	if err != nil {
 		return fmt.Errorf("webhook's address: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
-	if err != nil || (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" {
-		// What is wrong with it cannot be said without saying it.
-		return errors.New("webhook: the address that was found is no http or https URL")
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "rollpatch")
-	resp, err := n.client.Do(req)
+	req, err := request(ctx, address, body)
 	if err != nil {
-		return fmt.Errorf("webhook at %s: %w", req.URL.Host, cause(err))
+		return fmt.Errorf("webhook: %w", err)
 	}
-	defer resp.Body.Close()
-	// Read so that the connection can be used again; what it says may repeat the address.
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return fmt.Errorf("webhook at %s: it answered %d", req.URL.Host, resp.StatusCode)
+	status, _, err := send(n.client, req) // what it says may repeat the address
+	if err != nil {
+		return fmt.Errorf("webhook at %s: %w", req.URL.Host, err)
+	}
+	if !status2xx(status) {
+		return fmt.Errorf("webhook at %s: it answered %d", req.URL.Host, status)
 	}
 	return nil
 }
+
+// request posts JSON to an address that a reference led to.
+func request(ctx context.Context, address string, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil || (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" {
+		// What is wrong with it cannot be said without saying it.
+		return nil, errors.New("the address that was found is no http or https URL")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "rollpatch")
+	return req, nil
+}
+
+// send returns the status of the answer and the beginning of what it says, which is read also so that the connection can be used again.
+func send(client *http.Client, req *http.Request) (status int, says []byte, err error) {
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, nil, cause(err)
+	}
+	defer resp.Body.Close()
+	says, err = io.ReadAll(io.LimitReader(resp.Body, answerLimit))
+	if err != nil && status2xx(resp.StatusCode) {
+		return 0, nil, cause(err)
+	}
+	return resp.StatusCode, says, nil
+}
+
+func status2xx(status int) bool { return status >= 200 && status <= 299 }
 
 // cause takes the address off an error of the HTTP client; paths and queries of webhooks are secrets.
 func cause(err error) error {

@@ -21,7 +21,7 @@ func (d *desk) planCommand() *cli.Command {
 		Description: "Asks every host, through the workers, what it would get: packages and versions, a reboot, what is held. No package is changed.\n" +
 			"Windows and freezes are read, and the dates printed: a campaign that they leave no room for is refused.\n" +
 			"--output markdown or html prints the change request; --save keeps what is approved, for run --plan.",
-		Flags:  join(inventoryFlags(), planFlags(), d.storeFlags(), planOutputFlags(), serverFlags()),
+		Flags:  join(inventoryFlags(), planFlags(), leftoverFlags(), d.storeFlags(), planOutputFlags(), serverFlags()),
 		Action: d.plan,
 	}
 }
@@ -51,7 +51,11 @@ func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part
 	if c.Command.Name == "plan" {
 		d.warnOfHouse(f.inventory, f.where)
 	}
-	pl, parts, err := f.plan(d)
+	left, err := d.undone(c, f.campaign.Name)
+	if err != nil {
+		return p, plan.Plan{}, nil, err
+	}
+	pl, parts, err := f.narrowed(d, left)
 	return p, pl, parts, err
 }
 
@@ -93,6 +97,9 @@ func (p printer) plan(pl plan.Plan) {
 	}
 	if len(pl.Notify) > 0 {
 		fmt.Fprintf(p.w, "told: %s\n", told(pl.Notify))
+	}
+	if pl.Change != nil {
+		fmt.Fprintf(p.w, "change: nothing begins before %s gives it a number, and it is told the end\n", pl.Change)
 	}
 	p.agreement(pl)
 	p.requires(pl)

@@ -29,11 +29,14 @@ type printer struct {
 func (d *desk) printer(c *cli.Context) (printer, error) {
 	format, known := c.String("output"), "neither text nor json"
 	switch {
-	case format == "text" || format == "json":
-	case c.Command.Name == "plan" && (format == "markdown" || format == "html"):
+	case format == "json" || format == "text" && c.Command.Name != "report":
+	case c.Command.Name == "plan" && (format == "markdown" || format == "html"), c.Command.Name == "report" && format == "markdown":
 	default:
 		if c.Command.Name == "plan" {
 			known = "none of text, json, markdown and html"
+		}
+		if c.Command.Name == "report" {
+			known = "neither markdown nor json"
 		}
 		return printer{}, usage(fmt.Sprintf("--output %q is %s", format, known), "rollpatch "+called(c)+" --help lists the flags")
 	}

@@ -19,6 +19,9 @@ func request(s plan.Saved, f plan.Forecast, dates *calendar.Dates, file string) 
 	if s.By == "" {
 		facts[2][1] = ""
 	}
+	if pl.Change != nil {
+		facts = append(facts, []string{"change number", "asked for when it is run, from " + pl.Change.String() + ": without one nothing begins"})
+	}
 	return document{title: "Change request: " + pl.Name, sections: []section{
 		{blocks: []passage{{head: []string{"", ""}, rows: facts}, text("What is approved is exactly this plan, named by its digest. %s", r.scope())}},
 		{"Affected systems", r.affected()},

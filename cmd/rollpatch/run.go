@@ -26,7 +26,7 @@ func (d *desk) runCommand() *cli.Command {
 			&cli.PathFlag{Name: "plan", Usage: "run exactly the plan of `FILE`, as plan --save wrote it"},
 			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "start it and return"},
 			asFlag(),
-		}, signFlags(), d.storeFlags(), outputFlags(), serverFlags()),
+		}, leftoverFlags(), signFlags(), d.storeFlags(), outputFlags(), serverFlags()),
 		Action: d.start,
 	}
 }

@@ -252,6 +252,13 @@ func (s *stage) frame() frame {
 	return f
 }
 
+// asksForChange has a change number asked for.
+func (s *stage) asksForChange() *stage {
+	s.campaign.Change = &rollout.Change{By: "the change hook (open-change)", Timeout: 30 * time.Second, Within: 10 * time.Minute}
+	s.campaign = s.campaign.ChangeAsked(s.at)
+	return s
+}
+
 // scenes are what scripts ask for by name.
 var scenes = map[string]func() []frame{
 	"none": func() []frame { return []frame{{At: sceneStart}} },
@@ -264,6 +271,18 @@ var scenes = map[string]func() []frame{
 		return []frame{newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepDrain).frame()}
 	},
 	"gate": func() []frame { return []frame{gated().frame()} },
+	// whoever keeps changes is asked for a number, gave one, or refused
+	"changeasked": func() []frame { return []frame{newStage().asksForChange().frame()} },
+	"changerefused": func() []frame {
+		s := newStage().asksForChange()
+		s.campaign = s.campaign.ChangeRefused("change freeze until Monday", s.at)
+		return []frame{s.frame()}
+	},
+	"changed": func() []frame {
+		s := newStage().asksForChange()
+		s.campaign = s.campaign.ChangeOpened("CHG0031")
+		return []frame{s.begin("cache").frame()}
+	},
 	// two people must agree before anything begins, and one has
 	"start": func() []frame { return []frame{newStage().atStart().frame()} },
 	"startexpired": func() []frame {
@@ -423,6 +442,14 @@ var scenes = map[string]func() []frame{
 	},
 	"done":   func() []frame { return []frame{finished(newStage().cacheDone(), nil).frame()} },
 	"halted": func() []frame { return []frame{halted().frame()} },
+	// aborted when web's canary had soaked
+	"webheld": func() []frame {
+		s := gated()
+		m := rollout.Message{Actor: "ann", Reason: "enough"}
+		s.clusters["web"].Cluster = s.clusters["web"].Abort(m, s.at)
+		s.campaign = s.campaign.Abort(m, s.at)
+		return []frame{s.release("web").frame()}
+	},
 	// a good instance from its start to its end, in moments, with a worker that is away for one of them
 	"story": func() []frame {
 		s := newStage()

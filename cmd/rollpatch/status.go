@@ -45,6 +45,9 @@ func (d *desk) status(c *cli.Context) error {
 func (p printer) status(s status.Status, packages bool) {
 	fmt.Fprintf(p.w, "%s: %s\n", s.Instance, p.paint(s.State, s.State))
 	fmt.Fprintf(p.w, "%s%s, requested by %s, started %s", s.Why, inBrackets(s.Ticket), dash(s.Requester), dash(stamp(s.Started)))
+	if s.Change != "" {
+		fmt.Fprintf(p.w, ", change %s", s.Change)
+	}
 	if !s.Ended.IsZero() {
 		fmt.Fprintf(p.w, ", ended %s", stamp(s.Ended))
 	}

@@ -43,6 +43,8 @@ type Campaign struct {
 	Approvers []inventory.Approver `json:"approvers,omitempty" yaml:"approvers,omitempty"`
 	// Signers are the files by which signatures are verified, where a worker has none of its own.
 	Signers *Signers `json:"signers,omitempty" yaml:"signers,omitempty"`
+	// Change is whoever keeps changes: it must give a number before anything starts, and is told how it ended.
+	Change *Change `json:"change,omitempty" yaml:"change,omitempty"`
 	// Notify says who is told, and of what.
 	Notify []Notify `json:"notify,omitempty" yaml:"notify,omitempty"`
 }
@@ -163,6 +165,7 @@ func (c Campaign) WithPaths(dir, home string) Campaign {
 			c.Notify[i].Webhook = &Webhook{URL: *n.Webhook.URL.WithPaths(dir, home)}
 		}
 	}
+	c.Change = c.Change.withPaths(dir, home)
 	if c.Signers != nil {
 		c.Signers = &Signers{Allowed: inventory.Absolute(c.Signers.Allowed, dir, home), Revoked: inventory.Absolute(c.Signers.Revoked, dir, home)}
 	}

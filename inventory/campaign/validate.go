@@ -44,6 +44,7 @@ func (c Campaign) Validate() []inventory.Problem {
 		}
 	}
 	c.validateGates(&p)
+	c.validateChange(&p)
 	c.validateNotify(&p)
 	c.validateWindows(&p)
 	return p

@@ -32,6 +32,7 @@ type Plan struct {
 	FinishBy   string            `json:"finish_by,omitempty"` // as written, by the clocks of Zone
 	Zone       string            `json:"zone,omitempty"`
 	Agreement  Agreement         `json:"agreement,omitzero"`
+	Change     *campaign.Change  `json:"change,omitempty"` // who must give a change number before anything starts
 }
 
 // Stage is the clusters that may go at the same time.
@@ -83,6 +84,7 @@ type Part struct {
 	Packages campaign.Packages `json:"packages"`
 	Accepted string            `json:"accepted,omitempty"`
 	When     *When             `json:"when,omitempty"`     // nil: at any time
+	Only     []string          `json:"only,omitempty"`     // the members that are worked on, where it is not all of them
 	Planned  *Planned          `json:"planned,omitempty"`  // what the members said that they would get; nil: they were not asked
 	Requires *Requires         `json:"requires,omitempty"` // what must have finished in another stage; nil: nothing
 }
@@ -163,6 +165,10 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 	p := Plan{
 		Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: base.Parallel, Ramp: base.Ramp, StopSame: base.StopAfter.Same,
 		Notify: c.Notify, Agreement: agreed(c, inv), FinishBy: c.FinishBy,
+	}
+	if c.Change != nil {
+		hook := c.Change.Resolve()
+		p.Change = &hook
 	}
 	if c.FinishBy != "" {
 		p.Zone = c.Zone
@@ -325,6 +331,9 @@ func (p Plan) Campaign(instance, requester string, start time.Time) rollout.Camp
 		Unattended: p.Unattended, Parallel: p.Parallel, Ramp: p.Ramp, Breaker: p.Breaker, StopSame: p.StopSame, StartedAt: start,
 		Gates: p.Agreement.gates(),
 	}
+	if h := p.Change; h != nil {
+		c.Change = &rollout.Change{By: h.String(), Timeout: time.Duration(h.Timeout), Within: time.Duration(h.Within)}
+	}
 	for i, s := range p.Stages {
 		c.Stages, c.StopAny = append(c.Stages, s.Name), append(c.StopAny, s.StopAny)
 		for _, cl := range s.Clusters {
@@ -351,7 +360,11 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed), Staged: p.Requires != nil,
 		},
 	}
-	for _, m := range p.Cluster.Members {
+	members := p.Cluster.Members
+	if len(p.Only) > 0 {
+		members, c.Size = p.Only, len(members)
+	}
+	for _, m := range members {
 		c.Members = append(c.Members, rollout.Slot{Host: m})
 	}
 	return c

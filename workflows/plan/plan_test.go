@@ -385,7 +385,10 @@ func TestDigestSeesEveryField(t *testing.T) {
 		}
 	}
 	part := parts["web"]
-	part.Planned = &Planned{[]Platform{on}}
+	part.Planned, part.Only = &Planned{[]Platform{on}}, []string{"web-1"}
+	ref := &inventory.Secret{Env: "CHANGE", File: "change", Command: []string{"vault"}}
+	hook := campaign.Change{Command: []string{"open-change"}, URL: ref, Secret: ref}.Resolve()
+	p.Change = &hook
 	fields := 0
 	for _, v := range []reflect.Value{reflect.ValueOf(&p).Elem(), reflect.ValueOf(&part).Elem()} {
 		before := Digest(v.Interface())
@@ -440,8 +443,8 @@ func TestPartHoldsReferencesOnly(t *testing.T) {
 	}
 	walk("Plan", reflect.TypeFor[Plan]())
 	walk("Part", reflect.TypeFor[Part]())
-	if references != 4 { // the webhook's address, Consul's token, what a power program needs and a calendar's address
-		t.Errorf("%d references found, want 4", references)
+	if references != 6 { // the webhook's address, the change hook's and its token, Consul's token, what a power program needs and a calendar's address
+		t.Errorf("%d references found, want 6", references)
 	}
 	c, inv := sample()
 	t.Setenv("TOKEN", "correct-horse")

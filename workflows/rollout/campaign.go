@@ -80,6 +80,11 @@ type Campaign struct {
 	Unknown string    `json:"unknown,omitempty"` // why nobody can tell who asked for it
 	AskWho  time.Time `json:"ask_who,omitzero"`  // when that is asked again
 
+	Holds []HeldFor `json:"holds,omitempty"` // the last ones
+	Said  Said      `json:"said,omitzero"`
+
+	Change *Change `json:"change,omitempty"` // nil: nobody asks for a number
+
 	Gates     []Gate     `json:"gates,omitempty"` // in the order in which it comes to them
 	Approvals []Approval `json:"approvals,omitempty"`
 }
@@ -88,14 +93,19 @@ type Campaign struct {
 func (c Campaign) Next(now time.Time) Decision {
 	d := Decision{Start: c.Outbox.actions()}
 	if c.Outcome != "" {
+		d.Start = append(d.Start, c.changeActions()...)
 		d.End = len(d.Start) == 0
 		d.Reason = string(c.Outcome) + because(c.Reason)
 		return d
 	}
-	d.Reason = c.summary() + c.fetched() + c.waits()
+	d.Reason = c.summary() + c.Change.waits() + c.fetched() + c.waits()
 	if c.Unknown != "" {
 		d.Reason += "; nobody can tell who asked for it: " + c.Unknown
 		d.WakeAt = c.AskWho
+		return d
+	}
+	if c.Change.pending() {
+		d.Start = append(d.Start, c.changeActions()...)
 		return d
 	}
 	ahead, wake := c.aheads(now)

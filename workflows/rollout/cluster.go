@@ -85,7 +85,8 @@ type Cluster struct {
 	Instance   string        `json:"instance"`
 	Name       string        `json:"name"`
 	Stage      string        `json:"stage"`
-	Members    []Slot        `json:"members"` // in order of work
+	Members    []Slot        `json:"members"`        // in order of work
+	Size       int           `json:"size,omitempty"` // of the whole cluster, where only some of its members are worked on
 	MinHealthy int           `json:"min_healthy"`
 	Accepted   string        `json:"accepted,omitempty"`  // why its impact is accepted by name
 	Undrained  []string      `json:"undrained,omitempty"` // clusters that its members belong to, whose members are not drained, and nobody accepted that by name
@@ -157,6 +158,9 @@ type Cluster struct {
 	Updaters Updaters `json:"updaters,omitzero"`
 
 	StagedAt time.Time `json:"staged_at,omitzero"` // when records last said that the next member may get what it would get
+
+	Holds []HeldFor `json:"holds,omitempty"` // the last ones
+	Said  Said      `json:"said,omitzero"`
 }
 
 // Approval is a person's word that a soak may end, or that a campaign goes on.
@@ -401,8 +405,8 @@ func (c Cluster) Claim(id string, r ClaimResult, now time.Time) Cluster {
 	if !r.OK {
 		return c.wait(r, now).stuck(now)
 	}
-	if LosingOneBreaks(len(c.Members), c.MinHealthy) && c.Accepted == "" {
-		return c.finish(ClusterHalted, "losing one of "+strconv.Itoa(len(c.Members))+" members breaks min_healthy "+strconv.Itoa(c.MinHealthy)+
+	if size := max(c.Size, len(c.Members)); LosingOneBreaks(size, c.MinHealthy) && c.Accepted == "" {
+		return c.finish(ClusterHalted, "losing one of "+strconv.Itoa(size)+" members breaks min_healthy "+strconv.Itoa(c.MinHealthy)+
 			": add a member, or accept it by name in the campaign file with accept_impact: {"+c.Name+": <reason>}", now)
 	}
 	if len(c.Undrained) > 0 {

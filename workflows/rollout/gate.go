@@ -151,7 +151,7 @@ func (c Campaign) Awaits() (Gate, bool) {
 }
 
 func (c Campaign) awaits() int {
-	if c.Outcome != "" || c.AbortFor != "" || c.BackoutFor != "" {
+	if c.Outcome != "" || c.AbortFor != "" || c.BackoutFor != "" || c.Change.pending() {
 		return -1
 	}
 	for i, g := range c.Gates {

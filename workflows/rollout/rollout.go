@@ -36,7 +36,8 @@ const (
 	DoWatch   Step = "watch"  // sample the checks of patched members
 	DoCluster Step = "cluster"
 	DoNotify  Step = "notify"
-	DoProve   Step = "prove" // look once more at the keys of those who agreed
+	DoProve   Step = "prove"  // look once more at the keys of those who agreed
+	DoChange  Step = "change" // ask for a change number, or tell how the instance ended
 )
 
 // Verdict is what a step, a check or a soak came to.

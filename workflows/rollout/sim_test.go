@@ -71,7 +71,7 @@ func TestSimulation(t *testing.T) {
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
 		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,"+
-		"fetched ahead,not fetched ahead,its turn came first,"+
+		"fetched ahead,not fetched ahead,its turn came first,change refused,change unknown,change closed,change not closed,"+
 		"brought back on a person's word,waited for another stage,lacks another stage in claim,lacks another stage in roll", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
@@ -119,6 +119,7 @@ func newWorld(seed int, trace func(string)) *world {
 	w.stageFirst(seed)
 	for i := range 1 + w.rng.IntN(2) {
 		w.campaign(i)
+		w.runs[i].keep(seed)
 	}
 	return w
 }
@@ -1452,6 +1453,7 @@ type campaignRun struct {
 	people    *assembly
 	soakRule  approval.Rule
 	gateRules map[string]approval.Rule
+	keeper    *keeper
 	opened    []string // gates
 	clusters  map[string]*clusterRun
 	over      bool
@@ -1506,6 +1508,10 @@ func (r *campaignRun) step() {
 				r.fetchesAhead(a)
 				continue
 			}
+			if a.Do == DoChange {
+				r.change(a)
+				continue
+			}
 			r.mayStart(a.Name)
 			r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Started(a.Name) })
 			r.begin(a.Name)
@@ -1556,6 +1562,7 @@ func (r *campaignRun) mayStart(name string) {
 	}
 	r.mayRamp(me)
 	r.mayBegin(me)
+	r.mayChange(name)
 	if n := r.failedIn(me.Stage) - r.excused; n >= r.c.StopAny[me.Stage] {
 		r.broken("%s starts %s after %d failures in its stage", r.c.Instance, name, n)
 	}
@@ -1727,6 +1734,7 @@ func (r *campaignRun) pass(word string) {
 
 func (r *campaignRun) finish() {
 	r.over = true
+	r.changeClosed()
 	r.seen["campaign "+string(r.c.Outcome)]++
 	r.logf("%s ends %s: %s", r.c.Instance, r.c.Outcome, r.c.Reason)
 	if r.told["done "+r.c.Instance]+r.told["halted "+r.c.Instance] == 0 {

@@ -43,6 +43,9 @@ func (r *Reader) Read(ctx context.Context, instance string) (Status, error) {
 		Instance: c.Instance, Campaign: c.Name, State: Running, Reason: c.Next(now).Reason, Why: c.Why, Ticket: c.Ticket, Requester: c.Requester,
 		Plan: c.Plan, Started: c.StartedAt, Ended: c.EndedAt,
 	}
+	if c.Change != nil {
+		s.Change = c.Change.Number
+	}
 	if c.Outcome != "" {
 		s.State = string(c.Outcome)
 	} else {

@@ -65,6 +65,7 @@ type Status struct {
 	Reason    string    `json:"reason,omitempty"`
 	Why       string    `json:"why,omitempty"` // the campaign file's reason
 	Ticket    string    `json:"ticket,omitempty"`
+	Change    string    `json:"change,omitempty"` // its number, where one was asked for
 	Requester string    `json:"requester,omitempty"`
 	Plan      string    `json:"plan,omitempty"` // digest
 	Started   time.Time `json:"started,omitzero"`

@@ -2,7 +2,7 @@ _rollpatch() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "validate plan run list status watch why approve reject extend retry skip hold resume abort backout freeze thaw claims quarantine worker completion" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "validate plan run list status watch why report approve reject extend retry skip hold resume abort backout freeze thaw claims quarantine worker completion" -- "$cur")
 		return
 	fi
 	case $prev in
@@ -15,11 +15,11 @@ _rollpatch() {
 		files=yes
 		;;
 	plan)
-		flags="--address --help --inventory --namespace --offline --output --plan --save --store --verbose"
+		flags="--address --help --inventory --namespace --of --offline --only --output --plan --save --store --verbose"
 		files=yes
 		;;
 	run)
-		flags="--address --as --detach --expires --help --inventory --key --namespace --output --plan --store --unsigned --verbose"
+		flags="--address --as --detach --expires --help --inventory --key --namespace --of --only --output --plan --store --unsigned --verbose"
 		files=yes
 		;;
 	list)
@@ -33,6 +33,9 @@ _rollpatch() {
 		;;
 	why)
 		flags="--address --help --namespace --output --store --verbose"
+		;;
+	report)
+		flags="--address --audit --help --namespace --only --output --store --verbose"
 		;;
 	approve)
 		flags="--address --as --cluster --expires --help --id --key --namespace --output --print-statement --reason --signature --soak --stage --statement --unsigned --verbose --when-pass"

@@ -10,6 +10,7 @@ _rollpatch() {
 		'status:say how an instance stands, and what to type next'
 		'watch:print what an instance does, as it happens, until it ends'
 		'why:say what a host, a cluster or a campaign does or waits for, since when, and who can change it'
+		'report:say what became of an instance: plan and versions, approvals, holds, debts, what is left'
 		'approve:agree to what waits at a gate: a start, a stage, or the end of a soak that passed'
 		'reject:refuse what waits at a gate; after a soak: bring its patched members back instead of going on'
 		'extend:let a soak last longer'
@@ -46,7 +47,9 @@ _rollpatch() {
 			'--help[show help]' \
 			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
+			'--of=[the INSTANCE whose leftovers are meant]:value:' \
 			'--offline[ask no host - what the files alone say]' \
+			'--only=[WHAT of the campaign - leftovers, the hosts that the instance of --of did not bring to what was planned]:value:' \
 			'--output=[FORMAT of what is printed - text, json, or markdown or html for a change request]:format:(text json)' \
 			'--plan=[ask no host - show the plan of FILE, as --save wrote it]:file:_files' \
 			'--save=[write the plan to FILE, which must not exist - for approval, and run --plan]:file:_files' \
@@ -64,6 +67,8 @@ _rollpatch() {
 			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
 			'--key=[sign with this FILE - a private key, or a public one whose private key the SSH agent has]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
+			'--of=[the INSTANCE whose leftovers are meant]:value:' \
+			'--only=[WHAT of the campaign - leftovers, the hosts that the instance of --of did not bring to what was planned]:value:' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
 			'--plan=[run exactly the plan of FILE, as plan --save wrote it]:file:_files' \
 			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
@@ -105,6 +110,17 @@ _rollpatch() {
 			'--help[show help]' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
+			'--verbose[log what the Temporal client does on stderr]'
+		;;
+	report)
+		_arguments \
+			'--address=[ADDRESS of the Temporal server]:value:' \
+			'--audit=[FILE of the audit chain, the same as the workers'\'']:file:_files' \
+			'--help[show help]' \
+			'--namespace=[Temporal NAMESPACE]:value:' \
+			'--only=[print WHAT only - leftovers, the hosts that were not brought to what was planned]:value:' \
+			'--output=[FORMAT of what is printed - markdown or json]:format:(text json)' \
 			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
 			'--verbose[log what the Temporal client does on stderr]'
 		;;
