@@ -45,6 +45,7 @@ func (c Campaign) Validate() []inventory.Problem {
 	c.validateGates(&p)
 	c.validateNotify(&p)
 	c.validateWindows(&p)
+	c.validateSchedule(&p)
 	return p
 }
 

@@ -31,6 +31,7 @@ type Plan struct {
 	Notify     []campaign.Notify `json:"notify,omitempty"`
 	FinishBy   string            `json:"finish_by,omitempty"` // as written, by the clocks of Zone
 	Zone       string            `json:"zone,omitempty"`
+	Schedule   *Schedule         `json:"schedule,omitempty"` // nil: only when a person runs it
 	Agreement  Agreement         `json:"agreement,omitzero"`
 }
 
@@ -160,7 +161,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 		Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: base.Parallel, Ramp: base.Ramp, StopSame: base.StopAfter.Same,
 		Notify: c.Notify, Agreement: agreed(c, inv), FinishBy: c.FinishBy,
 	}
-	if c.FinishBy != "" {
+	if p.Schedule = c.Scheduled(); c.FinishBy != "" {
 		p.Zone = c.Zone
 	}
 	parts := map[string]Part{}

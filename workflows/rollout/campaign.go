@@ -80,6 +80,8 @@ type Campaign struct {
 
 	Gates     []Gate     `json:"gates,omitempty"` // in the order in which it comes to them
 	Approvals []Approval `json:"approvals,omitempty"`
+
+	Turn *Turn `json:"turn,omitempty"` // of an instance that a schedule made; nil: it begins at once
 }
 
 // Next says what the campaign's workflow does now.
@@ -90,14 +92,20 @@ func (c Campaign) Next(now time.Time) Decision {
 		d.Reason = string(c.Outcome) + because(c.Reason)
 		return d
 	}
-	d.Reason = c.summary() + c.waits()
+	d.Reason = c.summary() + c.waits() + c.begins()
 	if c.Unknown != "" {
 		d.Reason += "; nobody can tell who asked for it: " + c.Unknown
 		d.WakeAt = c.AskWho
 		return d
 	}
-	if g, waits := c.Awaits(); waits {
+	g, waits := c.Awaits()
+	if waits {
 		d.Start, d.WakeAt = append(d.Start, g.prove(now)...), g.wake(now)
+	}
+	if c.turns() {
+		return c.turn(d, now)
+	}
+	if waits {
 		return d
 	}
 	if c.Paused != "" || c.AbortFor != "" || c.BackoutFor != "" {

@@ -71,7 +71,7 @@ func TestSimulation(t *testing.T) {
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
 		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,"+
-		"brought back on a person's word", ",") {
+		"brought back on a person's word,told skip,window passed without a start,began in its turn,turn not known,never began", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -100,7 +100,7 @@ func simulate(seed int, trace func(string)) (why string, seen map[string]int) {
 
 func newWorld(seed int, trace func(string)) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(uint64(seed), 7)), odds: rand.New(rand.NewPCG(uint64(seed), 8)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
+		rng: rand.New(rand.NewPCG(uint64(seed), 7)), odds: rand.New(rand.NewPCG(uint64(seed), 8)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), turns: rand.New(rand.NewPCG(uint64(seed), 23)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
 		traits: []trait{good, good}, told: map[string]int{}, seen: map[string]int{}, revoked: map[string]bool{}, kind: simKind(seed % 5),
 	}
 	if w.kind > deaf {
@@ -230,6 +230,7 @@ func (w *world) campaign(i int) {
 	if w.epidemic {
 		r.c.Parallel, r.c.Ramp, r.c.Breaker, r.c.StopSame, r.c.StopAny = 3, nil, 1, 0, []int{9, 9}
 	}
+	r.schedule(w.turns)
 	w.runs = append(w.runs, r)
 	w.after(time.Duration(i)*w.between(0, 4*time.Hour), r.step)
 }
@@ -336,6 +337,7 @@ func (w *world) waitsForPeople() {
 		}
 	}
 	for _, r := range w.runs {
+		stuck = stuck && (r.over || !r.c.turns()) // its window comes by itself
 		for _, c := range r.ordered() {
 			switch {
 			case c.over:
@@ -1452,6 +1454,7 @@ type campaignRun struct {
 	granted   map[string]bool // the questions that were answered by a yes
 	failures  map[string]int  // by cluster, as they were reported
 	excused   int             // of these, what a person had seen
+	turning   *turning        // nil: a person started it
 }
 
 // ordered lists its clusters' workflows in the order of the inventory.
@@ -1469,6 +1472,8 @@ func (r *campaignRun) step() {
 	for again := true; again && !r.over; {
 		again, r.begun = false, true
 		r.judge(false)
+		r.open()
+		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Due(r.now) })
 		d := r.c.Next(r.now)
 		r.said(r.c.Instance, d)
 		if strings.Contains(d.Reason, "not begun until") {
@@ -1491,6 +1496,10 @@ func (r *campaignRun) step() {
 			}
 			if a.Do == DoProve {
 				r.prove(a)
+				continue
+			}
+			if a.Do == DoTurn {
+				r.turn(a)
 				continue
 			}
 			r.mayStart(a.Name)
@@ -1543,6 +1552,7 @@ func (r *campaignRun) mayStart(name string) {
 	}
 	r.mayRamp(me)
 	r.mayBegin(me)
+	r.mayTurn(name)
 	if n := r.failedIn(me.Stage) - r.excused; n >= r.c.StopAny[me.Stage] {
 		r.broken("%s starts %s after %d failures in its stage", r.c.Instance, name, n)
 	}
@@ -1719,6 +1729,7 @@ func (r *campaignRun) finish() {
 	if r.told["done "+r.c.Instance]+r.told["halted "+r.c.Instance] == 0 {
 		r.broken("nobody was told that %s is over", r.c.Instance)
 	}
+	r.mayNeverBegin()
 	for _, c := range r.ordered() {
 		if c.c.Outcome == "" {
 			r.broken("%s ends while %s works", r.c.Instance, c.name())

@@ -19,6 +19,7 @@ type world struct {
 	queue eventQueue
 	// outages are when no worker is there, of their own so that the rest of a seed is what it was; the last one was from wentAt to backAt.
 	outages        *rand.Rand
+	turns          *rand.Rand // of schedules, of their own for the same reason
 	wentAt, backAt time.Time
 	n              int // events so far: their order at one instant
 	trace          func(string)
