@@ -119,8 +119,9 @@ func (f *firing) make(ctx workflow.Context) (next []time.Time, begun workflow.Ch
 // follow waits for the instance's end, and tells of every firing that it has skipped.
 func (f *firing) follow(begun workflow.ChildWorkflowFuture, next []time.Time) error {
 	workflow.SetCurrentDetails(f.outlive, "**"+f.Name+"**: `"+CampaignID(f.Instance)+"` is on its way; firings are skipped until it has ended")
-	f.start("follow", func(workflow.Context) {
-		_ = begun.Get(f.outlive, nil)
+	workflow.Go(f.outlive, func(ctx workflow.Context) {
+		_ = begun.Get(ctx, nil)
+		f.changed = true
 	})
 	for !begun.IsReady() {
 		wake := time.Time{}
