@@ -114,7 +114,7 @@ func TestChangeScheduledByHand(t *testing.T) {
 		}
 		return nil
 	})
-	s.say("approve", instance)
+	s.say("approve", instance, "--as", "mia")
 	if end := s.ends(instance); end.State != "done" {
 		t.Fatalf("%s ended %s: %s", instance, end.State, end.Reason)
 	}
@@ -133,7 +133,7 @@ func TestChangeScheduledNight(t *testing.T) {
 	if st.Turn == nil || !st.Turn.Begin.Equal(begin) {
 		t.Fatalf("its turn is %+v, want one at %s", st.Turn, begin)
 	}
-	s.say("approve", instance)
+	s.say("approve", instance, "--as", "mia")
 	s.eventually("the gate to open", func() error {
 		if err := s.query(workflows.CampaignID(instance), &st); err != nil {
 			return err
