@@ -18,7 +18,7 @@ type turning struct {
 
 // schedule gives some of the instances a turn of their own. Chance of its own leaves the rest of a seed what it was.
 func (r *campaignRun) schedule(seeded *rand.Rand) {
-	if seeded.IntN(6) != 0 {
+	if seeded.IntN(20) != 0 {
 		return
 	}
 	t := &turning{rng: rand.New(rand.NewPCG(seeded.Uint64(), 1))}
