@@ -53,6 +53,7 @@ type Activities struct {
 	Switch    PowerSwitch
 	Calendars Calendars
 	Signers   Signers
+	Schedules Schedules
 	// ServerID tells one Temporal database from another, also where both have the same address and names; every record says whose it is.
 	ServerID func(ctx context.Context) (string, error)
 	// Inventory reads the worker's inventory as it is now, or says why there is none.

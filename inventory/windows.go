@@ -342,3 +342,12 @@ func (p *Problems) ical(at string, c *ICal) {
 		p.Add(at+".events", "%q is no glob: write * for any letters, ? for one and [a-z] for one of several", c.Events)
 	}
 }
+
+// Recurs checks a rule that comes again by itself, without a calendar or a single time; zone is that of its file.
+func (p *Problems) Recurs(at string, w When, zone string) {
+	if countTrue(w.RRule != "", w.Cron != "", w.Nth != nil) != 1 {
+		p.Add(at, "needs exactly one of rrule, cron and nth, such as nth: {weekday: tuesday, n: 2}")
+		return
+	}
+	p.when(at, w, zone)
+}

@@ -25,6 +25,7 @@ type CampaignState struct {
 	Asker     approval.Signer  `json:"asker,omitzero"` // who that is, once it is verified
 	Agreement plan.Agreement   `json:"agreement,omitzero"`
 	Ballots   ballots          `json:"ballots,omitzero"`
+	Made      *Made            `json:"made,omitempty"` // by a schedule; nil: a person ran it
 }
 
 // Campaign carries an instance through its stages.
@@ -32,7 +33,11 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 	c := &campaign{carrier: newCarrier(ctx), CampaignState: st}
 	if c.Audit.Chain == "" {
 		c.Audit.Chain = workflow.GetInfo(ctx).WorkflowExecution.ID
-		c.Unwritten.add(ctx, &c.Audit, audit.Entry{Kind: audit.Message, Actor: c.Requester + " (claimed)", Action: "run", Detail: c.Why, Output: c.Plan})
+		word := "run"
+		if c.Made != nil {
+			word = "run by schedule " + c.Made.Schedule
+		}
+		c.Unwritten.add(ctx, &c.Audit, audit.Entry{Kind: audit.Message, Actor: c.Requester + " (claimed)", Action: word, Detail: c.Why, Output: c.Plan})
 	}
 	if err := workflow.SetQueryHandler(ctx, QueryState, func() (CampaignState, error) { return c.CampaignState, nil }); err != nil {
 		return c.Campaign, err
@@ -46,7 +51,7 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 		c.identify()
 		c.changed = false // what came while it was written is in the State that Next sees
 		c.judge()
-		c.Campaign = c.Book(c.now())
+		c.Campaign = c.Due(c.now()).Book(c.now())
 		d := c.Next(c.now())
 		c.show(ctx, d)
 		if d.End {
@@ -69,6 +74,9 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 				continue
 			case rollout.DoChange:
 				c.start(a.ID, func(ctx workflow.Context) { c.change(ctx, a) })
+				continue
+			case rollout.DoTurn:
+				c.start(a.ID, func(ctx workflow.Context) { c.turn(ctx, a.ID) })
 				continue
 			}
 			c.start(a.ID, func(ctx workflow.Context) {
@@ -308,6 +316,9 @@ func (c *campaign) ask(ctx workflow.Context, r rollout.Ref) {
 func (c *campaign) finish() (rollout.Campaign, error) {
 	c.settle()
 	c.Unwritten.flush(c.outlive, SegmentQueue(""))
+	if c.NeverBegan() {
+		return c.Campaign, temporal.NewNonRetryableApplicationError(string(c.Outcome)+": "+c.Reason, ErrNotStarted, nil)
+	}
 	if c.Outcome != rollout.CampaignDone {
 		return c.Campaign, temporal.NewNonRetryableApplicationError(string(c.Outcome)+": "+c.Reason, ErrHalted, nil)
 	}

@@ -19,7 +19,7 @@ func (c *campaign) identify() {
 	if c.Request == nil || c.Asker.Signed() || c.Outcome != "" || c.AbortFor != "" || c.now().Before(c.AskWho) {
 		return
 	}
-	in := activities.VerifyInput{Signed: *c.Request, Claimed: c.Requester, Signers: files(c.Agreement.Signers), Campaign: c.Name, Instance: c.Instance, Plan: c.Plan}
+	in := activities.VerifyInput{Signed: *c.Request, Claimed: c.Requester, Signers: files(c.Agreement.Signers), Campaign: c.Name, Instance: c.Instance, Plan: c.asked()}
 	r, err := c.keeper().ask(c.ctx, "the request to run", in)
 	switch {
 	case c.Outcome != "" || c.AbortFor != "":

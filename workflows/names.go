@@ -20,6 +20,7 @@ const (
 	FreezeType   = "Freeze"
 	RecordsType  = "Records"
 	PlanType     = "Plan"
+	FiringType   = "Firing"
 )
 
 // QueryState returns a workflow's whole State.
@@ -62,6 +63,7 @@ const (
 const (
 	ErrHalted      = "Halted"
 	ErrQuarantined = "Quarantined"
+	ErrNotStarted  = "NotStarted" // an instance of a schedule that never began
 )
 
 // CampaignID is the workflow id of an instance.

@@ -271,11 +271,14 @@ func (d *desk) save(c *cli.Context, s plan.Saved) error {
 // made prints a plan, in the form that was asked for.
 func (p printer) made(s plan.Saved, dates *calendar.Dates, file string) error {
 	f := plan.Foresee(s.Plan, s.Parts, s.Answers)
+	if file != "" {
+		file = filepath.Base(file)
+	}
 	switch p.format {
 	case "markdown":
-		return request(s, f, dates, filepath.Base(file)).markdown(p.w)
+		return request(s, f, dates, file).markdown(p.w)
 	case "html":
-		return request(s, f, dates, filepath.Base(file)).html(p.w)
+		return request(s, f, dates, file).html(p.w)
 	}
 	out := digested{Plan: s.Plan, Digest: s.Digest, Dates: dates}
 	if len(s.Answers) > 0 {

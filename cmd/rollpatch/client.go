@@ -56,6 +56,7 @@ type server interface {
 	Records(ctx context.Context, id string, in workflows.RecordsInput) ([]workflows.Record, error)
 	// Plan has hosts asked what they would get.
 	Plan(ctx context.Context, id string, in workflows.PlanInput) ([]workflows.PlanAnswer, error)
+	scheduler
 	Close()
 }
 

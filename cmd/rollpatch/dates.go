@@ -16,15 +16,30 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
 
-// dates lays a plan that begins now over its windows and freezes, which are read here as a worker reads them; nil: it has none.
+// dates lays a plan over its windows and freezes, which are read here as a worker reads them; nil: it has none. It begins when its schedule next
+// has it begin, else now.
 func (d *desk) dates(ctx context.Context, pl plan.Plan, parts map[string]plan.Part) (*calendar.Dates, error) {
+	if pl.Schedule == nil {
+		return d.datesFrom(ctx, pl, parts, d.now().UTC(), time.Time{})
+	}
+	f, err := d.firings(ctx, *pl.Schedule)
+	if err != nil {
+		return nil, err
+	}
+	return d.datesFrom(ctx, pl, parts, f[0].Begin, beginAfter(f))
+}
+
+// datesFrom lays a plan that begins at a time. by is when it must be done where it does not say so itself; zero: whenever it is.
+func (d *desk) datesFrom(ctx context.Context, pl plan.Plan, parts map[string]plan.Part, start, by time.Time) (*calendar.Dates, error) {
 	if !pl.Timed(parts) {
 		return nil, nil
 	}
-	start := d.now().UTC()
 	finishBy, err := campaign.Campaign{FinishBy: pl.FinishBy, Zone: pl.Zone}.Ends(start)
 	if err != nil {
 		return nil, failed(err)
+	}
+	if pl.FinishBy == "" {
+		finishBy = by
 	}
 	laid := windows.New(secret.New(d.LookupEnv)).Laid(ctx, pl, parts, start, finishBy)
 	return &laid, ctx.Err()

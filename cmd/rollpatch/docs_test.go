@@ -179,7 +179,7 @@ func TestUnderstood(t *testing.T) {
 			t.Errorf("rollpatch %s: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"", "schedule list", "schedule --help", "freeze", "freeze later", "claims break", "claims list web", "claims list --return", "run", "run --soon campaign.yaml", "status one two three --flag", "list web"} {
+	for _, bad := range []string{"", "schedule", "schedule later", "freeze", "freeze later", "claims break", "claims list web", "claims list --return", "run", "run --soon campaign.yaml", "status one two three --flag", "list web"} {
 		argv, _ := shellWords(bad)
 		if understood(argv) == nil {
 			t.Errorf("rollpatch %s is understood", bad)
@@ -329,6 +329,8 @@ var leaves = []reflect.Type{
 	reflect.TypeFor[inventory.Limit](),
 	// These have a page of their own: TestDocumentedWindows.
 	reflect.TypeFor[[]inventory.Window](), reflect.TypeFor[[]inventory.Freeze](), reflect.TypeFor[campaign.Windows](),
+	// And this one: TestDocumentedSchedules.
+	reflect.TypeFor[campaign.Schedule](),
 }
 
 // keys lists the keys that a file may have, as the README spells them. What the path of an override points to is told of where it is first.
@@ -438,6 +440,21 @@ func TestDocumentedWindows(t *testing.T) {
 	}
 	if !maps.Equal(rows, want) {
 		t.Errorf("docs/windows.md has rows for %v, want %v", rows, want)
+	}
+}
+
+// TestDocumentedSchedules holds the table of docs/schedules.md against the type.
+func TestDocumentedSchedules(t *testing.T) {
+	var want, rows []string
+	for f := range reflect.TypeFor[campaign.Schedule]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		want = append(want, name)
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z]+)` \\| [^|]* \\|$").FindAllStringSubmatch(pageOf(t, "docs/schedules.md"), -1) {
+		rows = append(rows, m[1])
+	}
+	if !slices.Equal(rows, want) {
+		t.Errorf("docs/schedules.md has rows for %v, want %v", rows, want)
 	}
 }
 

@@ -41,6 +41,8 @@ type frame struct {
 	// Asked are hosts that answer what they would get; the others cannot be reached. Nobody: no worker does.
 	Asked  []plan.Answer `json:"asked,omitempty"`
 	Nobody bool          `json:"nobody,omitempty"`
+	// Schedules are those that the server keeps.
+	Schedules []scheduled `json:"schedules,omitempty"`
 }
 
 // fake stands for a Temporal server and its workers. What it is sent is appended to a file.

@@ -33,8 +33,16 @@ func request(s plan.Saved, f plan.Forecast, dates *calendar.Dates, file string) 
 		{"Window", r.window()},
 		{"Risks, and what is not known", r.risks()},
 		{"Versions", r.versions()},
-		{"To carry it out", []passage{{code: "rollpatch run --plan FILE " + file}, text("FILE is what rollpatch plan --save wrote. It is refused if the inventory or the campaign differ by then.")}},
+		{"To carry it out", carried(file)},
 	}}
+}
+
+// carried says how a plan is carried out: by whoever has its file, or by the schedule that made it.
+func carried(file string) []passage {
+	if file == "" {
+		return []passage{text("Its schedule made it, and has it begin in its window, if it is approved by then.")}
+	}
+	return []passage{{code: "rollpatch run --plan FILE " + file}, text("FILE is what rollpatch plan --save wrote. It is refused if the inventory or the campaign differ by then.")}
 }
 
 // requesting is a change request in the making.

@@ -43,7 +43,7 @@ func (d *desk) start(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	dates, err := d.dates(c.Context, pl, parts)
+	dates, err := d.datesFrom(c.Context, pl, parts, d.now().UTC(), time.Time{})
 	if err != nil {
 		return err
 	}

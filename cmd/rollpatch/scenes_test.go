@@ -13,6 +13,7 @@ import (
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
 	"github.com/rollpatch/rollpatch/inventory/file"
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -362,6 +363,16 @@ var scenes = map[string]func() []frame{
 		id := workflows.FreezeID
 		f.Workflows[id] = entry{Kind: workflows.FreezeType, Execution: status.Execution{ID: id, Status: status.Running, Started: sceneStart}}
 		f.Frozen = frozen{Frozen: true, By: "bob", Since: sceneStart, Reason: "incident 12", ID: "bobs"}
+		return []frame{f}
+	},
+	// one schedule waits, and one was paused while its instance is on its way
+	"scheduled": func() []frame {
+		f := newStage().frame()
+		at := time.Date(2026, 11, 6, 21, 0, 0, 0, time.UTC)
+		f.Schedules = []scheduled{
+			{Name: "monthly", Note: "created by ann (claimed)", By: "ann", Lead: "5d", Next: []calendar.Firing{{At: at, Begin: at.AddDate(0, 0, 5)}}, Last: at.AddDate(0, 0, -28), Skipped: 1},
+			{Name: "weekly", Paused: true, Note: "paused, by ben (claimed): the fair", Running: []string{"schedule/weekly-2026-11-01T01:00:00Z"}},
+		}
 		return []frame{f}
 	},
 	// a freeze is met before the drain

@@ -27,6 +27,8 @@ type Campaign struct {
 	Freezes []inventory.Freeze `json:"freezes,omitempty" yaml:"freezes,omitempty"`
 	// FinishBy is when it must be done: so long after its start, such as 14d, or a day or a time.
 	FinishBy string `json:"finish_by,omitempty" yaml:"finish_by,omitempty"`
+	// Schedule is when instances begin by themselves; default never.
+	Schedule *Schedule `json:"schedule,omitempty" yaml:"schedule,omitempty"`
 	// Stages are worked through one after the other.
 	Stages []Stage `json:"stages" yaml:"stages" jsonschema:"required"`
 	// Packages narrows down what is patched; default everything pending.
@@ -112,11 +114,12 @@ const (
 	EventWait       Event = "wait"
 	EventHalted     Event = "halted"
 	EventDone       Event = "done"
+	EventSkip       Event = "skip"
 )
 
 // Values lists what may be written.
 func (Event) Values() []string {
-	return []string{string(EventHold), string(EventFail), string(EventBackout), string(EventQuarantine), string(EventGate), string(EventWait), string(EventHalted), string(EventDone)}
+	return []string{string(EventHold), string(EventFail), string(EventBackout), string(EventQuarantine), string(EventGate), string(EventWait), string(EventHalted), string(EventDone), string(EventSkip)}
 }
 
 // Wants reports whether the receiver is told of e.

@@ -47,6 +47,7 @@ func (c Campaign) Validate() []inventory.Problem {
 	c.validateChange(&p)
 	c.validateNotify(&p)
 	c.validateWindows(&p)
+	c.validateSchedule(&p)
 	return p
 }
 

@@ -6,14 +6,14 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 )
 
-// Timed says that the plan has dates to be laid: windows, freezes, or an end that is asked for.
+// Timed says that the plan has dates to be laid: windows, freezes, a schedule, or an end that is asked for.
 func (p Plan) Timed(parts map[string]Part) bool {
 	for _, part := range parts {
 		if part.Windowed() {
 			return true
 		}
 	}
-	return p.FinishBy != ""
+	return p.FinishBy != "" || p.Schedule != nil
 }
 
 // Course is the plan as far as it takes time. The calendars of canaries and peers are asked for once a stage, with the part of one of its

@@ -31,6 +31,7 @@ type Plan struct {
 	Notify     []campaign.Notify `json:"notify,omitempty"`
 	FinishBy   string            `json:"finish_by,omitempty"` // as written, by the clocks of Zone
 	Zone       string            `json:"zone,omitempty"`
+	Schedule   *Schedule         `json:"schedule,omitempty"` // nil: only when a person runs it
 	Agreement  Agreement         `json:"agreement,omitzero"`
 	Change     *campaign.Change  `json:"change,omitempty"` // who must give a change number before anything starts
 }
@@ -170,7 +171,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 		hook := c.Change.Resolve()
 		p.Change = &hook
 	}
-	if c.FinishBy != "" {
+	if p.Schedule = c.Scheduled(); c.FinishBy != "" {
 		p.Zone = c.Zone
 	}
 	parts := map[string]Part{}

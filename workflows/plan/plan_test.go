@@ -369,6 +369,10 @@ func TestDigestSeesEveryField(t *testing.T) {
 	c, inv := sample()
 	p, parts := Build(c, inv)
 	p.Refusals = []Refusal{{"web", "alone", "add one"}}
+	lead, offset := inventory.Duration(time.Hour), inventory.Duration(24*time.Hour)
+	p.Schedule = &Schedule{
+		RRule: "FREQ=MONTHLY", Cron: "0 22 * * 2", Nth: &inventory.Nth{Weekday: "tuesday", N: 2, Offset: &offset}, At: "22:00", Start: "2026-11-01", Zone: "UTC", Lead: &lead,
+	}
 	rule := approval.Rule{
 		Quorum: 2, Roles: []approval.Role{approval.Peer}, Unsigned: true, AnyRequester: true, Expiry: time.Hour, OnExpiry: approval.ExpiryAborts,
 		Approvers: []approval.Approver{{Principal: "ann", Roles: []approval.Role{approval.Peer}, Owns: []string{"ops"}}},

@@ -87,6 +87,8 @@ type Campaign struct {
 
 	Gates     []Gate     `json:"gates,omitempty"` // in the order in which it comes to them
 	Approvals []Approval `json:"approvals,omitempty"`
+
+	Turn *Turn `json:"turn,omitempty"` // of an instance that a schedule made; nil: it begins at once
 }
 
 // Next says what the campaign's workflow does now.
@@ -98,7 +100,7 @@ func (c Campaign) Next(now time.Time) Decision {
 		d.Reason = string(c.Outcome) + because(c.Reason)
 		return d
 	}
-	d.Reason = c.summary() + c.Change.waits() + c.fetched() + c.waits()
+	d.Reason = c.summary() + c.Change.waits() + c.fetched() + c.waits() + c.begins()
 	if c.Unknown != "" {
 		d.Reason += "; nobody can tell who asked for it: " + c.Unknown
 		d.WakeAt = c.AskWho
@@ -110,11 +112,17 @@ func (c Campaign) Next(now time.Time) Decision {
 	}
 	ahead, wake := c.aheads(now)
 	d.Start, d.WakeAt = append(d.Start, ahead...), wake
-	if g, waits := c.Awaits(); waits {
+	g, waits := c.Awaits()
+	if waits {
 		d.Start = append(d.Start, g.prove(now)...)
 		if at := g.wake(now); !at.IsZero() && (wake.IsZero() || at.Before(wake)) {
 			d.WakeAt = at
 		}
+	}
+	if c.turns() {
+		return c.turn(d, now)
+	}
+	if waits {
 		return d
 	}
 	if c.Paused != "" || c.AbortFor != "" || c.BackoutFor != "" {

@@ -219,6 +219,9 @@ func (c Campaign) Unproven(id, why string, now time.Time) Campaign {
 
 // tellGate tells people of a gate, with the word to type.
 func (c *Campaign) tellGate(id, text string) {
+	if c.turns() {
+		text += "; without that it does not begin in its window, which opens at " + stamp(c.Turn.Begin) + ". Its plan: rollpatch schedule plan " + c.Instance
+	}
 	c.Outbox.tell(TellGate, "", "gate "+id+" of "+c.Instance+" "+text, "rollpatch approve "+c.Instance+` --reason "..."`)
 }
 

@@ -38,6 +38,7 @@ const (
 	DoNotify  Step = "notify"
 	DoProve   Step = "prove"  // look once more at the keys of those who agreed
 	DoChange  Step = "change" // ask for a change number, or tell how the instance ended
+	DoTurn    Step = "turn"   // ask windows and freezes whether an instance of a schedule may begin
 )
 
 // Verdict is what a step, a check or a soak came to.
@@ -102,6 +103,7 @@ const (
 	TellWait       = "wait"
 	TellHalted     = "halted"
 	TellDone       = "done"
+	TellSkip       = "skip" // a schedule's turn that passes without a start
 )
 
 // Outbox holds notices that were not handed on yet.

@@ -72,6 +72,7 @@ func TestSimulation(t *testing.T) {
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
 		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,"+
 		"fetched ahead,not fetched ahead,its turn came first,change refused,change unknown,change closed,change not closed,"+
+		"told skip,window passed without a start,began in its turn,turn not known,never began,"+
 		"brought back on a person's word,waited for another stage,lacks another stage in claim,lacks another stage in roll", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
@@ -101,7 +102,7 @@ func simulate(seed int, trace func(string)) (why string, seen map[string]int) {
 
 func newWorld(seed int, trace func(string)) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(uint64(seed), 7)), odds: rand.New(rand.NewPCG(uint64(seed), 8)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), early: rand.New(rand.NewPCG(uint64(seed), 13)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
+		rng: rand.New(rand.NewPCG(uint64(seed), 7)), odds: rand.New(rand.NewPCG(uint64(seed), 8)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), early: rand.New(rand.NewPCG(uint64(seed), 13)), turns: rand.New(rand.NewPCG(uint64(seed), 23)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
 		traits: []trait{good, good}, told: map[string]int{}, seen: map[string]int{}, revoked: map[string]bool{}, kind: simKind(seed % 5),
 	}
 	if w.kind > deaf {
@@ -235,6 +236,7 @@ func (w *world) campaign(i int) {
 	if w.epidemic {
 		r.c.Parallel, r.c.Ramp, r.c.Breaker, r.c.StopSame, r.c.StopAny = 3, nil, 1, 0, []int{9, 9}
 	}
+	r.schedule(w.turns)
 	w.runs = append(w.runs, r)
 	w.after(time.Duration(i)*w.between(0, 4*time.Hour), r.step)
 }
@@ -342,6 +344,7 @@ func (w *world) waitsForPeople() {
 		}
 	}
 	for _, r := range w.runs {
+		stuck = stuck && (r.over || !r.c.turns()) // its window comes by itself
 		for _, c := range r.ordered() {
 			switch {
 			case c.over:
@@ -1463,6 +1466,7 @@ type campaignRun struct {
 	granted   map[string]bool // the questions that were answered by a yes
 	failures  map[string]int  // by cluster, as they were reported
 	excused   int             // of these, what a person had seen
+	turning   *turning        // nil: a person started it
 }
 
 // ordered lists its clusters' workflows in the order of the inventory.
@@ -1480,6 +1484,8 @@ func (r *campaignRun) step() {
 	for again := true; again && !r.over; {
 		again, r.begun = false, true
 		r.judge(false)
+		r.open()
+		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Due(r.now) })
 		d := r.c.Next(r.now)
 		r.said(r.c.Instance, d)
 		if strings.Contains(d.Reason, "not begun until") {
@@ -1510,6 +1516,10 @@ func (r *campaignRun) step() {
 			}
 			if a.Do == DoChange {
 				r.change(a)
+				continue
+			}
+			if a.Do == DoTurn {
+				r.turn(a)
 				continue
 			}
 			r.mayStart(a.Name)
@@ -1563,6 +1573,7 @@ func (r *campaignRun) mayStart(name string) {
 	r.mayRamp(me)
 	r.mayBegin(me)
 	r.mayChange(name)
+	r.mayTurn(name)
 	if n := r.failedIn(me.Stage) - r.excused; n >= r.c.StopAny[me.Stage] {
 		r.broken("%s starts %s after %d failures in its stage", r.c.Instance, name, n)
 	}
@@ -1740,6 +1751,7 @@ func (r *campaignRun) finish() {
 	if r.told["done "+r.c.Instance]+r.told["halted "+r.c.Instance] == 0 {
 		r.broken("nobody was told that %s is over", r.c.Instance)
 	}
+	r.mayNeverBegin()
 	for _, c := range r.ordered() {
 		if c.c.Outcome == "" {
 			r.broken("%s ends while %s works", r.c.Instance, c.name())

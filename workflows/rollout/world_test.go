@@ -20,6 +20,7 @@ type world struct {
 	// outages are when no worker is there, of their own so that the rest of a seed is what it was; the last one was from wentAt to backAt.
 	outages        *rand.Rand
 	early          *rand.Rand // what is fetched ahead, likewise
+	turns          *rand.Rand // of schedules, of their own for the same reason
 	wentAt, backAt time.Time
 	n              int // events so far: their order at one instant
 	trace          func(string)

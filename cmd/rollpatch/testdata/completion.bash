@@ -64,6 +64,39 @@ _rollpatch() {
 	backout)
 		flags="--address --all --as --cluster --help --id --namespace --output --reason --verbose"
 		;;
+	schedule)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			words="create list next plan pause resume trigger delete"
+		fi
+		case ${COMP_WORDS[2]} in
+		create)
+			flags="--address --as --expires --help --inventory --key --namespace --output --store --unsigned --verbose"
+			files=yes
+			;;
+		list)
+			flags="--address --help --namespace --output --verbose"
+			;;
+		next)
+			flags="--help --inventory --output"
+			files=yes
+			;;
+		plan)
+			flags="--address --help --namespace --output --store --verbose"
+			;;
+		pause)
+			flags="--address --as --help --id --namespace --output --reason --verbose"
+			;;
+		resume)
+			flags="--address --as --help --id --namespace --output --reason --verbose"
+			;;
+		trigger)
+			flags="--address --as --help --id --namespace --output --reason --verbose"
+			;;
+		delete)
+			flags="--address --as --help --id --namespace --output --reason --verbose"
+			;;
+		esac
+		;;
 	freeze)
 		if [ "$COMP_CWORD" -eq 2 ]; then
 			words="now list"

@@ -20,6 +20,7 @@ _rollpatch() {
 		'resume:go on after a hold that a person set'
 		'abort:start nothing new and bring what is on its way to a safe end'
 		'backout:bring every patched member of a cluster, or of all that are on their way, back, and halt'
+		'schedule:have a campaign'\''s instances begin by themselves'
 		'freeze:keep the whole estate as it is, or say whether it is kept so'
 		'thaw:end the freeze of the whole estate'
 		'claims:show what instances have locked in Consul, or break a claim whose owner is gone'
@@ -252,6 +253,109 @@ _rollpatch() {
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
 			'--reason=[WHY, on record; asked for on a terminal]:value:' \
 			'--verbose[log what the Temporal client does on stderr]'
+		;;
+	schedule)
+		commands=(
+			'create:have the server make instances of a campaign by its schedule, as the files are now'
+			'list:list the schedules, when they fire next, and whether they are paused'
+			'next:say when the next instance is made and begins, and lay the whole of it over its windows'
+			'plan:show the plan that a schedule made, or its change request'
+			'pause:have a schedule make no further instance'
+			'resume:end a pause, a person'\''s or the one after a failure'
+			'trigger:make the next instance now; it begins as one that a person runs'
+			'delete:have the server forget a schedule; what is on its way goes on'
+		)
+		if (( CURRENT == 2 )); then
+			_describe command commands
+			return
+		fi
+		shift words
+		(( CURRENT-- ))
+		case $words[1] in
+		create)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--as=[NAME on record; nobody proves it]:value:' \
+				'--expires=[TIME for which what is signed counts - 90m, 12h, 2d]:value:' \
+				'--help[show help]' \
+				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+				'--key=[sign with this FILE - a private key, or a public one whose private key the SSH agent has]:file:_files' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
+				'--unsigned[do not sign, even where a gate asks for it]' \
+				'--verbose[log what the Temporal client does on stderr]' \
+				'*:file:_files'
+			;;
+		list)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--help[show help]' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		next)
+			_arguments \
+				'--help[show help]' \
+				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'*:file:_files'
+			;;
+		plan)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--help[show help]' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text, json, or markdown or html for a change request]:format:(text json)' \
+				'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		pause)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--as=[NAME on record; nobody proves it]:value:' \
+				'--help[show help]' \
+				'--id=[request ID; a message with the same one is taken once]:value:' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--reason=[WHY, on record; asked for on a terminal]:value:' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		resume)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--as=[NAME on record; nobody proves it]:value:' \
+				'--help[show help]' \
+				'--id=[request ID; a message with the same one is taken once]:value:' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--reason=[WHY, on record; asked for on a terminal]:value:' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		trigger)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--as=[NAME on record; nobody proves it]:value:' \
+				'--help[show help]' \
+				'--id=[request ID; a message with the same one is taken once]:value:' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--reason=[WHY, on record; asked for on a terminal]:value:' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		delete)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--as=[NAME on record; nobody proves it]:value:' \
+				'--help[show help]' \
+				'--id=[request ID; a message with the same one is taken once]:value:' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--reason=[WHY, on record; asked for on a terminal]:value:' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		esac
 		;;
 	freeze)
 		commands=(

@@ -1,0 +1,199 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rollpatch/rollpatch/workflows/calendar"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
+)
+
+// Schedules are those that the Temporal server keeps.
+type Schedules interface {
+	// Renew has a schedule fire at these times from now on. One that is gone is no error.
+	Renew(ctx context.Context, name string, at []time.Time) error
+}
+
+// FireInput is a schedule that fires, at the time for which it was meant to.
+type FireInput struct {
+	Name     string        `json:"name"`
+	Files    string        `json:"files"` // digest of the plan as the files alone say it
+	Schedule plan.Schedule `json:"schedule"`
+	At       time.Time     `json:"at"`
+}
+
+// FireResult is what the firing is for.
+type FireResult struct {
+	Begin time.Time   `json:"begin,omitzero"` // its window opens; zero: a person had it fire, and it begins as one that a person runs
+	Next  []time.Time `json:"next,omitempty"` // when it fires after this
+	// Trouble is why the server was not told of these: it still knows those that it was told of before.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// Fire finds out what a firing is for, and has the schedule renewed: the server keeps times, and rules are followed here.
+func (a *Activities) Fire(ctx context.Context, in FireInput) (FireResult, error) {
+	var r FireResult
+	rule, err := a.Calendars.Calendar(ctx, plan.Begins(in.Schedule), true, in.At)
+	switch {
+	case err != nil:
+		return r, err
+	case rule.Unknown != "":
+		return r, fmt.Errorf("the schedule's rule: %s", rule.Unknown)
+	}
+	firings, err := plan.Firings(in.Schedule, rule, in.At)
+	if err != nil {
+		return r, err
+	}
+	begin := time.Time{}
+	for _, f := range firings {
+		if f.At.Equal(in.At) {
+			begin = f.Begin
+		} else {
+			r.Next = append(r.Next, f.At)
+		}
+	}
+	if err := a.Schedules.Renew(ctx, in.Name, r.Next); err != nil {
+		r.Trouble = clip(err.Error())
+	}
+	if begin.IsZero() {
+		return r, nil
+	}
+	o, err := a.opening(ctx, in.Files, begin)
+	if err != nil {
+		return r, err
+	}
+	if r.Begin = begin; !o.OK && !o.Next.IsZero() {
+		r.Begin = o.Next
+	}
+	return r, nil
+}
+
+// DraftBatch is a batch of hosts that were asked for a plan, and what came of it.
+type DraftBatch struct {
+	Question string `json:"question"` // digest
+	Answers  string `json:"answers,omitempty"`
+	Problem  string `json:"problem,omitempty"`
+}
+
+// DraftInput is a plan that is made of what the files and the hosts say.
+type DraftInput struct {
+	Files   string       `json:"files"` // digest of the plan as the files alone say it
+	Batches []DraftBatch `json:"batches"`
+	At      time.Time    `json:"at"`
+	By      string       `json:"by"` // who asked for it
+}
+
+// DraftResult is the instance of that plan, as it begins.
+type DraftResult struct {
+	Campaign  rollout.Campaign `json:"campaign"`
+	Agreement plan.Agreement   `json:"agreement,omitzero"`
+	Tell      bool             `json:"tell,omitempty"`
+	Saved     string           `json:"saved"` // digest of the plan.Saved that people read
+	Unknown   int              `json:"unknown,omitempty"`
+}
+
+// Draft puts a plan together and keeps it where workers and people find it.
+func (a *Activities) Draft(ctx context.Context, in DraftInput) (DraftResult, error) {
+	var r DraftResult
+	var pl plan.Plan
+	if err := a.load(ctx, in.Files, &pl); err != nil {
+		return r, err
+	}
+	parts := map[string]plan.Part{}
+	for _, s := range pl.Stages {
+		for _, c := range s.Clusters {
+			part, err := a.part(ctx, c.Part)
+			if err != nil {
+				return r, err
+			}
+			parts[c.Name] = part
+		}
+	}
+	var all []plan.Answer
+	for _, b := range in.Batches {
+		answers, err := a.answersOf(ctx, b)
+		if err != nil {
+			return r, err
+		}
+		all = append(all, answers...)
+	}
+	saved := plan.Saved{Made: in.At.UTC(), By: in.By, Answers: all}
+	saved.Plan, saved.Parts = plan.Answered(pl, parts, all)
+	saved.Digest = plan.Digest(saved.Plan)
+	for _, p := range saved.Parts {
+		if _, err := a.save(ctx, p); err != nil {
+			return r, err
+		}
+	}
+	if _, err := a.save(ctx, saved.Plan); err != nil {
+		return r, err
+	}
+	var err error
+	r.Saved, err = a.save(ctx, saved)
+	r.Campaign = saved.Plan.Campaign(saved.Plan.Instance(in.At), in.By, in.At.UTC())
+	r.Agreement, r.Tell = saved.Plan.Agreement, len(saved.Plan.Notify) > 0
+	for _, one := range all {
+		if one.Unknown != "" {
+			r.Unknown++
+		}
+	}
+	return r, err
+}
+
+// answersOf reads the answers to a batch. Where there are none, every host of it is unknown.
+func (a *Activities) answersOf(ctx context.Context, b DraftBatch) ([]plan.Answer, error) {
+	var answers []plan.Answer
+	if b.Problem == "" {
+		return answers, a.load(ctx, b.Answers, &answers)
+	}
+	var q plan.Question
+	if err := a.load(ctx, b.Question, &q); err != nil {
+		return nil, err
+	}
+	for _, h := range q.Hosts {
+		answers = append(answers, plan.Answer{Host: h.Host, Unknown: b.Problem})
+	}
+	return answers, nil
+}
+
+// TurnInput is an instance of a schedule whose window should open now.
+type TurnInput struct {
+	Plan string `json:"plan"` // digest
+}
+
+// Turn says whether the first canary may begin now, and when the next window opens.
+func (a *Activities) Turn(ctx context.Context, in TurnInput) (rollout.Opening, error) {
+	return a.opening(ctx, in.Plan, a.Now().UTC())
+}
+
+// opening asks the windows of the first stage's canaries at one time.
+func (a *Activities) opening(ctx context.Context, digest string, at time.Time) (rollout.Opening, error) {
+	var pl plan.Plan
+	if err := a.load(ctx, digest, &pl); err != nil {
+		return rollout.Opening{}, err
+	}
+	p, err := pl.First(func(c plan.Cluster) (plan.Part, error) { return a.part(ctx, c.Part) })
+	if err != nil || !p.Windowed() {
+		return rollout.Opening{OK: true}, err
+	}
+	cal, err := a.Calendars.Calendar(ctx, p, true, at)
+	switch {
+	case ctx.Err() != nil:
+		return rollout.Opening{}, ctx.Err()
+	case err != nil:
+		return rollout.Opening{Unknown: clip(err.Error())}, nil
+	case cal.Unknown != "":
+		return rollout.Opening{Unknown: clip(cal.Unknown)}, nil
+	}
+	// It takes its time to get here: a window that is as long as a host needs fits one that asks as it opens.
+	need := p.Need()
+	barely := calendar.Need{Work: need.Work - min(askTakes, need.Work/20), Backout: need.Backout}
+	ok, why, _ := cal.Fit(at, barely)
+	next, found := cal.Opening(at, need)
+	if !found {
+		next = time.Time{}
+	}
+	return rollout.Opening{OK: ok, Why: clip(why), Next: next}, nil
+}

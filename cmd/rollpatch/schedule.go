@@ -1,0 +1,399 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/rollpatch/rollpatch/activities/secret"
+	"github.com/rollpatch/rollpatch/activities/store"
+	"github.com/rollpatch/rollpatch/activities/windows"
+	"github.com/rollpatch/rollpatch/cmd/internal/status"
+	"github.com/rollpatch/rollpatch/inventory/recur"
+	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/approval"
+	"github.com/rollpatch/rollpatch/workflows/calendar"
+	"github.com/rollpatch/rollpatch/workflows/plan"
+)
+
+const scheduleListHint = "the schedules there are: rollpatch schedule list"
+
+func (d *desk) scheduleCommand() *cli.Command {
+	word := func(name, usage, done string) *cli.Command {
+		return &cli.Command{
+			Name: name, Usage: usage, ArgsUsage: "CAMPAIGN", Flags: join(messageFlags(), outputFlags(), serverFlags()),
+			Action: func(c *cli.Context) error { return d.changeSchedule(c, name, done) },
+		}
+	}
+	return group("schedule", "have a campaign's instances begin by themselves",
+		&cli.Command{
+			Name: "create", Usage: "have the server make instances of a campaign by its schedule, as the files are now", ArgsUsage: "CAMPAIGN.yaml",
+			Description: "What the files say now is what runs: after a change of the inventory or the campaign, say it again. It replaces the schedule of that name,\n" +
+				"and has nothing to do with instances that are on their way.",
+			Flags: join(inventoryFlags(), []cli.Flag{asFlag()}, scheduleSignFlags(), d.storeFlags(), outputFlags(), serverFlags()), Action: d.createSchedule,
+		},
+		&cli.Command{Name: "list", Usage: "list the schedules, when they fire next, and whether they are paused", Flags: join(outputFlags(), serverFlags()), Action: d.schedules},
+		&cli.Command{
+			Name: "next", Usage: "say when the next instance is made and begins, and lay the whole of it over its windows", ArgsUsage: "CAMPAIGN.yaml",
+			Description: "Reads the files, and asks no server.", Flags: join(inventoryFlags(), outputFlags()), Action: d.nextOfSchedule,
+		},
+		&cli.Command{
+			Name: "plan", Usage: "show the plan that a schedule made, or its change request", ArgsUsage: "CAMPAIGN|INSTANCE",
+			Flags: join(d.storeFlags(), planOutputFlags(), serverFlags()), Action: d.plannedBySchedule,
+		},
+		word(schedulePause, "have a schedule make no further instance", "paused"),
+		word(scheduleResume, "end a pause, a person's or the one after a failure", "goes on"),
+		word(scheduleTrigger, "make the next instance now; it begins as one that a person runs", "fires now"),
+		word(scheduleDelete, "have the server forget a schedule; what is on its way goes on", "deleted"),
+	)
+}
+
+// scheduleLasts is how long the request to run counts that a schedule is created with.
+const scheduleLasts = "400d"
+
+// scheduleSignFlags are those of signing, for something that is to last.
+func scheduleSignFlags() []cli.Flag {
+	flags := signFlags()
+	for _, f := range flags {
+		if s, ok := f.(*cli.StringFlag); ok && s.Name == "expires" {
+			s.Value = scheduleLasts
+		}
+	}
+	return flags
+}
+
+// firings are those that are still to come, at least one.
+func (d *desk) firings(ctx context.Context, s plan.Schedule) ([]calendar.Firing, error) {
+	now := d.now().UTC()
+	rule, err := windows.New(secret.New(d.LookupEnv)).Calendar(ctx, plan.Begins(s), true, now)
+	if err != nil {
+		return nil, err
+	}
+	if rule.Unknown != "" {
+		return nil, usage("schedule: " + rule.Unknown)
+	}
+	all, err := plan.Firings(s, rule, now)
+	switch {
+	case err != nil:
+		return nil, usage("schedule: "+err.Error(), "give a shorter lead, or a rule that comes about less often", nothingHint)
+	case len(all) == 0:
+		return nil, usage("schedule: its rule does not come about any more, as far as "+calendar.Length(windows.Ahead)+" from now", nothingHint)
+	}
+	return all, nil
+}
+
+// beginAfter is when the instance after the next one begins: the next one must be done by then.
+func beginAfter(f []calendar.Firing) time.Time {
+	if len(f) < 2 {
+		return time.Time{}
+	}
+	return f[1].Begin
+}
+
+// upcoming is the next instance of a schedule.
+type upcoming struct {
+	Name string          `json:"name"`
+	Next calendar.Firing `json:"next"`
+	// Then are the firings after it.
+	Then  []calendar.Firing `json:"then,omitempty"`
+	Dates *calendar.Dates   `json:"dates,omitempty"`
+}
+
+// scheduled works out what the schedule of a campaign comes to; it is refused where its next instance would be.
+func (d *desk) scheduled(c *cli.Context) (pl plan.Plan, parts map[string]plan.Part, next upcoming, all []calendar.Firing, err error) {
+	path, err := argument(c, "CAMPAIGN.yaml")
+	if err != nil {
+		return pl, nil, next, nil, err
+	}
+	f, err := d.readFiles(c.Path("inventory"), path)
+	if err != nil {
+		return pl, nil, next, nil, err
+	}
+	if f.campaign.Schedule == nil {
+		return pl, nil, next, nil, usage(path+": the campaign has no schedule", "give it one, such as schedule: {nth: {weekday: tuesday, n: 2, offset: 1d}, at: \"22:00\"}", nothingHint)
+	}
+	if pl, parts, err = f.plan(d); err != nil {
+		return pl, nil, next, nil, err
+	}
+	if all, err = d.firings(c.Context, *pl.Schedule); err != nil {
+		return pl, nil, next, nil, err
+	}
+	dates, err := d.datesFrom(c.Context, pl, parts, all[0].Begin, beginAfter(all))
+	next = upcoming{Name: pl.Name, Next: all[0], Then: all[1:min(len(all), 4)], Dates: dates}
+	return pl, parts, next, all, err
+}
+
+func (d *desk) nextOfSchedule(c *cli.Context) error {
+	p, err := d.printer(c)
+	if err != nil {
+		return err
+	}
+	pl, parts, next, _, err := d.scheduled(c)
+	if err != nil {
+		return err
+	}
+	if err := p.result(next, func() {
+		p.upcoming(pl, next)
+		fmt.Fprintln(p.w)
+		p.dates(pl, parts, next.Dates)
+	}); err != nil {
+		return err
+	}
+	return lateness(refused(pl), next.Dates)
+}
+
+func (p printer) upcoming(pl plan.Plan, next upcoming) {
+	zone, err := recur.Zone(pl.Schedule.Zone)
+	if err != nil {
+		zone = time.UTC
+	}
+	var rows []row
+	for _, f := range append([]calendar.Firing{next.Next}, next.Then...) {
+		rows = append(rows, row{cells: []string{date(f.At, zone), date(f.Begin, zone)}})
+	}
+	p.table([]string{"plan made, gates open", "begins, where approved by then"}, rows)
+}
+
+func (d *desk) createSchedule(c *cli.Context) error {
+	p, err := d.printer(c)
+	if err != nil {
+		return err
+	}
+	pl, parts, next, all, err := d.scheduled(c)
+	if err != nil {
+		return err
+	}
+	if err := lateness(refused(pl), next.Dates); err != nil {
+		return err
+	}
+	path, err := d.storeFolder(c.Path("store"))
+	if err != nil {
+		return err
+	}
+	srv, err := d.connect(c)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	if err := keep(c.Context, path, pl, parts); err != nil {
+		return failed(err, "--store DIR names another")
+	}
+	folder, err := store.NewFolder(path)
+	if err != nil {
+		return failed(err, "--store DIR names another")
+	}
+	_, questions, err := ask(c.Context, folder, pl, parts)
+	if err != nil {
+		return failed(err)
+	}
+	f := workflows.FiringState{Name: pl.Name, Files: plan.Digest(pl), Schedule: *pl.Schedule, Ask: questions, By: d.actor(c), Why: pl.Reason}
+	if f.Request, err = d.standing(c, pl); err != nil {
+		return err
+	}
+	s := scheduling{Firing: f, CatchUp: catchUp(pl.Schedule.Before()), Note: "created by " + f.By + " (claimed)"}
+	for _, one := range all {
+		s.At = append(s.At, one.At)
+	}
+	replaced, err := srv.Put(c.Context, s)
+	if err != nil {
+		return failed(err, "whether it is there: rollpatch schedule list")
+	}
+	out := struct {
+		upcoming
+		Replaced bool `json:"replaced"`
+	}{next, replaced}
+	if err := p.result(out, func() {
+		word := "created"
+		if replaced {
+			word = "replaced"
+		}
+		fmt.Fprintf(p.w, "schedule %s %s\n\n", pl.Name, word)
+		p.upcoming(pl, next)
+	}); err != nil {
+		return err
+	}
+	d.note("what the files say now is what it runs: after a change of them say it again")
+	return nil
+}
+
+// leastCatchUp is how late a firing may come that has no lead to speak of: less than any window lasts.
+const leastCatchUp = 10 * time.Minute
+
+// catchUp is how late a firing may come because no server was there. As long as its instance can still begin in time, its plan is worth making;
+// later it is not made up for.
+func catchUp(lead time.Duration) time.Duration { return max(lead, leastCatchUp) }
+
+// standing is the signed request to run what the files say, whenever the schedule fires; none where nobody signs.
+func (d *desk) standing(c *cli.Context, pl plan.Plan) (*approval.Signed, error) {
+	sign, err := d.signs(c, pl.Agreement.AnySigned())
+	if err != nil || !sign {
+		return nil, err
+	}
+	lasts, err := lifetime(c)
+	if err != nil {
+		return nil, err
+	}
+	now := d.now().UTC().Truncate(time.Second)
+	word, _, err := d.sign(c, approval.Statement{
+		Decision: approval.Request, Campaign: pl.Name, Plan: plan.Digest(pl), Gates: []string{approval.GateRun}, Reason: approval.OneLine(pl.Reason), At: now, Expires: now.Add(lasts), Nonce: d.nonce(),
+	})
+	return &word, err
+}
+
+func (d *desk) schedules(c *cli.Context) error {
+	p, err := d.printer(c)
+	if err != nil {
+		return err
+	}
+	if err := atMost(c, 0); err != nil {
+		return err
+	}
+	srv, err := d.connect(c)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	all, err := srv.Schedules(c.Context)
+	if err != nil {
+		return err
+	}
+	return p.result(all, func() {
+		var rows []row
+		for _, s := range all {
+			next := calendar.Firing{}
+			if len(s.Next) > 0 {
+				next = s.Next[0]
+			}
+			state := s.state()
+			rows = append(rows, row{word: map[bool]string{true: status.Hold}[s.Paused], cells: []string{s.Name, state, stamp(next.At), stamp(next.Begin), stamp(s.Last), strconv.Itoa(s.Skipped + s.Late), s.Note}})
+		}
+		p.table([]string{"schedule", "state", "next plan", "begins", "fired last", "skipped", "note"}, rows)
+	})
+}
+
+// state is one word for how a schedule stands.
+func (s scheduled) state() string {
+	state := "waits"
+	switch {
+	case len(s.Running) > 0:
+		state = "on its way"
+	case len(s.Next) == 0:
+		state = "over"
+	}
+	if s.Paused {
+		state = "paused"
+		if len(s.Running) > 0 {
+			state += ", on its way"
+		}
+	}
+	return state
+}
+
+func (d *desk) changeSchedule(c *cli.Context, word, done string) error {
+	p, err := d.printer(c)
+	if err != nil {
+		return err
+	}
+	name, err := argument(c, "CAMPAIGN")
+	if err != nil {
+		return err
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	m, err := d.messageOf(c, p.json)
+	if err != nil {
+		return err
+	}
+	srv, err := d.connect(c)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	s, err := srv.Schedule(c.Context, name)
+	none := failed(fmt.Errorf("there is no schedule of campaign %q", name), scheduleListHint)
+	switch {
+	case errors.Is(err, status.ErrNotFound):
+		return none
+	case err != nil:
+		return err
+	case word == scheduleTrigger && len(s.Running) > 0:
+		return failed(fmt.Errorf("%s was not fired: its last instance is still on its way", name), "which one that is: rollpatch list", "another one is started by hand: rollpatch run")
+	}
+	switch err := srv.Change(c.Context, name, word, done+", by "+m.Actor+" (claimed): "+m.Reason); {
+	case errors.Is(err, status.ErrNotFound):
+		return none
+	case err != nil:
+		return failed(err, "whether it was taken: rollpatch schedule list")
+	}
+	effects := map[string][]string{
+		schedulePause:   {"no instance is made until it is resumed; one that is on its way goes on", fmt.Sprintf("end it with: rollpatch schedule resume %s --reason \"...\"", name)},
+		scheduleResume:  {"firings that came meanwhile are not made up for"},
+		scheduleTrigger: {"its instance is named once the hosts have answered: rollpatch list"},
+		scheduleDelete:  {"an instance that is on its way goes on"},
+	}
+	if s.Paused && word == scheduleTrigger {
+		effects[word] = append(effects[word], "it stays paused otherwise")
+	}
+	return p.say(said{Message: "schedule " + word, ID: m.ID, Actor: m.Actor, Reason: m.Reason, Effect: effects[word]}, "schedule "+name+": "+done)
+}
+
+func (d *desk) plannedBySchedule(c *cli.Context) error {
+	p, err := d.printer(c)
+	if err != nil {
+		return err
+	}
+	arg, err := argument(c, "CAMPAIGN or INSTANCE")
+	if err != nil {
+		return err
+	}
+	if err := checkName(arg); err != nil {
+		return err
+	}
+	path, err := d.storeFolder(c.Path("store"))
+	if err != nil {
+		return err
+	}
+	srv, err := d.connect(c)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	instance, err := resolve(c.Context, srv, arg)
+	if err != nil {
+		return err
+	}
+	var st workflows.CampaignState
+	if err := srv.State(c.Context, workflows.CampaignID(instance), &st); err != nil {
+		return err
+	}
+	if st.Made == nil {
+		return failed(fmt.Errorf("%s was not made by a schedule", instance), "its plan is the one that it was run with")
+	}
+	folder, err := store.NewFolder(path)
+	if err != nil {
+		return failed(err, "--store DIR names another")
+	}
+	raw, err := folder.Get(c.Context, st.Made.Saved)
+	if err != nil {
+		return failed(err, "does --store name the same folder as the worker's?")
+	}
+	var s plan.Saved
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return failed(err)
+	}
+	start := st.StartedAt
+	if st.Turn != nil {
+		start = st.Turn.Begin
+	}
+	dates, err := d.datesFrom(c.Context, s.Plan, s.Parts, start, time.Time{})
+	if err != nil {
+		return err
+	}
+	return p.made(s, dates, "")
+}

@@ -1,0 +1,112 @@
+package rollout
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// turning is the turn of one instance in the simulator: what its windows said, kept apart from what the rules made of it.
+type turning struct {
+	rng    *rand.Rand
+	opens  time.Time // the window that it is for
+	agreed bool      // everybody had, when that opened
+	held   bool      // and the windows said that it may begin
+	passed int
+	never  bool // no other window opened before the next instance was made
+}
+
+// schedule gives some of the instances a turn of their own. Chance of its own leaves the rest of a seed what it was.
+func (r *campaignRun) schedule(seeded *rand.Rand) {
+	if seeded.IntN(20) != 0 {
+		return
+	}
+	t := &turning{rng: rand.New(rand.NewPCG(seeded.Uint64(), 1))}
+	t.opens = r.now.Add(t.between(0, 48*time.Hour))
+	r.c.Turn = &Turn{Begin: t.opens}
+	if r.kind != cooperative && t.rng.IntN(2) == 0 {
+		r.c.Turn.Last = t.opens.Add(t.between(time.Hour, 96*time.Hour))
+	}
+	r.turning = t
+}
+
+func (t *turning) between(from, to time.Duration) time.Duration {
+	return from + time.Duration(t.rng.Int64N(int64(to-from)))
+}
+
+// open notes who has agreed when the window opens: nothing that comes later counts for it.
+func (r *campaignRun) open() {
+	t := r.turning
+	if t == nil || r.c.Turn.Begun != (time.Time{}) || r.now.Before(t.opens) || t.agreed {
+		return
+	}
+	t.agreed = true
+	for _, g := range r.c.Gates {
+		if g.Stage == 0 && !slices.Contains(r.opened, g.ID) && !g.Proving {
+			t.agreed = false
+			t.opens = r.c.Turn.Begin // it stays shut for this one
+		}
+	}
+}
+
+// turn is the answer of windows and freezes.
+func (r *campaignRun) turn(a Action) {
+	t := r.turning
+	if t == nil || r.now.Before(t.opens) {
+		r.broken("%s asks for its turn before its window opens", r.c.Instance)
+	}
+	agreed := t.agreed
+	r.launch(r.flights, a.ID, t.between(time.Second, time.Minute), func() {
+		o := Opening{OK: true, Next: r.now.Add(t.between(time.Hour, 48*time.Hour))}
+		switch n := t.rng.IntN(10); {
+		case n == 0:
+			o = Opening{Unknown: "calendar: connection refused"}
+		case n < 3:
+			o.OK, o.Why = false, "freeze fair"
+		case n == 3 && r.kind != cooperative:
+			o.Next = time.Time{}
+		}
+		past := r.c.Turn.Past
+		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.TurnAsked(a.ID, o, r.now) })
+		switch {
+		case r.c.Turn.Past > past:
+			if agreed && o.OK {
+				r.broken("%s lets its window pass, and nothing stood against it", r.c.Instance)
+			}
+			t.passed++
+			t.agreed, t.opens = false, r.c.Turn.Begin
+			r.seen["window passed without a start"]++
+			t.never = r.c.Outcome != ""
+		case !r.c.Turn.Begun.IsZero():
+			t.held = o.OK && o.Unknown == ""
+			r.seen["began in its turn"]++
+		case o.Unknown != "":
+			r.seen["turn not known"]++
+		}
+		r.step()
+	})
+}
+
+// mayTurn holds that nothing of an instance begins before its window, without everybody's agreement by then, or against a freeze (P7).
+func (r *campaignRun) mayTurn(name string) {
+	if t := r.turning; t != nil && (!t.agreed || !t.held || r.now.Before(t.opens)) {
+		r.broken("P7: %s starts %s, and its turn has not come: everybody agreed when its window opened: %t, it was said to be open: %t, it opens at %s", r.c.Instance, name, t.agreed, t.held, t.opens)
+	}
+}
+
+// mayNeverBegin holds that who is told of a start that did not come about has nothing touched.
+func (r *campaignRun) mayNeverBegin() {
+	t := r.turning
+	if t == nil {
+		return
+	}
+	if r.c.NeverBegan() && len(r.clusters) > 0 {
+		r.broken("%s never began, and has clusters", r.c.Instance)
+	}
+	if t.passed != r.told["skip "+r.c.Instance] {
+		r.broken("%d windows of %s passed without a start, and people were told of %d", t.passed, r.c.Instance, r.told["skip "+r.c.Instance])
+	}
+	if t.never {
+		r.seen["never began"]++
+	}
+}
