@@ -78,6 +78,9 @@ type Campaign struct {
 	Unknown string    `json:"unknown,omitempty"` // why nobody can tell who asked for it
 	AskWho  time.Time `json:"ask_who,omitzero"`  // when that is asked again
 
+	Emergency string    `json:"emergency,omitempty"` // the packages that it brings, as a person named them
+	OwedTold  time.Time `json:"owed_told,omitzero"`  // when people were last told of an approval that is overdue
+
 	Gates     []Gate     `json:"gates,omitempty"` // in the order in which it comes to them
 	Approvals []Approval `json:"approvals,omitempty"`
 }
@@ -99,6 +102,9 @@ func (c Campaign) Next(now time.Time) Decision {
 	if g, waits := c.Awaits(); waits {
 		d.Start, d.WakeAt = append(d.Start, g.prove(now)...), g.wake(now)
 		return d
+	}
+	if g, owed := c.Owes(); owed {
+		d.Start, d.WakeAt = append(d.Start, g.prove(now)...), earlier(g.wake(now), c.owedDue(), now)
 	}
 	if c.Paused != "" || c.AbortFor != "" || c.BackoutFor != "" {
 		return d
@@ -273,6 +279,9 @@ func (c Campaign) border(now time.Time) Campaign {
 			halted = append(halted, r.Name+" ("+string(r.Outcome)+because(r.Reason)+")")
 		}
 	}
+	if _, owed := c.Owes(); owed && (len(halted) > 0 || c.Stage+1 == len(c.Stages)) {
+		return c // its work is over; the usual approval, or a person who gives up on it, ends it
+	}
 	if len(halted) > 0 {
 		why := "not done: " + strings.Join(halted, ", ")
 		if len(never) > 0 {
@@ -335,7 +344,7 @@ func (c Campaign) Held() bool {
 			}
 		}
 	}
-	return c.Outcome == "" && (running > 0 && running == held && c.Next(time.Time{}).idle() || running == 0 && c.Paused != "")
+	return c.Outcome == "" && (running > 0 && running == held && c.Next(time.Time{}).idle() || running == 0 && (c.Paused != "" || c.onlyOwes()))
 }
 
 func (d Decision) idle() bool {
