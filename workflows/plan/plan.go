@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
@@ -32,6 +33,7 @@ type Plan struct {
 	FinishBy   string            `json:"finish_by,omitempty"` // as written, by the clocks of Zone
 	Zone       string            `json:"zone,omitempty"`
 	Agreement  Agreement         `json:"agreement,omitzero"`
+	Emergency  []string          `json:"emergency,omitempty"` // the packages that an emergency brings; none: it is no emergency
 }
 
 // Stage is the clusters that may go at the same time.
@@ -79,8 +81,10 @@ type Part struct {
 	Policy   campaign.Policy   `json:"policy"`
 	Packages campaign.Packages `json:"packages"`
 	Accepted string            `json:"accepted,omitempty"`
-	When     *When             `json:"when,omitempty"`    // nil: at any time
-	Planned  *Planned          `json:"planned,omitempty"` // what the members said that they would get; nil: they were not asked
+	When     *When             `json:"when,omitempty"` // nil: at any time
+	// Emergency: it takes clusters over, and what fails stays out of service as it is.
+	Emergency bool     `json:"emergency,omitempty"`
+	Planned   *Planned `json:"planned,omitempty"` // what the members said that they would get; nil: they were not asked
 }
 
 // Other is another cluster that one of the hosts belongs to: its budget counts as well, and it is claimed with this one.
@@ -155,10 +159,24 @@ func (p Part) Claims() []string {
 
 // Build works the plan out. Both files must be valid, resolved, and checked against each other.
 func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part) {
+	return build(c, inv, agreed(c, inv), nil)
+}
+
+// BuildEmergency works out how the campaign brings these packages in an emergency.
+func BuildEmergency(c campaign.Campaign, inv inventory.Inventory, packages []string) (Plan, map[string]Part, error) {
+	urgent, now, err := c.Urgent(inv, packages)
+	if err != nil {
+		return Plan{}, nil, err
+	}
+	p, parts := build(urgent, now, urgently(c, inv), packages)
+	return p, parts, nil
+}
+
+func build(c campaign.Campaign, inv inventory.Inventory, agreement Agreement, emergency []string) (Plan, map[string]Part) {
 	base, all := c.Base(), 0
 	p := Plan{
 		Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: base.Parallel, Ramp: base.Ramp, StopSame: base.StopAfter.Same,
-		Notify: c.Notify, Agreement: agreed(c, inv), FinishBy: c.FinishBy,
+		Notify: c.Notify, Agreement: agreement, FinishBy: c.FinishBy, Emergency: emergency,
 	}
 	if c.FinishBy != "" {
 		p.Zone = c.Zone
@@ -169,6 +187,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 		for _, name := range s.In(inv) {
 			cl, _ := inv.Cluster(name)
 			part := partOf(c, inv, s.Name, cl)
+			part.Emergency = len(emergency) > 0
 			part.When = whenOf(c, inv, s, part.Policy)
 			members += len(cl.Members)
 			parts[name] = part
@@ -319,7 +338,7 @@ func (p Plan) Campaign(instance, requester string, start time.Time) rollout.Camp
 	c := rollout.Campaign{
 		Instance: instance, Name: p.Name, Why: p.Reason, Ticket: p.Ticket, Requester: requester, Plan: Digest(p),
 		Unattended: p.Unattended, Parallel: p.Parallel, Ramp: p.Ramp, Breaker: p.Breaker, StopSame: p.StopSame, StartedAt: start,
-		Gates: p.Agreement.gates(),
+		Gates: p.Agreement.gates(), Emergency: strings.Join(p.Emergency, ", "),
 	}
 	for i, s := range p.Stages {
 		c.Stages, c.StopAny = append(c.Stages, s.Name), append(c.StopAny, s.StopAny)
@@ -344,7 +363,7 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 		Policy: rollout.ClusterPolicy{
 			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, WaitMax: time.Duration(pol.WaitMax), SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
 			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries, Failures: pol.Failures, Updaters: true,
-			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed),
+			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed), Emergency: p.Emergency,
 		},
 	}
 	for _, m := range p.Cluster.Members {
@@ -358,7 +377,7 @@ func (p Part) MemberPolicy(unattended bool) rollout.MemberPolicy {
 	m := rollout.MemberPolicy{
 		Reboot: string(p.Policy.Reboot), Unattended: unattended, WaitMax: time.Duration(p.Policy.WaitMax),
 		RetryEvery: retryEvery(time.Duration(p.Policy.WaitMax)), Leftover: string(p.Policy.Drain.Leftover),
-		PowerAfter: time.Duration(p.Policy.PowerAfter), Windows: p.Windowed(), AtCutoff: string(p.Policy.AtCutoff), OnFail: string(p.Policy.SoakOnFail),
+		PowerAfter: time.Duration(p.Policy.PowerAfter), Windows: p.Windowed(), AtCutoff: string(p.Policy.AtCutoff), OnFail: string(p.Policy.SoakOnFail), Keep: p.Emergency,
 	}
 	if p.Policy.OnTimeout != campaign.TimeoutHold {
 		m.HoldMax = time.Duration(p.Policy.HoldMax)

@@ -21,10 +21,14 @@ func (c Cluster) Yield(to string, now time.Time) Cluster {
 		return c
 	}
 	c.YieldTo = to
-	if c.yieldsUnclaimed() && c.NextAsk.After(now) { // else the question that is in flight answers first
+	switch _, running := c.running(); {
+	case running, c.BackoutFor != "", c.AbortFor != "", c.Refused != "": // its next border sees to it
+	case c.yieldsUnclaimed() && c.NextAsk.After(now): // else the question that is in flight answers first
+		return c.superseded(now)
+	case c.Phase == PhaseRoll, c.Phase == PhaseSettle, c.Phase == PhaseSoak, c.Phase == PhaseGate, c.Phase == PhaseHold:
 		return c.superseded(now)
 	}
-	return c.border(now)
+	return c
 }
 
 // yieldsUnclaimed says that it hands over a claim that may be its own, although no answer said so.
