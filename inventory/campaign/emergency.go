@@ -27,6 +27,9 @@ func (c Campaign) Urgent(inv inventory.Inventory, packages []string) (Campaign, 
 	if e == nil {
 		return c, inv, fmt.Errorf("nobody may have an emergency begin: name people in the inventory, such as emergency: {approvers: [ann@example.org]}")
 	}
+	if most := 63; len(c.UrgentName()) > most {
+		return c, inv, fmt.Errorf("the emergency would be called %s, which is longer than %d characters: run it from a file with a shorter name", c.UrgentName(), most)
+	}
 	for _, glob := range packages {
 		if _, err := path.Match(glob, ""); err != nil || strings.TrimSpace(glob) == "" {
 			return c, inv, fmt.Errorf("--package %q is no glob over names of packages: write * for any letters, such as openssl or 'libssl*'", glob)

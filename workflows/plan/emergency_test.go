@@ -6,42 +6,35 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rollpatch/rollpatch/inventory/file"
+	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
 
-const urgentInventory = `
-access: {user: patch}
-emergency: {approvers: [mia@example.org], soak: 30m}
-approvers: [{principal: ann@example.org, roles: [manager]}]
-windows: [{cron: "0 22 * * 1-4", duration: 4h}]
-freezes: [{name: christmas, reason: nobody is there, from: 2026-12-20, to: 2027-01-06}]
-hosts: [{name: web-1, address: 192.0.2.11}, {name: web-2, address: 192.0.2.12}]
-clusters: [{name: web, members: [web-1, web-2], services: [{name: web, port: 80}]}]
-`
-
-const urgentCampaign = `
-name: monthly
-reason: November security updates
-unattended: true
-zone: Europe/Berlin
-stages: [{name: production, clusters: [web], gate: {roles: [manager], expiry: 5d}}]
-packages: {exclude: [linux-*], security: true}
-policy: {soak: 2d, soak_approval: true, on_failure: backout-cluster}
-clusters: {web: {soak: 3d}}
-`
+func urgentFiles() (campaign.Campaign, inventory.Inventory) {
+	long, longer, half, yes, back := inventory.Duration(48*time.Hour), inventory.Duration(72*time.Hour), inventory.Duration(30*time.Minute), true, campaign.FailBackoutCluster
+	expiry := inventory.Duration(5 * 24 * time.Hour)
+	inv := inventory.Inventory{
+		Access: inventory.Access{User: "patch"}, Emergency: &inventory.Emergency{Approvers: []string{"mia@example.org"}, Soak: &half},
+		Approvers: []inventory.Approver{{Principal: "ann@example.org", Roles: []inventory.Role{inventory.RoleManager}}},
+		Windows:   []inventory.Window{{Cron: "0 22 * * 1-4"}}, Zone: "UTC",
+		Freezes:  []inventory.Freeze{{Name: "christmas", Reason: "nobody is there"}},
+		Hosts:    []inventory.Host{{Name: "web-1", Address: "192.0.2.11"}, {Name: "web-2", Address: "192.0.2.12"}},
+		Clusters: []inventory.Cluster{{Name: "web", Members: []string{"web-1", "web-2"}, Services: []inventory.Service{{Name: "web", Port: 80}}}},
+	}
+	return campaign.Campaign{
+		Name: "monthly", Reason: "November security updates", Unattended: true,
+		Stages:   []campaign.Stage{{Name: "production", Clusters: []string{"web"}, Gate: &campaign.Gate{Roles: []campaign.GateRole{campaign.GateManager}, Expiry: &expiry}}},
+		Packages: campaign.Packages{Exclude: []string{"linux-*"}, Security: true},
+		Policy:   campaign.Override{Soak: &long, SoakApproval: &yes, OnFailure: &back},
+		Clusters: map[string]campaign.Override{"web": {Soak: &longer}},
+	}, inv.Resolve()
+}
 
 func TestBuildEmergency(t *testing.T) {
-	inv, err := file.ParseInventory(file.Source{Name: "inventory.yaml", Raw: []byte(urgentInventory)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := file.ParseCampaign(file.Source{Name: "campaign.yaml", Raw: []byte(urgentCampaign)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, parts, err := plan.BuildEmergency(c.Value, inv.Value.Resolve(), []string{"openssl", "libssl*"})
+	c, inv := urgentFiles()
+	p, parts, err := plan.BuildEmergency(c, inv, []string{"openssl", "libssl*"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,13 +62,13 @@ func TestBuildEmergency(t *testing.T) {
 		}
 	}
 	for _, row := range []struct{ packages, want string }{{"linux-image", "packages.exclude leaves it out"}, {"[", "is no glob"}} {
-		if _, _, err := plan.BuildEmergency(c.Value, inv.Value.Resolve(), []string{row.packages}); err == nil || !strings.Contains(err.Error(), row.want) {
+		if _, _, err := plan.BuildEmergency(c, inv, []string{row.packages}); err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("--package %s: %v, want %s", row.packages, err, row.want)
 		}
 	}
-	nobody := inv.Value.Resolve()
+	nobody := inv
 	nobody.Emergency = nil
-	if _, _, err := plan.BuildEmergency(c.Value, nobody, []string{"openssl"}); err == nil || !strings.Contains(err.Error(), "nobody may have an emergency begin") {
+	if _, _, err := plan.BuildEmergency(c, nobody, []string{"openssl"}); err == nil || !strings.Contains(err.Error(), "nobody may have an emergency begin") {
 		t.Errorf("without anybody named: %v", err)
 	}
 }
