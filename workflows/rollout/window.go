@@ -141,7 +141,10 @@ func (c Cluster) unbind() Cluster {
 // Later says that the way back waits for its window, and begins now on a person's word.
 func (c Cluster) Later() bool {
 	run, running := c.running()
-	return (c.Policy.Windows || c.Policy.Emergency) && !c.Unbound && c.Phase == PhaseBackout && (running && run.Holds != "" || !running && c.Closed && !c.Frozen)
+	if running && run.Holds == kept {
+		return true
+	}
+	return c.Policy.Windows && !c.Unbound && c.Phase == PhaseBackout && (running && run.Holds != "" || !running && c.Closed && !c.Frozen)
 }
 
 // Begins is the member as its workflow is started: on its way back on a person's word it asks for no window.
