@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rollpatch/rollpatch/workflows/plan"
@@ -68,7 +69,7 @@ func (a *Activities) Claim(ctx context.Context, in ClaimInput) (ClaimResult, err
 		}
 		var want []Claim
 		for _, name := range p.Claims() {
-			want = append(want, Claim{Key: clusterKey(name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Reason, Server: me.Server, Plan: in.Plan})
+			want = append(want, Claim{Key: clusterKey(name), Owner: in.Instance, Since: in.Intent.Time, Reason: in.Reason, Server: me.Server, Plan: in.Plan, Workflow: in.Workflow, Emergency: in.Emergency})
 		}
 		held, err := a.Claims.Take(ctx, consulOf(p, p.Cluster.Consul, ""), want)
 		if err != nil {
@@ -77,6 +78,9 @@ func (a *Activities) Claim(ctx context.Context, in ClaimInput) (ClaimResult, err
 		r.OK, r.Held = len(held) == 0, len(held) > 0
 		var who []string
 		for _, h := range held {
+			if in.Emergency && h.Server == me.Server && h.Workflow != "" && !h.Emergency && !slices.Contains(r.Holders, h.Workflow) {
+				r.Holders = append(r.Holders, h.Workflow)
+			}
 			who = append(who, fmt.Sprintf("%s is claimed by %s since %s (%s)", h.Key, me.name(h), h.Since.UTC().Format("2006-01-02 15:04"), h.Reason))
 		}
 		r.Reason = strings.Join(who, "; ")
@@ -100,9 +104,29 @@ func (a *Activities) Release(ctx context.Context, in ClaimInput) (ClaimResult, e
 				return err
 			}
 		}
+		if in.YieldTo != "" {
+			if waits, err := a.yield(ctx, in, p, me, keys, r); err != nil || waits {
+				return err
+			}
+		}
 		r.OK = true
 		return a.Claims.Release(ctx, consulOf(p, p.Cluster.Consul, ""), me, keys)
 	})
+}
+
+// yield hands the claims over to an emergency, and waits until that has them: they are never free meanwhile. Where it has ended, nobody wants
+// them any more, and they are given back.
+func (a *Activities) yield(ctx context.Context, in ClaimInput, p plan.Part, me Owner, keys []string, r *ClaimResult) (waits bool, err error) {
+	left, err := a.Claims.Yield(ctx, consulOf(p, p.Cluster.Consul, ""), me, keys, in.YieldTo)
+	if err != nil || len(left) == 0 {
+		return false, err
+	}
+	to, err := a.Workflows.Ask(ctx, AskInput{WorkflowID: in.YieldTo})
+	if err != nil || !to.Running {
+		return false, err
+	}
+	r.Held, r.Reason = true, "handed over to "+in.YieldTo+", which has not taken it yet"
+	return true, nil
 }
 
 func (a *Activities) claims(ctx context.Context, in ClaimInput, work func(context.Context, plan.Part, *ClaimResult) error) (ClaimResult, error) {

@@ -126,6 +126,10 @@ type Claim struct {
 	Told     *Told     `json:"told,omitempty"`     // of a quarantine
 	Suspects *Suspects `json:"suspects,omitempty"` // of a quarantine of versions
 
+	Workflow  string `json:"workflow,omitempty"`  // of a cluster's claim: who works on it, and can be asked to hand it over
+	Emergency bool   `json:"emergency,omitempty"` // of a cluster's claim: it takes over what others hand over
+	Yields    string `json:"yields,omitempty"`    // of a cluster's claim: the emergency that it is handed over to; any emergency may take it, and nobody else
+
 	Broken string `json:"broken,omitempty"` // why what stands at the key cannot be read; then nothing else is known of it
 }
 
@@ -162,10 +166,13 @@ func (o Owner) name(c Claim) string {
 
 // Claims keeps records in Consul KV by check-and-set. They never expire.
 type Claims interface {
-	// Take claims all keys or none. Taking what the owner already has is success. held names who has one of them.
+	// Take claims all keys or none. Taking what the owner already has is success, and so it is for an emergency to take what is handed over. held
+	// names who has one of them.
 	Take(ctx context.Context, c ConsulAccess, claims []Claim) (held []Claim, err error)
 	// Release removes records of this owner; others' stay.
 	Release(ctx context.Context, c ConsulAccess, owner Owner, keys []string) error
+	// Yield lets an emergency take what the owner has of these keys, and says which of them are still his. To is told to those who look.
+	Yield(ctx context.Context, c ConsulAccess, owner Owner, keys []string, to string) (left []string, err error)
 	// List returns all records under a prefix ("cluster/", ""). Those that cannot be read are an *UnreadableError beside the others.
 	List(ctx context.Context, c ConsulAccess, prefix string) ([]Claim, error)
 }

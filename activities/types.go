@@ -97,11 +97,15 @@ type BeginResult struct {
 
 // ClaimInput claims or releases a cluster, with every cluster that shares a host with it.
 type ClaimInput struct {
-	Instance string      `json:"instance"`
-	Part     string      `json:"part"`
-	Plan     string      `json:"plan,omitempty"`
-	Reason   string      `json:"reason,omitempty"`
-	Intent   audit.Entry `json:"intent"`
+	Instance string `json:"instance"`
+	Part     string `json:"part"`
+	Plan     string `json:"plan,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	// Workflow is who claims: an emergency asks it to hand over. Emergency: it takes what others hand over. YieldTo is who is handed the claim over.
+	Workflow  string      `json:"workflow,omitempty"`
+	Emergency bool        `json:"emergency,omitempty"`
+	YieldTo   string      `json:"yield_to,omitempty"`
+	Intent    audit.Entry `json:"intent"`
 	// Finished is what soaked and passed: it is on record before the claim is given back (release).
 	Finished *rollout.Finished `json:"finished,omitempty"`
 }

@@ -393,7 +393,7 @@ func (c claims) Take(_ context.Context, acc ConsulAccess, list []Claim) (held []
 	}
 	for _, want := range list {
 		c.note("take %s", want.Key)
-		if now, ok := c.records[want.Key]; ok && now.By() != want.By() {
+		if now, ok := c.records[want.Key]; ok && now.By() != want.By() && (now.Yields == "" || !want.Emergency) {
 			held = append(held, now)
 		}
 	}
@@ -414,6 +414,18 @@ func (c claims) Release(_ context.Context, acc ConsulAccess, owner Owner, keys [
 		}
 	}
 	return c.claims
+}
+
+func (c claims) Yield(_ context.Context, acc ConsulAccess, owner Owner, keys []string, to string) (left []string, err error) {
+	c.accesses = append(c.accesses, acc)
+	for _, k := range keys {
+		c.note("yield %s", k)
+		if now := c.records[k]; now.By() == owner {
+			now.Yields, left = to, append(left, k)
+			c.records[k] = now
+		}
+	}
+	return left, c.claims
 }
 
 func (c claims) List(_ context.Context, acc ConsulAccess, prefix string) ([]Claim, error) {

@@ -13,6 +13,8 @@ type Inventory struct {
 	Consul Consul `json:"consul,omitzero" yaml:"consul,omitempty"`
 	// Approvers are the people whose agreement counts at the gates of campaigns.
 	Approvers []Approver `json:"approvers,omitempty" yaml:"approvers,omitempty"`
+	// Emergency is who may have an emergency begin, in any campaign.
+	Emergency *Emergency `json:"emergency,omitempty" yaml:"emergency,omitempty"`
 	// Hosts are the machines reached over SSH.
 	Hosts []Host `json:"hosts,omitempty" yaml:"hosts,omitempty" jsonschema:"required"`
 	// Clusters are the groups of hosts that are redundant for each other.

@@ -327,7 +327,7 @@ func TestProblemString(t *testing.T) {
 func TestResolveLosesNothing(t *testing.T) {
 	one := inventory.Duration(time.Second)
 	inv := inventory.Inventory{
-		Access: inventory.Access{User: "patch"}, Consul: inventory.Consul{Via: inventory.ViaDirect, DNSTTL: &one}, Approvers: []inventory.Approver{{Principal: "mia"}},
+		Access: inventory.Access{User: "patch"}, Consul: inventory.Consul{Via: inventory.ViaDirect, DNSTTL: &one}, Emergency: &inventory.Emergency{Approvers: []string{"mia@example.org"}}, Approvers: []inventory.Approver{{Principal: "mia"}},
 		Hosts: []inventory.Host{{Name: "web-1"}}, Clusters: []inventory.Cluster{{Name: "web"}},
 		Zone: "UTC", Windows: []inventory.Window{{Name: "night"}}, Freezes: []inventory.Freeze{{Name: "fair"}},
 	}

@@ -115,6 +115,7 @@ func (inv Inventory) Validate() []Problem {
 	inv.validateClusters(&p)
 	inv.validateTogether(&p)
 	p.Approvers("approvers", inv.Approvers, inv.Clusters)
+	p.Emergency("emergency", inv.Emergency)
 	return p
 }
 

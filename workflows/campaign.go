@@ -51,7 +51,7 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 		c.identify()
 		c.changed = false // what came while it was written is in the State that Next sees
 		c.judge()
-		c.Campaign = c.Due(c.now()).Book(c.now())
+		c.Campaign = c.TurnDue(c.now()).Book(c.now())
 		d := c.Next(c.now())
 		c.show(ctx, d)
 		if d.End {

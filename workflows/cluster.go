@@ -117,7 +117,8 @@ type cluster struct {
 	ClusterState
 	told       rollout.Report // the last report
 	toldAt     time.Time
-	frozenTold bool // the freeze that it waits for knows of it
+	frozenTold bool                 // the freeze that it waits for knows of it
+	demanded   map[string]time.Time // when others were last asked to hand over to this emergency
 	gates      *gatekeeper
 }
 
@@ -151,6 +152,7 @@ func (c *cluster) listen(ctx workflow.Context) error {
 		c.keeper().words++
 		c.start("word."+itoa(c.keeper().words), func(ctx workflow.Context) { _ = c.vote(ctx, w.Word, w.Message) }) // refused, it is on record
 	})
+	onSignal(c.carrier, signalYield, func(to string) { c.yield(to) })
 	onSignal(c.carrier, signalMay, func(w rollout.Word) { c.Cluster = c.Heed(w, c.now()) })
 	may := map[string]func(rollout.Message) error{
 		UpdateApprove: func(m rollout.Message) error { return c.MayApprove(m) },
@@ -296,6 +298,7 @@ func (c *cluster) quarantine(ctx workflow.Context, a rollout.Action) {
 // claim takes or releases the cluster, through its first member's segment.
 func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
 	in := activities.ClaimInput{Instance: c.Instance, Part: c.Part, Plan: c.Plan, Reason: c.Why}
+	in.Workflow, in.Emergency, in.YieldTo = ClusterID(c.Instance, c.Name), c.Policy.Emergency, c.HandsOverTo()
 	name, apply := "Claim", rollout.Cluster.Claim
 	if a.Do == rollout.DoRelease {
 		name, apply = "Release", rollout.Cluster.Released
@@ -310,6 +313,7 @@ func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
 		c.Unwritten.adopt(ctx, &c.Audit, in.Intent, r.Audit)
 	}
 	c.Cluster = apply(c.Cluster, a.ID, r.ClaimResult, workflow.Now(ctx))
+	c.demand(r.Holders)
 }
 
 // window asks windows and freezes whether a member may begin. The answer is in the history, and the gate's on the chain.

@@ -66,25 +66,34 @@ func (c *campaign) gateOf(g rollout.Gate) approval.Gate {
 
 // judge applies how its gates stand, one after the other.
 func (c *campaign) judge() {
+	defer c.passAbort(c.AbortFor)
 	defer c.Ballots.drop(func(gate string) bool {
 		return slices.ContainsFunc(c.Gates, func(g rollout.Gate) bool { return g.ID == gate && !g.Opened.IsZero() })
 	})
 	for {
 		c.Campaign = c.Convene(c.now())
-		g, waits := c.Awaits()
+		g, waits := c.Due()
 		if !waits {
 			return
 		}
 		c.Campaign = c.Judged(c.Ballots.judgment(c.gateOf(g), time.Time{}, c.now()), c.now())
-		if next, still := c.Awaits(); still && next.ID == g.ID {
+		if next, still := c.Due(); still && next.ID == g.ID {
 			return
 		}
 	}
 }
 
+// passAbort tells the clusters on their way when a gate had it aborted: an emergency was refused afterwards.
+func (c *campaign) passAbort(before string) {
+	if c.AbortFor != before {
+		c.sendAll(signalAbort, rollout.Message{Actor: "the campaign", Reason: c.AbortFor})
+	}
+}
+
 // prove looks once more at the keys of who agreed, and opens the gate if enough are left.
 func (c *campaign) prove(ctx workflow.Context, a rollout.Action) {
-	g, waits := c.Awaits()
+	defer c.passAbort(c.AbortFor)
+	g, waits := c.Due()
 	if !waits || g.ID != a.Name {
 		return
 	}
@@ -142,7 +151,7 @@ func (c *campaign) meant(gates []string) (approval.Gate, error) {
 			return c.open(g)
 		}
 	}
-	g, waits := c.Awaits()
+	g, waits := c.Due()
 	switch {
 	case waits:
 		return c.open(g)

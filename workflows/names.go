@@ -56,6 +56,7 @@ const (
 	signalWord   = "word"
 	signalReport = "cluster-report"
 	signalMay    = "backout-word" // a campaign's word on automatic backouts
+	signalYield  = "yield"        // an emergency's cluster asks whoever has its claim to hand it over
 	signalVote   = "vote"         // a word for soaks of many clusters, which their campaign hands on
 )
 

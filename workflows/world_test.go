@@ -258,7 +258,7 @@ func (w *world) campaign(t *testing.T, meanwhile func(env *testsuite.TestWorkflo
 		w.rules(&c)
 	}
 	for _, g := range w.agreement.Gates {
-		c.Gates = append(c.Gates, rollout.Gate{ID: g.ID, Stage: g.Stage})
+		c.Gates = append(c.Gates, rollout.Gate{ID: g.ID, Stage: g.Stage, After: g.After})
 	}
 	env.ExecuteWorkflow(workflows.CampaignType, workflows.CampaignState{Tell: true, Campaign: c, Agreement: w.agreement, Request: w.request})
 	if !env.IsWorkflowCompleted() {

@@ -68,6 +68,12 @@ func plan(ctx context.Context, client *api.Client, claims []activities.Claim) (o
 		case now.By() == want.By():
 			// Part of the transaction, since all or none means at one instant.
 			ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCheckIndex, Key: root + want.Key, Index: index}})
+		case now.Yields != "" && want.Emergency:
+			body, err := json.Marshal(want)
+			if err != nil {
+				return nil, nil, false, err
+			}
+			ops, done = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: root + want.Key, Value: body, Index: index}}), false
 		default:
 			held = append(held, now)
 		}
@@ -107,6 +113,52 @@ func (c *Consul) Release(ctx context.Context, access activities.ConsulAccess, ow
 		}
 	}
 	return nil
+}
+
+// Yield writes on the owner's records that an emergency may take them. What was taken is not in left.
+func (c *Consul) Yield(ctx context.Context, access activities.ConsulAccess, owner activities.Owner, keys []string, to string) (left []string, err error) {
+	if owner.Instance == "" {
+		return nil, errors.New("yield: no owner is named")
+	}
+	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
+	if len(keys) > most {
+		return nil, fmt.Errorf("yield: %d records are more than the %d that consul takes in one transaction", len(keys), most)
+	}
+	err = c.asks(ctx, access, func(ctx context.Context, client *api.Client) error {
+		for range rounds {
+			var ops api.TxnOps
+			left = nil
+			for _, key := range keys {
+				now, index, err := get(ctx, client, key)
+				switch {
+				case err != nil:
+					return err
+				case index == 0 || now.By() != owner:
+					continue
+				}
+				if left = append(left, key); now.Yields != "" {
+					continue
+				}
+				now.Yields = to
+				body, err := json.Marshal(now)
+				if err != nil {
+					return err
+				}
+				ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: root + key, Value: body, Index: index}})
+			}
+			if len(ops) == 0 {
+				return nil
+			}
+			if done, err := commit(ctx, client, ops); err != nil || done {
+				return err
+			}
+		}
+		return errRaced
+	})
+	if err != nil {
+		return nil, err
+	}
+	return left, nil
 }
 
 // List returns the records whose keys begin with the prefix, by key. Those that cannot be read are an error that names them, and keep nobody

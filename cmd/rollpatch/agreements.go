@@ -7,6 +7,7 @@ import (
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // agreements say before what a plan asks for people's words, and for whose: a line for each gate.
@@ -14,6 +15,14 @@ func agreements(pl plan.Plan) []string {
 	var lines []string
 	for _, g := range pl.Agreement.Gates {
 		before := "anything begins"
+		if g.After {
+			lines = append(lines, "within "+rollout.OwedWithin.String()+" after it began, gate "+g.ID+": "+whoAgrees(g.Rule, g.Owners))
+			continue
+		}
+		if g.ID == approval.GateEmergency {
+			lines = append(lines, "before anything begins: "+whoAgrees(g.Rule, nil)+" ("+approvers(g.Rule)+")")
+			continue
+		}
 		if g.ID != approval.GateStart {
 			before = "stage " + pl.Stages[g.Stage].Name + " begins"
 		}

@@ -262,7 +262,7 @@ func (d *desk) target(c *cli.Context, srv server, w word, st workflows.CampaignS
 		to.gates = gates
 		return to, err
 	}
-	if g, waits := st.Awaits(); waits && c.String("cluster") == "" && m.Soak == 0 && !m.WhenPass {
+	if g, waits := st.Due(); waits && c.String("cluster") == "" && m.Soak == 0 && !m.WhenPass {
 		to.gates = []string{g.ID}
 		return to, nil
 	}

@@ -70,13 +70,21 @@ func (d *desk) parseInventory(path string, sources []file.Source) (file.Document
 }
 
 // plan works out what the files ask for. Paths in them are made whole here: a worker runs in another folder, with another home.
-func (f files) plan(d *desk) (plan.Plan, map[string]plan.Part, error) {
+func (f files) plan(d *desk, emergency ...string) (plan.Plan, map[string]plan.Part, error) {
 	home, folder, err := d.paths()
 	if err != nil {
 		return plan.Plan{}, nil, err
 	}
 	inv := f.inventory.Resolve().WithPaths(folder(f.inventoryPath), home)
-	p, parts := plan.Build(f.campaign.WithPaths(folder(f.campaignPath), home), inv)
+	c := f.campaign.WithPaths(folder(f.campaignPath), home)
+	if len(emergency) > 0 {
+		p, parts, err := plan.BuildEmergency(c, inv, emergency)
+		if err != nil {
+			return p, parts, usage(err.Error(), nothingHint)
+		}
+		return p, parts, nil
+	}
+	p, parts := plan.Build(c, inv)
 	return p, parts, nil
 }
 

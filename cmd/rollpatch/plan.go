@@ -21,7 +21,7 @@ func (d *desk) planCommand() *cli.Command {
 		Description: "Asks every host, through the workers, what it would get: packages and versions, a reboot, what is held. No package is changed.\n" +
 			"Windows and freezes are read, and the dates printed: a campaign that they leave no room for is refused.\n" +
 			"--output markdown or html prints the change request; --save keeps what is approved, for run --plan.",
-		Flags:  join(inventoryFlags(), planFlags(), leftoverFlags(), d.storeFlags(), planOutputFlags(), serverFlags()),
+		Flags:  join(inventoryFlags(), planFlags(), leftoverFlags(), []cli.Flag{emergencyFlag(), packageFlag(), advisoryFlag()}, d.storeFlags(), planOutputFlags(), serverFlags()),
 		Action: d.plan,
 	}
 }
@@ -44,6 +44,10 @@ func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part
 	if err != nil {
 		return p, plan.Plan{}, nil, err
 	}
+	emergency, err := emergencyOf(c)
+	if err != nil {
+		return p, plan.Plan{}, nil, err
+	}
 	f, err := d.readFiles(c.Path("inventory"), path)
 	if err != nil {
 		return p, plan.Plan{}, nil, err
@@ -55,7 +59,7 @@ func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part
 	if err != nil {
 		return p, plan.Plan{}, nil, err
 	}
-	pl, parts, err := f.narrowed(d, left)
+	pl, parts, err := f.narrowed(d, left, emergency...)
 	return p, pl, parts, err
 }
 
@@ -94,6 +98,9 @@ func (p printer) plan(pl plan.Plan) {
 		if len(s.Steps) > 1 {
 			fmt.Fprintf(p.w, "stage %s begins in steps of %s clusters, each when every canary of the one before is back\n", s.Name, numbers(s.Steps))
 		}
+	}
+	if len(pl.Emergency) > 0 {
+		fmt.Fprintf(p.w, "an emergency, for %s: it waits for no window, takes clusters over from other campaigns, and undoes nothing by itself\n", strings.Join(pl.Emergency, ", "))
 	}
 	if len(pl.Notify) > 0 {
 		fmt.Fprintf(p.w, "told: %s\n", told(pl.Notify))

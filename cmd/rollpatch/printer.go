@@ -103,7 +103,7 @@ func (p printer) paint(word, text string) string {
 	switch word {
 	case string(rollout.CampaignDone), string(rollout.Patched):
 		code = "32"
-	case string(rollout.PhaseGate), status.Hold, string(rollout.CampaignAborted), string(rollout.PhaseAsk), string(rollout.PhaseBackout), string(rollout.BackedOut):
+	case string(rollout.PhaseGate), status.Hold, string(rollout.CampaignAborted), string(rollout.ClusterSuperseded), string(rollout.PhaseAsk), string(rollout.PhaseBackout), string(rollout.BackedOut):
 		code = "33"
 	case string(rollout.CampaignHalted), string(rollout.Quarantined), string(rollout.Lost), "terminated", "timed-out", "failed", "canceled":
 		code = "31"

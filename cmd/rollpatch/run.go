@@ -24,6 +24,7 @@ func (d *desk) runCommand() *cli.Command {
 			"Ends with 0 when it is done, with 3 when it halted or nothing moves without a person.",
 		Flags: join(inventoryFlags(), []cli.Flag{
 			&cli.PathFlag{Name: "plan", Usage: "run exactly the plan of `FILE`, as plan --save wrote it"},
+			emergencyFlag(), packageFlag(), advisoryFlag(),
 			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "start it and return"},
 			asFlag(),
 		}, leftoverFlags(), signFlags(), d.storeFlags(), outputFlags(), serverFlags()),

@@ -43,6 +43,8 @@ type Campaign struct {
 	Gates Gates `json:"gates,omitzero" yaml:"gates,omitempty"`
 	// Approvers are the people whose agreement counts, where the inventory names none.
 	Approvers []inventory.Approver `json:"approvers,omitempty" yaml:"approvers,omitempty"`
+	// Emergency is who may have an emergency begin, where the inventory does not say.
+	Emergency *inventory.Emergency `json:"emergency,omitempty" yaml:"emergency,omitempty"`
 	// Signers are the files by which signatures are verified, where a worker has none of its own.
 	Signers *Signers `json:"signers,omitempty" yaml:"signers,omitempty"`
 	// Change is whoever keeps changes: it must give a number before anything starts, and is told how it ended.

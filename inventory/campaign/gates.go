@@ -130,6 +130,7 @@ func (c Campaign) validateGates(p *inventory.Problems) {
 			p.Add(g.at+".on_expiry", "has no expiry to follow: give one, such as expiry: 3d")
 		}
 	}
+	p.Emergency("emergency", c.Emergency)
 	if c.Signers != nil && c.Signers.Allowed == "" {
 		p.Add("signers.allowed", "is missing: name a file in the format of OpenSSH's allowed_signers")
 	}
@@ -141,6 +142,9 @@ func (c Campaign) checkGates(p *inventory.Problems, inv inventory.Inventory) {
 		p.Add("approvers", "are in the inventory already, and a campaign cannot name others: list them there")
 	} else {
 		p.Approvers("approvers", c.Approvers, inv.Clusters)
+	}
+	if c.Emergency != nil && inv.Emergency != nil {
+		p.Add("emergency", "is in the inventory already, and a campaign cannot name others: say it there")
 	}
 	people := c.ApproversIn(inv)
 	for _, g := range c.gates() {

@@ -53,6 +53,9 @@ func ParseInventory(sources ...Source) (Document[inventory.Inventory], error) {
 		if part.Freezes != nil {
 			inv.Freezes = part.Freezes
 		}
+		if part.Emergency != nil {
+			inv.Emergency = part.Emergency
+		}
 		if part.Approvers != nil {
 			inv.Approvers = part.Approvers
 		}

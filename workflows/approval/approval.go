@@ -32,6 +32,8 @@ const (
 	Peer    Role = "peer"
 	Manager Role = "manager"
 	Owner   Role = "owner"
+	// Urgent is the role of those who may have an emergency begin.
+	Urgent Role = "emergency approver"
 )
 
 // OnExpiry is what becomes of a gate that nobody opened in time. It never goes on.
@@ -46,7 +48,9 @@ const (
 // The names of gate instances.
 const (
 	GateStart = "start"
-	GateRun   = "run" // the request to run: nobody approves it, its signer is the requester
+	// GateEmergency is before an emergency begins.
+	GateEmergency = "emergency"
+	GateRun       = "run" // the request to run: nobody approves it, its signer is the requester
 )
 
 // GateStage names the gate before a stage.

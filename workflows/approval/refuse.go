@@ -132,6 +132,9 @@ func (r Rule) wanted() string {
 	if len(r.Roles) == 0 {
 		return "one of the approvers"
 	}
+	if roles := r.either(); strings.ContainsAny(roles[:1], "aeiou") {
+		return "an " + roles
+	}
 	return "a " + r.either()
 }
 

@@ -27,6 +27,7 @@ type Gate struct {
 	Rule    approval.Rule `json:"rule"`
 	Owners  []string      `json:"owners,omitempty"`  // of the clusters behind it
 	Unowned []string      `json:"unowned,omitempty"` // clusters that have none
+	After   bool          `json:"after,omitempty"`   // of an emergency: nothing waits for it, and it is agreed to afterwards
 }
 
 // SoakRule is what the gate at a soak's end asks for.
@@ -55,7 +56,7 @@ func (a Agreement) AnySigned() bool {
 
 // FreeToBegin says that the first stage begins without anybody's agreement.
 func (p Plan) FreeToBegin() bool {
-	return !slices.ContainsFunc(p.Agreement.Gates, func(g Gate) bool { return g.Stage == 0 })
+	return !slices.ContainsFunc(p.Agreement.Gates, func(g Gate) bool { return g.Stage == 0 && !g.After })
 }
 
 // agreed works out who must agree.
@@ -88,7 +89,7 @@ func agreed(c campaign.Campaign, inv inventory.Inventory) Agreement {
 func (a Agreement) gates() []rollout.Gate {
 	var out []rollout.Gate
 	for _, g := range a.Gates {
-		out = append(out, rollout.Gate{ID: g.ID, Stage: g.Stage})
+		out = append(out, rollout.Gate{ID: g.ID, Stage: g.Stage, After: g.After})
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
@@ -33,7 +34,8 @@ type Plan struct {
 	Zone       string            `json:"zone,omitempty"`
 	Schedule   *Schedule         `json:"schedule,omitempty"` // nil: only when a person runs it
 	Agreement  Agreement         `json:"agreement,omitzero"`
-	Change     *campaign.Change  `json:"change,omitempty"` // who must give a change number before anything starts
+	Change     *campaign.Change  `json:"change,omitempty"`    // who must give a change number before anything starts
+	Emergency  []string          `json:"emergency,omitempty"` // the packages that an emergency brings; none: it is no emergency
 }
 
 // Stage is the clusters that may go at the same time.
@@ -88,6 +90,8 @@ type Part struct {
 	Only     []string          `json:"only,omitempty"`     // the members that are worked on, where it is not all of them
 	Planned  *Planned          `json:"planned,omitempty"`  // what the members said that they would get; nil: they were not asked
 	Requires *Requires         `json:"requires,omitempty"` // what must have finished in another stage; nil: nothing
+	// Emergency: it takes clusters over, and what fails stays out of service as it is.
+	Emergency bool `json:"emergency,omitempty"`
 }
 
 // Other is another cluster that one of the hosts belongs to: its budget counts as well, and it is claimed with this one.
@@ -162,10 +166,24 @@ func (p Part) Claims() []string {
 
 // Build works the plan out. Both files must be valid, resolved, and checked against each other.
 func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part) {
+	return build(c, inv, agreed(c, inv), nil)
+}
+
+// BuildEmergency works out how the campaign brings these packages in an emergency.
+func BuildEmergency(c campaign.Campaign, inv inventory.Inventory, packages []string) (Plan, map[string]Part, error) {
+	urgent, now, err := c.Urgent(inv, packages)
+	if err != nil {
+		return Plan{}, nil, err
+	}
+	p, parts := build(urgent, now, urgently(c, inv), packages)
+	return p, parts, nil
+}
+
+func build(c campaign.Campaign, inv inventory.Inventory, agreement Agreement, emergency []string) (Plan, map[string]Part) {
 	base, all := c.Base(), 0
 	p := Plan{
 		Name: c.Name, Reason: c.Reason, Ticket: c.Ticket, Unattended: c.Unattended, Parallel: base.Parallel, Ramp: base.Ramp, StopSame: base.StopAfter.Same,
-		Notify: c.Notify, Agreement: agreed(c, inv), FinishBy: c.FinishBy,
+		Notify: c.Notify, Agreement: agreement, FinishBy: c.FinishBy, Emergency: emergency,
 	}
 	if c.Change != nil {
 		hook := c.Change.Resolve()
@@ -180,6 +198,7 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 		for _, name := range s.In(inv) {
 			cl, _ := inv.Cluster(name)
 			part := partOf(c, inv, s.Name, cl)
+			part.Emergency = len(emergency) > 0
 			part.When, part.Requires = whenOf(c, inv, s, part.Policy), requiresOf(inv, s)
 			members += len(cl.Members)
 			parts[name] = part
@@ -330,7 +349,7 @@ func (p Plan) Campaign(instance, requester string, start time.Time) rollout.Camp
 	c := rollout.Campaign{
 		Instance: instance, Name: p.Name, Why: p.Reason, Ticket: p.Ticket, Requester: requester, Plan: Digest(p),
 		Unattended: p.Unattended, Parallel: p.Parallel, Ramp: p.Ramp, Breaker: p.Breaker, StopSame: p.StopSame, StartedAt: start,
-		Gates: p.Agreement.gates(),
+		Gates: p.Agreement.gates(), Emergency: strings.Join(p.Emergency, ", "),
 	}
 	if h := p.Change; h != nil {
 		c.Change = &rollout.Change{By: h.String(), Timeout: time.Duration(h.Timeout), Within: time.Duration(h.Within)}
@@ -358,7 +377,7 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 		Policy: rollout.ClusterPolicy{
 			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, WaitMax: time.Duration(pol.WaitMax), SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
 			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries, Failures: pol.Failures, Updaters: true,
-			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed), Staged: p.Requires != nil,
+			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed), Staged: p.Requires != nil, Emergency: p.Emergency,
 		},
 	}
 	members := p.Cluster.Members
@@ -376,7 +395,7 @@ func (p Part) MemberPolicy(unattended bool) rollout.MemberPolicy {
 	m := rollout.MemberPolicy{
 		Reboot: string(p.Policy.Reboot), Unattended: unattended, WaitMax: time.Duration(p.Policy.WaitMax),
 		RetryEvery: retryEvery(time.Duration(p.Policy.WaitMax)), Leftover: string(p.Policy.Drain.Leftover),
-		PowerAfter: time.Duration(p.Policy.PowerAfter), Windows: p.Windowed(), AtCutoff: string(p.Policy.AtCutoff), OnFail: string(p.Policy.SoakOnFail),
+		PowerAfter: time.Duration(p.Policy.PowerAfter), Windows: p.Windowed(), AtCutoff: string(p.Policy.AtCutoff), OnFail: string(p.Policy.SoakOnFail), Keep: p.Emergency,
 	}
 	if p.Policy.OnTimeout != campaign.TimeoutHold {
 		m.HoldMax = time.Duration(p.Policy.HoldMax)

@@ -378,7 +378,7 @@ func TestDigestSeesEveryField(t *testing.T) {
 		Approvers: []approval.Approver{{Principal: "ann", Roles: []approval.Role{approval.Peer}, Owns: []string{"ops"}}},
 	}
 	p.Agreement = Agreement{
-		Gates: []Gate{{ID: "stage/first", Stage: 1, Rule: rule, Owners: []string{"ops"}, Unowned: []string{"db"}}}, Soak: &rule,
+		Gates: []Gate{{ID: "stage/first", Stage: 1, Rule: rule, Owners: []string{"ops"}, Unowned: []string{"db"}, After: true}}, Soak: &rule,
 		Signers: &Signers{Allowed: "allowed_signers", Revoked: "revoked_keys"},
 	}
 	on := bookworm
@@ -393,6 +393,7 @@ func TestDigestSeesEveryField(t *testing.T) {
 	ref := &inventory.Secret{Env: "CHANGE", File: "change", Command: []string{"vault"}}
 	hook := campaign.Change{Command: []string{"open-change"}, URL: ref, Secret: ref}.Resolve()
 	p.Change = &hook
+	p.Emergency, part.Emergency = []string{"openssl"}, true
 	fields := 0
 	for _, v := range []reflect.Value{reflect.ValueOf(&p).Elem(), reflect.ValueOf(&part).Elem()} {
 		before := Digest(v.Interface())

@@ -40,7 +40,7 @@ type AheadResult struct {
 
 // approved says that whoever has to has agreed to a stage: nothing of it is fetched before.
 func (c Campaign) approved(stage int) bool {
-	return !slices.ContainsFunc(c.Gates, func(g Gate) bool { return g.Stage <= stage && g.Opened.IsZero() })
+	return !slices.ContainsFunc(c.Gates, func(g Gate) bool { return !g.After && g.Stage <= stage && g.Opened.IsZero() })
 }
 
 // mayAhead says that a cluster's packages are still to be fetched before its turn.

@@ -85,6 +85,9 @@ type Campaign struct {
 
 	Change *Change `json:"change,omitempty"` // nil: nobody asks for a number
 
+	Emergency string    `json:"emergency,omitempty"` // the packages that it brings, as a person named them
+	OwedTold  time.Time `json:"owed_told,omitzero"`  // when people were last told of an approval that is overdue
+
 	Gates     []Gate     `json:"gates,omitempty"` // in the order in which it comes to them
 	Approvals []Approval `json:"approvals,omitempty"`
 
@@ -124,6 +127,9 @@ func (c Campaign) Next(now time.Time) Decision {
 	}
 	if waits {
 		return d
+	}
+	if g, owed := c.Owes(); owed {
+		d.Start, d.WakeAt = append(d.Start, g.prove(now)...), earlier(g.wake(now), c.owedDue(), now)
 	}
 	if c.Paused != "" || c.AbortFor != "" || c.BackoutFor != "" {
 		return d
@@ -298,6 +304,9 @@ func (c Campaign) border(now time.Time) Campaign {
 			halted = append(halted, r.Name+" ("+string(r.Outcome)+because(r.Reason)+")")
 		}
 	}
+	if _, owed := c.Owes(); owed && (len(halted) > 0 || c.Stage+1 == len(c.Stages)) {
+		return c // its work is over; the usual approval, or a person who gives up on it, ends it
+	}
 	if len(halted) > 0 {
 		why := "not done: " + strings.Join(halted, ", ")
 		if len(never) > 0 {
@@ -360,7 +369,7 @@ func (c Campaign) Held() bool {
 			}
 		}
 	}
-	return c.Outcome == "" && (running > 0 && running == held && c.Next(time.Time{}).idle() || running == 0 && c.Paused != "")
+	return c.Outcome == "" && (running > 0 && running == held && c.Next(time.Time{}).idle() || running == 0 && (c.Paused != "" || c.onlyOwes()))
 }
 
 func (d Decision) idle() bool {

@@ -31,6 +31,8 @@ const (
 	ClusterDone    ClusterOutcome = "done"
 	ClusterHalted  ClusterOutcome = "halted"
 	ClusterAborted ClusterOutcome = "aborted"
+	// ClusterSuperseded: an emergency took it over. What is left of its soak and of its members is a debt.
+	ClusterSuperseded ClusterOutcome = "superseded"
 )
 
 // ClusterPolicy is what the rules of a cluster need of the campaign's policy.
@@ -51,6 +53,8 @@ type ClusterPolicy struct {
 	MaxMixed time.Duration `json:"max_mixed,omitempty"` // how long some members may have what others do not have, before people are told; 0: for ever
 	Updaters bool          `json:"updaters,omitempty"`  // automatic updates are off on every member while the cluster is worked on
 	Staged   bool          `json:"staged,omitempty"`    // a member is begun only with versions that have finished in another stage
+	// Emergency: others hand their clusters over to it, and it hands over to nobody.
+	Emergency bool `json:"emergency,omitempty"`
 }
 
 // Slot is one member as its cluster keeps it.
@@ -161,6 +165,8 @@ type Cluster struct {
 
 	Holds []HeldFor `json:"holds,omitempty"` // the last ones
 	Said  Said      `json:"said,omitzero"`
+
+	YieldTo string `json:"yield_to,omitempty"` // workflow id of the emergency's cluster that takes it over at its next safe point
 }
 
 // Approval is a person's word that a soak may end, or that a campaign goes on.
@@ -390,6 +396,8 @@ type ClaimResult struct {
 	OK     bool   `json:"ok"`
 	Held   bool   `json:"held,omitempty"` // another instance has it: that is waited for without end. Whatever else is not OK is trouble
 	Reason string `json:"reason,omitempty"`
+	// Holders are the workflows of this server that hold a claim for a cluster (claim, of an emergency).
+	Holders []string `json:"holders,omitempty"`
 }
 
 // Claim applies the answer to a claim.
@@ -399,11 +407,13 @@ func (c Cluster) Claim(id string, r ClaimResult, now time.Time) Cluster {
 	}
 	c.Asked++
 	c.Claimed = true // even a lost answer may have taken it
-	if c.AbortFor != "" {
+	switch {
+	case c.AbortFor != "":
 		return c.finish(ClusterAborted, c.aborted(), now)
-	}
-	if !r.OK {
-		return c.wait(r, now).stuck(now)
+	case c.YieldTo != "" && !r.Held:
+		return c.superseded(now)
+	case !r.OK:
+		return c.contend(r, now).wait(r, now).stuck(now)
 	}
 	if size := max(c.Size, len(c.Members)); LosingOneBreaks(size, c.MinHealthy) && c.Accepted == "" {
 		return c.finish(ClusterHalted, "losing one of "+strconv.Itoa(size)+" members breaks min_healthy "+strconv.Itoa(c.MinHealthy)+
@@ -648,6 +658,9 @@ func (c Cluster) border(now time.Time) Cluster {
 	if c.AbortFor != "" {
 		return c.finish(ClusterAborted, c.aborted(), now)
 	}
+	if c.YieldTo != "" {
+		return c.superseded(now)
+	}
 	if c.Phase != PhaseRoll {
 		return c
 	}
@@ -761,13 +774,16 @@ func (c Cluster) hold(why string, now time.Time) Cluster {
 	}
 	c.HoldFor, c.Refused = why, ""
 	c.Outbox.tell(TellHold, "", "cluster "+c.Name+" holds: "+why, "rollpatch status "+c.Instance)
-	return c.to(PhaseHold, now)
+	if c = c.to(PhaseHold, now); c.YieldTo != "" && c.BackoutFor == "" {
+		return c.superseded(now)
+	}
+	return c
 }
 
 func (c Cluster) finish(o ClusterOutcome, why string, now time.Time) Cluster {
 	c.Ending, c.Reason = o, why
-	if o == ClusterHalted {
-		c.Outbox.tell(TellHalted, "", "cluster "+c.Name+" halted: "+why, "rollpatch status "+c.Instance)
+	if o == ClusterHalted || o == ClusterSuperseded {
+		c.Outbox.tell(TellHalted, "", "cluster "+c.Name+" "+string(o)+": "+why, "rollpatch status "+c.Instance)
 	}
 	return c.to(PhaseRelease, now)
 }

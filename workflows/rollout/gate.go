@@ -20,6 +20,7 @@ type Gate struct {
 	Told    bool      `json:"told,omitempty"`    // people were told that it waits for them
 	Warned  bool      `json:"warned,omitempty"`  // and that it expires soon
 	Expired bool      `json:"expired,omitempty"` // nobody opened it in time: a person has it wait once more
+	After   bool      `json:"after,omitempty"`   // nothing waits for it: an emergency is agreed to afterwards
 	Opened  time.Time `json:"opened,omitzero"`
 
 	// Proving: enough have agreed, and their keys are looked at once more before it opens: one may be revoked since.
@@ -155,7 +156,7 @@ func (c Campaign) awaits() int {
 		return -1
 	}
 	for i, g := range c.Gates {
-		if g.Opened.IsZero() && g.Stage <= c.Stage {
+		if g.Opened.IsZero() && g.Stage <= c.Stage && !g.After {
 			return i
 		}
 	}
@@ -175,17 +176,19 @@ func (c Campaign) Convene(now time.Time) Campaign {
 		g.Since = now
 		return c.gate(i, g)
 	}
-	return c
+	return c.conveneAfter(now)
 }
 
 // Judged applies how the gate stands that it waits at.
 func (c Campaign) Judged(j Judgment, now time.Time) Campaign {
-	i := c.awaits()
+	i := c.due()
 	if i < 0 || c.Gates[i].ID != j.Gate || c.Gates[i].Since.IsZero() || c.Gates[i].Expired {
 		return c
 	}
 	g := c.Gates[i].heard(j, now, func(text string) { c.tellGate(j.Gate, text) })
 	switch {
+	case g.After:
+		return c.judgedAfter(i, g, j, now)
 	case j.Rejected != "":
 		return c.gate(i, g).finish(CampaignAborted, "gate "+g.ID+" was rejected by "+j.Rejected, now)
 	case j.Expired:
@@ -204,7 +207,7 @@ func (c Campaign) Judged(j Judgment, now time.Time) Campaign {
 
 // Proves says that the gate that it waits at waits for this look at the keys.
 func (c Campaign) Proves(id string) bool {
-	g, ok := c.Awaits()
+	g, ok := c.Due()
 	return ok && g.proves(id)
 }
 
@@ -213,7 +216,7 @@ func (c Campaign) Unproven(id, why string, now time.Time) Campaign {
 	if !c.Proves(id) {
 		return c
 	}
-	i := c.awaits()
+	i := c.due()
 	return c.gate(i, c.Gates[i].unproven(why, now, func(text string) { c.tellGate(c.Gates[i].ID, text) }))
 }
 
@@ -237,7 +240,9 @@ func (c Campaign) reconvene() Campaign {
 func (c Campaign) waits() string {
 	g, ok := c.Awaits()
 	switch {
-	case !ok, g.Expired: // what that came to is told beside it
+	case !ok:
+		return c.owing()
+	case g.Expired: // what that came to is told beside it
 		return ""
 	}
 	return "; waits at gate " + g.ID + " for people to agree, " + g.stands()

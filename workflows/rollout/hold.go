@@ -15,7 +15,7 @@ type Holding struct {
 // Holding is the member's hold, if it has one.
 func (m Member) Holding() Holding {
 	h := Holding{Host: m.Host}
-	if (m.Held || m.Closed && m.Mode == ModeBackout) && m.Outcome == "" {
+	if (m.Held || m.Closed && (m.Mode == ModeBackout || m.keeps())) && m.Outcome == "" {
 		h.Step, h.Why = m.at(), m.WaitFor
 	}
 	return h
@@ -25,7 +25,7 @@ func (m Member) Holding() Holding {
 func (m Member) Hear(word, why string, now time.Time) Member {
 	switch {
 	case m.Outcome != "":
-	case m.Closed && m.Mode == ModeBackout && word == "backout":
+	case (m.Closed && m.Mode == ModeBackout || m.keeps()) && word == "backout":
 		return m.unbind()
 	case !m.Held:
 	case word == "retry": // at once, and with its whole time once more
@@ -51,7 +51,7 @@ func (m Member) mayUndo() bool {
 
 // undo turns it round, which is no fail of the patch that anybody need be told of.
 func (m Member) undo() Member {
-	m.Failed, m.Why = true, m.Undo
+	m.Failed, m.Why, m.Unbound = true, m.Undo, m.Policy.Keep
 	return m.fail(m.Undo)
 }
 

@@ -61,6 +61,8 @@ type MemberPolicy struct {
 	Windows  bool   `json:"windows,omitempty"`
 	AtCutoff string `json:"at_cutoff,omitempty"`
 	OnFail   string `json:"on_fail,omitempty"`
+	// Keep: what failed stays out of service as it is, and is brought back on a person's word only.
+	Keep bool `json:"keep,omitempty"`
 }
 
 // maxInterruptions is how often a script that was cut short is begun again after a repair, before it counts as failed.
@@ -444,6 +446,9 @@ func (m Member) asked(r MemberResult, now time.Time) Member {
 		return m.giveUp(m.over())
 	}
 	may, why := MayBeOut(r.Peers)
+	if m.keeps() {
+		r.Closed, r.Next = kept, time.Time{}
+	}
 	if r.Verdict == Fail {
 		may, why = false, r.Reason
 	}
@@ -572,7 +577,11 @@ func (m Member) rebooted(r MemberResult) Member {
 // fail turns the member round: out of service as it is, or after another drain, its ledger is restored.
 func (m Member) fail(why string) Member {
 	if !m.Failed {
-		m.Outbox.tell(TellFail, m.Host, "the patch of "+m.Host+" failed: "+why+"; its former versions are being restored", "")
+		next := "; its former versions are being restored"
+		if m.Policy.Keep && !m.Abort && m.Undo == "" {
+			next = "; it stays out of service as it is: " + kept
+		}
+		m.Outbox.tell(TellFail, m.Host, "the patch of "+m.Host+" failed: "+why+next, "")
 	}
 	if !m.Failed || m.Why == "" {
 		m.Why = why
@@ -582,7 +591,7 @@ func (m Member) fail(why string) Member {
 	if m.Served {
 		m.Drained = false
 	}
-	if !m.Proven {
+	if !m.Proven || m.keeps() {
 		return m.to(StepGate)
 	}
 	return m.to(StepBackout)
@@ -611,7 +620,7 @@ func (m Member) checked(r MemberResult, now time.Time) Member {
 		return m.turn(StepGate).wait(r.Reason, now)
 	case m.BackOut:
 		return m.quarantine("backed out, but its checks do not pass: " + r.Reason)
-	case m.Again && m.Failed && m.Mode == ModeBackout:
+	case m.Again && m.Failed && (m.Mode == ModeBackout || m.keeps()):
 		m.Again, m.Lame = false, true // its way back has not begun: what the gate says now counts, not what it said before
 		return m.turn(StepGate)
 	case m.Again && m.Failed:

@@ -73,6 +73,7 @@ func TestSimulation(t *testing.T) {
 		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,"+
 		"fetched ahead,not fetched ahead,its turn came first,change refused,change unknown,change closed,change not closed,"+
 		"told skip,window passed without a start,began in its turn,turn not known,never began,"+
+		"taken over,superseded in soak,superseded in gate,superseded in hold,superseded in settle,superseded in roll,cluster superseded,finishes its member first,kept as it failed,an emergency was undone,"+
 		"brought back on a person's word,waited for another stage,lacks another stage in claim,lacks another stage in roll", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
@@ -122,6 +123,7 @@ func newWorld(seed int, trace func(string)) *world {
 		w.campaign(i)
 		w.runs[i].keep(seed)
 	}
+	w.emergencies(seed)
 	return w
 }
 
@@ -330,7 +332,7 @@ func (w *world) waitsForPeople() {
 	w.seen["still waiting for a person"]++
 	stuck := true
 	for _, r := range w.runs {
-		if g, waits := r.c.Awaits(); !r.over && waits && !g.Expired {
+		if g, waits := r.c.Due(); !r.over && waits && !g.Expired {
 			stuck = false
 			if w.told["gate "+r.c.Instance] == 0 {
 				w.broken("nobody was told that %s waits at gate %s", r.c.Instance, g.ID)
@@ -356,6 +358,12 @@ func (w *world) waitsForPeople() {
 	for _, m := range w.working() {
 		if m.m.Held && w.told["hold "+m.h.name] == 0 {
 			w.broken("nobody was told what %s holds for", m.name())
+		}
+		if m.m.Closed && m.m.keeps() {
+			stuck = false
+			if w.told["wait "+m.h.name] == 0 {
+				w.broken("nobody was told that %s waits for a person", m.name())
+			}
 		}
 		stuck = stuck && !m.m.Held
 	}
@@ -390,7 +398,7 @@ func (w *world) judge() {
 		if w.kind != cooperative {
 			continue
 		}
-		if r.c.Outcome != CampaignDone {
+		if r.c.Outcome != CampaignDone && !r.superseded() {
 			w.broken("everything went well, and %s ended %s: %s", r.c.Instance, r.c.Outcome, r.c.Reason)
 		}
 		for _, h := range w.hosts {
@@ -573,6 +581,8 @@ func (w *world) peopleCome() {
 			case c.c.Phase == PhaseHold && c.answers < 3:
 				c.answers++
 				c.hear([]string{"resume", "retry", "backout", "abort", "skip"}[w.rng.IntN(5)])
+			case c.keptOut():
+				c.hear("backout")
 			case c.c.Phase == PhaseHold, c.holds():
 				c.hear("abort")
 			case c.c.Doubted:
@@ -795,31 +805,25 @@ func (c *clusterRun) claim(a Action) {
 		c.broken("%s gives its claim back, and version %d, which failed, is not on record", c.name(), v)
 	}
 	c.interrupt()
-	me := c.camp.c.Instance
 	c.launch(c.flights, a.ID, c.between(time.Second, 20*time.Second), func() {
 		names, taken := append([]string{c.spec.name}, c.spec.shares...), ""
 		for _, name := range names {
-			if owner := c.claims[name]; owner != "" && owner != me {
+			if owner := c.taken(name); owner != "" {
 				taken = name + " is claimed by " + owner
 			}
 		}
-		lost := c.now.Before(c.mute) || c.trouble(0.2)
+		waits, lost := false, c.now.Before(c.mute) || c.trouble(0.2)
 		switch release := a.Do == DoRelease; {
 		case lost && c.chance(0.5): // it was not even heard
 		case release:
-			for _, name := range names {
-				if c.claims[name] == me {
-					delete(c.claims, name)
-				}
-			}
+			waits = c.handsOver(names)
 		case taken == "":
-			for _, name := range names {
-				c.claims[name] = me
-			}
+			c.takes(names)
 		default:
 			c.seen["claim waited"]++
+			c.demands(names)
 		}
-		r := ClaimResult{OK: a.Do == DoRelease || taken == "", Held: a.Do == DoClaim && taken != "", Reason: taken}
+		r := ClaimResult{OK: a.Do == DoRelease && !waits || a.Do == DoClaim && taken == "", Held: a.Do == DoClaim && taken != "" || waits, Reason: taken}
 		if lost {
 			r = ClaimResult{Reason: "unreachable"}
 		}
@@ -853,6 +857,9 @@ func (c *clusterRun) troubled(before Cluster, r ClaimResult) {
 	}
 	if c.c.Phase != before.Phase {
 		return
+	}
+	if c.c.Policy.Emergency && r.Held && before.Phase == PhaseClaim && before.WaitFor == "" {
+		before.Outbox.Last++ // people hear whom it waits for
 	}
 	if told := c.c.Outbox.Last > before.Outbox.Last; late != c.c.Held || told != (late && !before.Held) {
 		c.broken("%s, in trouble in %s since %s: held %t, told %t", c.name(), before.Phase, c.stuck, c.c.Held, told)
@@ -1406,6 +1413,7 @@ func (c *clusterRun) finish() {
 			if !c.left(h.name) {
 				c.broken("%s is done, but %s is %q", c.name(), h.name, o)
 			}
+		case c.c.Outcome == ClusterSuperseded && strings.Contains(c.c.Reason, "it held") && strings.Contains(c.c.Reason, "patched: "): // a person had not said what becomes of it
 		case c.failed != "" && !c.aborted && o == Patched && !(c.warned && !c.person && c.c.Policy.Unattended):
 			c.broken("%s ends %s after %s, and %s stays patched", c.name(), c.c.Outcome, c.failed, h.name)
 		}
@@ -1485,7 +1493,7 @@ func (r *campaignRun) step() {
 		again, r.begun = false, true
 		r.judge(false)
 		r.open()
-		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Due(r.now) })
+		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.TurnDue(r.now) })
 		d := r.c.Next(r.now)
 		r.said(r.c.Instance, d)
 		if strings.Contains(d.Reason, "not begun until") {

@@ -92,8 +92,11 @@ func (k *calendar) calmDown(now time.Time) {
 	}
 }
 
-func (k *calendar) hours(canary bool) hours {
-	if canary {
+func (k *calendar) hours(canary, emergency bool) hours {
+	switch {
+	case emergency: // it waits for no window
+		return hours{every: 24 * time.Hour, lasts: 1000 * time.Hour}
+	case canary:
 		return k.canary
 	}
 	return k.peers
@@ -159,7 +162,7 @@ func (r *memberRun) timed(a Action, res *MemberResult) bool {
 		r.seen["calendar cannot be read"]++
 		return false
 	}
-	h, need := k.hours(r.m.Canary), k.need(r.m.Mode)
+	h, need := k.hours(r.m.Canary, r.m.Policy.Keep), k.need(r.m.Mode)
 	if a.Spent > 0 {
 		need -= min(a.Spent, k.work/2)
 	}
@@ -193,7 +196,7 @@ func (r *memberRun) mayDrain() {
 	if _, is := k.frozen(r.now, 0); is {
 		r.broken("P7: %s drains in a freeze", r.name())
 	}
-	switch h, need := k.hours(r.m.Canary), k.need(r.m.Mode); {
+	switch h, need := k.hours(r.m.Canary, r.m.Policy.Keep), k.need(r.m.Mode); {
 	case r.m.Mode == ModePatch && r.patches == 0 && h.fits(r.now, need-k.work/2):
 	case r.m.Mode == ModeBackout && (r.m.Policy.OnFail != OnFailWait || r.cl.person):
 	case !h.fits(r.now, need):
@@ -222,7 +225,7 @@ func (r *memberRun) mayChange(a Action) {
 	}
 	_, is := k.frozen(r.now, 0)
 	is = is || r.now.Before(r.frozen)
-	h := k.hours(r.m.Canary)
+	h := k.hours(r.m.Canary, r.m.Policy.Keep)
 	switch {
 	case a.Do == StepPatch && is, a.Do == StepBackout && r.m.Mode == ModeBackout && is:
 		r.broken("P7: %s begins %s in a freeze", r.name(), a.Do)
@@ -244,7 +247,7 @@ func (c *clusterRun) window(a Action) {
 	}
 	c.launch(c.flights, a.ID, 2*time.Second, func() {
 		k := c.calendar
-		h, need := k.hours(a.Canary), k.need(a.Mode)
+		h, need := k.hours(a.Canary, c.c.Policy.Emergency), k.need(a.Mode)
 		r := FitResult{OK: true}
 		_, is := k.frozen(c.now, need)
 		switch {

@@ -62,8 +62,8 @@ func (c Campaign) turn(d Decision, now time.Time) Decision {
 
 func turnID(n int) string { return "turn." + strconv.Itoa(n) }
 
-// Due applies the time: who has not agreed when the window opens has not agreed to it.
-func (c Campaign) Due(now time.Time) Campaign {
+// TurnDue applies the time: who has not agreed when the window opens has not agreed to it.
+func (c Campaign) TurnDue(now time.Time) Campaign {
 	if !c.turns() || !c.Turn.due(now) || c.Turn.Unmet != "" {
 		return c
 	}

@@ -77,7 +77,7 @@ func TestTurn(t *testing.T) {
 					c = c.Judged(Judgment{Gate: "start", Open: true}, now)
 				}
 			}
-			c = c.Due(now)
+			c = c.TurnDue(now)
 		}
 		for _, n := range c.Outbox.Pending {
 			told += n.Text + "\n"

@@ -93,6 +93,8 @@ func (c Cluster) Fitted(id string, r FitResult, now time.Time) Cluster {
 	switch {
 	case c.AbortFor != "" && c.Phase == PhaseClaim:
 		return c.finish(ClusterAborted, c.aborted(), now)
+	case c.yieldsUnclaimed():
+		return c.superseded(now)
 	case r.OK:
 		c = c.asked()
 		c.FitAt = now
@@ -139,6 +141,9 @@ func (c Cluster) unbind() Cluster {
 // Later says that the way back waits for its window, and begins now on a person's word.
 func (c Cluster) Later() bool {
 	run, running := c.running()
+	if running && run.Holds == kept {
+		return true
+	}
 	return c.Policy.Windows && !c.Unbound && c.Phase == PhaseBackout && (running && run.Holds != "" || !running && c.Closed && !c.Frozen)
 }
 
@@ -205,14 +210,14 @@ func (m Member) notNow(why string, r MemberResult) Member {
 
 // drainsFirst says that members which failed go out of service before they may be brought back.
 func (m Member) drainsFirst() bool {
-	return m.Mode == ModeBackout && !m.BackOut && !m.Proven && m.Policy.OnFail != OnFailWait
+	return (m.Mode == ModeBackout || m.keeps()) && !m.BackOut && !m.Proven && m.Policy.OnFail != OnFailWait
 }
 
 // closed waits for a window without end, as it stands. People are told once.
 func (m Member) closed(r MemberResult, now time.Time) Member {
 	if !m.Closed {
 		text, hint := m.Host+" waits before "+string(m.at())+": "+r.Closed, "rollpatch why "+m.Host
-		if m.Mode == ModeBackout && !m.BackOut {
+		if (m.Mode == ModeBackout || m.keeps()) && !m.BackOut {
 			hint = "rollpatch backout " + m.Instance + " --cluster " + m.Cluster + ` --reason "..."`
 			if m.out() {
 				text = m.Host + " was taken out of service, and its former versions are restored later: " + r.Closed

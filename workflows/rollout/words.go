@@ -146,6 +146,8 @@ func (c Cluster) holding(run Slot, host string) error {
 		return fmt.Errorf("cluster %q: %s is on its way, not %s", c.Name, run.Host, host)
 	case run.Holds == "":
 		return fmt.Errorf("cluster %q: %s is on its way, and does not hold", c.Name, run.Host)
+	case run.Holds == kept:
+		return fmt.Errorf("cluster %q: %s failed, and %s; to bring it back to them: rollpatch backout %s --cluster %s", c.Name, run.Host, kept, c.Instance, c.Name)
 	}
 	return nil
 }

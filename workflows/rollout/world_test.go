@@ -39,6 +39,9 @@ type world struct {
 	hosts    []*host
 	clusters []*spec
 	claims   map[string]string         // cluster -> instance
+	yields   map[string]bool           // clusters that whose claim it is hands over to an emergency
+	holders  map[string]*clusterRun    // whose workflow has the claim
+	crisis   *rand.Rand                // nil: no emergency
 	shut     map[string]map[int]string // cluster -> version in quarantine -> instance
 	at       map[string]*memberRun
 	latest   int // newest version to be had
@@ -350,6 +353,7 @@ type memberRun struct {
 	heldIn   Step          // before which its cluster heard that it holds
 	given    bool          // a person skipped it while it held
 	heldAt   time.Time     // since when it holds, or since a person had it tried again
+	toldBack bool          // a person had it brought back
 }
 
 func (r *memberRun) name() string {
@@ -402,7 +406,7 @@ func (r *memberRun) holds() {
 	}
 	switch most := r.m.Policy.HoldMax; {
 	case h.Why == "" || !r.m.Held:
-		if r.heldAt = (time.Time{}); h.Why != "" && r.kind == troubled && r.chance2(0.01) { // it waits for its window
+		if r.heldAt = (time.Time{}); h.Why != "" && r.kind == troubled && r.calendar != nil && r.chance2(0.01) { // it waits for its window
 			r.after(time.Minute, func() { r.cl.hear("backout") })
 		}
 	case r.heldAt.IsZero():
@@ -422,6 +426,7 @@ func (r *memberRun) isTold(word string) {
 		if r.over {
 			return
 		}
+		r.toldBack = r.toldBack || word == "backout"
 		if r.m.Held {
 			r.seen["said "+word+" to a member"]++
 			r.logf("%s is told to %s", r.name(), word)
@@ -860,6 +865,7 @@ func (r *memberRun) begin(a Action, key string) *hostRun {
 			finish(func() { h.version, h.half, h.patchedAt = r.to, false, r.now })
 		}
 	case StepBackout:
+		r.mayUndo(a)
 		if r.trouble(0.06) {
 			run.result, run.spent = MemberResult{Verdict: Inconclusive, Reason: "lock not free"}, true
 			r.seen["backout refused"]++

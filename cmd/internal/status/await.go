@@ -15,7 +15,7 @@ func awaits(s Status, c rollout.Campaign) []Await {
 		return nil
 	}
 	var out []Await
-	if g, waits := c.Awaits(); waits && !g.Expired {
+	if g, waits := c.Due(); waits && !g.Expired {
 		out = append(out, atGate(s.Instance, g))
 	}
 	if c.Paused != "" && c.AbortFor == "" {
@@ -37,6 +37,9 @@ func atGate(instance string, g rollout.Gate) Await {
 	a := Await{For: "people to agree at gate " + g.ID, Since: g.Since, Person: true, Type: []string{say("approve", instance, ""), say("reject", instance, "")}}
 	if !g.Until.IsZero() {
 		a.For += ", until " + g.Until.UTC().Format(time.RFC3339)
+	}
+	if g.After && !g.Since.IsZero() {
+		a.For += ", which this emergency owes since it began, at the latest " + g.Since.Add(rollout.OwedWithin).UTC().Format(time.RFC3339)
 	}
 	switch {
 	case g.Trouble != "":

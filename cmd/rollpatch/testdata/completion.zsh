@@ -45,6 +45,8 @@ _rollpatch() {
 	plan)
 		_arguments \
 			'--address=[ADDRESS of the Temporal server]:value:' \
+			'--advisory=[ID of an advisory; refused where repositories do not say which packages one names]:value:' \
+			'--emergency[bring what --package names now - one emergency approver agrees before, everybody else within a day after (docs/emergency.md)]' \
 			'--help[show help]' \
 			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
@@ -52,6 +54,7 @@ _rollpatch() {
 			'--offline[ask no host - what the files alone say]' \
 			'--only=[WHAT of the campaign - leftovers, the hosts that the instance of --of did not bring to what was planned]:value:' \
 			'--output=[FORMAT of what is printed - text, json, or markdown or html for a change request]:format:(text json)' \
+			'--package=[NAME of a package that the emergency brings, or a glob such as '\''libssl*'\''; again for each]:value:' \
 			'--plan=[ask no host - show the plan of FILE, as --save wrote it]:file:_files' \
 			'--save=[write the plan to FILE, which must not exist - for approval, and run --plan]:file:_files' \
 			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
@@ -61,8 +64,10 @@ _rollpatch() {
 	run)
 		_arguments \
 			'--address=[ADDRESS of the Temporal server]:value:' \
+			'--advisory=[ID of an advisory; refused where repositories do not say which packages one names]:value:' \
 			'--as=[NAME on record; nobody proves it]:value:' \
 			'--detach[start it and return]' \
+			'--emergency[bring what --package names now - one emergency approver agrees before, everybody else within a day after (docs/emergency.md)]' \
 			'--expires=[TIME for which what is signed counts - 90m, 12h, 2d]:value:' \
 			'--help[show help]' \
 			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
@@ -71,6 +76,7 @@ _rollpatch() {
 			'--of=[the INSTANCE whose leftovers are meant]:value:' \
 			'--only=[WHAT of the campaign - leftovers, the hosts that the instance of --of did not bring to what was planned]:value:' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--package=[NAME of a package that the emergency brings, or a glob such as '\''libssl*'\''; again for each]:value:' \
 			'--plan=[run exactly the plan of FILE, as plan --save wrote it]:file:_files' \
 			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
 			'--unsigned[do not sign, even where a gate asks for it]' \
