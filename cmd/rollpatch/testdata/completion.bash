@@ -15,11 +15,11 @@ _rollpatch() {
 		files=yes
 		;;
 	plan)
-		flags="--address --help --inventory --namespace --of --offline --only --output --plan --save --store --verbose"
+		flags="--address --advisory --emergency --help --inventory --namespace --of --offline --only --output --package --plan --save --store --verbose"
 		files=yes
 		;;
 	run)
-		flags="--address --as --detach --expires --help --inventory --key --namespace --of --only --output --plan --store --unsigned --verbose"
+		flags="--address --advisory --as --detach --emergency --expires --help --inventory --key --namespace --of --only --output --package --plan --store --unsigned --verbose"
 		files=yes
 		;;
 	list)
