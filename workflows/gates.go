@@ -78,6 +78,11 @@ func (b *ballots) drop(over func(gate string) bool) {
 	}
 }
 
+// expire forgets the words that have expired: one of these that comes again is refused for that.
+func (b *ballots) expire(now time.Time) {
+	b.Kept = slices.DeleteFunc(slices.Clone(b.Kept), func(k Ballot) bool { return !k.Expires.After(now) })
+}
+
 // void has a word count no more.
 func (b *ballots) void(nonce, why string) {
 	b.Kept = slices.Clone(b.Kept)
@@ -184,6 +189,9 @@ func signed(m rollout.Message) approval.Signed {
 }
 
 func (k *gatekeeper) keep(ctx workflow.Context, word string, m rollout.Message, b Ballot) error {
+	if len(k.kept.Kept) >= ballotsMost {
+		k.kept.expire(workflow.Now(ctx))
+	}
 	if len(k.kept.Kept) >= ballotsMost {
 		return k.refuse(ctx, word, m, fmt.Errorf("%d words were taken already, and no more are kept", ballotsMost))
 	}

@@ -140,6 +140,9 @@ func (a *assembly) hand(g approval.Gate, s approval.Statement, by approval.Signe
 		return
 	}
 	if len(a.votes) == ballotsMost {
+		a.votes = slices.DeleteFunc(a.votes, func(v approval.Vote) bool { return !v.Expires.After(a.now) })
+	}
+	if len(a.votes) == ballotsMost {
 		a.seen["refused at a gate"]++
 		return
 	}

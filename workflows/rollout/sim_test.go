@@ -244,7 +244,7 @@ func (w *world) campaign(i int) {
 }
 
 const (
-	horizon   = 40 * 24 * time.Hour
+	horizon   = 60 * 24 * time.Hour
 	maxEvents = 200_000
 )
 
@@ -573,8 +573,11 @@ func (w *world) peopleCome() {
 			case c.c.Phase == PhaseGate:
 				c.people.speak(true)
 				c.step()
-			case c.c.Phase == PhaseHold && c.c.Gate.Expired:
+			case c.c.Phase == PhaseHold && c.c.Gate.Expired && c.expiries < 10:
+				c.expiries++
 				c.hear("resume")
+			case c.c.Phase == PhaseHold && c.c.Gate.Expired: // too few are left whose keys are good
+				c.hear("abort")
 			case !w.calm:
 			case c.c.Paused != "" && c.c.Phase != PhaseHold:
 				c.hear("resume")
@@ -611,6 +614,7 @@ type clusterRun struct {
 	fitAt     time.Time // when windows and freezes last said that a member may begin
 	proven    bool      // records said so of the next member
 	people    *assembly
+	expiries  int       // of its gates, after which it was resumed
 	doubted   time.Time // since when something speaks against what people said before
 	doubtedIn int       // of this soak
 
@@ -848,7 +852,7 @@ func (c *clusterRun) troubled(before Cluster, r ClaimResult) {
 	case c.stuck.IsZero() || c.stuckIn != before.Phase:
 		c.stuck, c.stuckIn = c.now, before.Phase
 	}
-	late := !c.stuck.IsZero() && c.now.Sub(c.stuck) >= c.c.Policy.WaitMax && before.Suspect == ""
+	late := !c.stuck.IsZero() && c.now.Sub(c.stuck) >= c.c.Policy.WaitMax && (before.Suspect == "" || before.Held)
 	gives := c.c.Policy.Unattended && (before.Phase == PhaseClaim || before.Phase == PhaseRoll)
 	if gave := strings.HasPrefix(c.c.Reason, "gave up after") && before.Ending == ""; gave != (late && gives && before.AbortFor == "" && before.BackoutFor == "") {
 		c.broken("%s, in trouble in %s since %s, ends it: %t", c.name(), before.Phase, c.stuck, gave)

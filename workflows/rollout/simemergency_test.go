@@ -19,6 +19,7 @@ func (w *world) emergencies(seed int) {
 		w.campaign(len(w.runs))
 		r := w.runs[len(w.runs)-1]
 		r.c.Instance, r.c.Emergency, r.c.Unattended = "e"+itoa(i), "openssl", false
+		r.c.Turn, r.turning, r.cluster.Staged = nil, nil, false // it waits for no window, and for no other stage
 		r.cluster.Emergency, r.cluster.SoakApproval, r.cluster.OnFail, r.cluster.Unattended = true, false, "", false
 		r.cluster.Soak = time.Duration(11+w.crisis.IntN(40)) * time.Minute
 		if r.cluster.OnFailure == FailBackoutCluster {
