@@ -227,7 +227,7 @@ var all = []Mutant{
 	},
 	{
 		Name: "P2: a solo member needs an accepted impact", File: "workflows/rollout/cluster.go",
-		Old: "if LosingOneBreaks(len(c.Members), c.MinHealthy) && c.Accepted == \"\" {", New: "if false {",
+		Old: "LosingOneBreaks(size, c.MinHealthy) && c.Accepted == \"\" {", New: "size < 0 {",
 		Package: rolloutPkg, Test: "^TestCluster$",
 	},
 	{
@@ -327,7 +327,7 @@ var all = []Mutant{
 	},
 	{
 		Name: "P7: nothing begins before its gate is open", File: "workflows/rollout/campaign.go",
-		Old: "if g, waits := c.Awaits(); waits {", New: "if g, waits := c.Awaits(); false && waits {",
+		Old: "if waits {\n\t\treturn d\n", New: "if false {\n\t\treturn d\n",
 		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
 	},
 	{
@@ -387,7 +387,7 @@ var all = []Mutant{
 	},
 	{
 		Name: "P7: no way back begins in a freeze", File: "workflows/rollout/member.go",
-		Old: "case m.Again && m.Failed && m.Mode == ModeBackout:", New: "case false:",
+		Old: "case m.Again && m.Failed && (m.Mode == ModeBackout || m.keeps()):", New: "case false:",
 		Package: rolloutPkg, Test: "^TestMemberInWindows$",
 	},
 	{
