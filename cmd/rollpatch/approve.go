@@ -101,7 +101,7 @@ func (d *desk) decide(c *cli.Context, w word) error {
 		return err
 	}
 	defer srv.Close()
-	instance, err := resolve(c.Context, srv, arg)
+	instance, err := addressed(c.Context, srv, w.name, arg)
 	if err != nil {
 		return err
 	}

@@ -162,7 +162,7 @@ func (d *desk) send(c *cli.Context, w word) error {
 		return err
 	}
 	defer srv.Close()
-	instance, err := resolve(c.Context, srv, arg)
+	instance, err := addressed(c.Context, srv, w.name, arg)
 	if err != nil {
 		return err
 	}

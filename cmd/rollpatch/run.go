@@ -86,6 +86,7 @@ func (d *desk) start(c *cli.Context) error {
 		if err := p.result(out, func() { fmt.Fprintln(p.w, out.Instance) }); err != nil {
 			return err
 		}
+		d.warnOfOthers(c.Context, srv, out.Instance)
 		d.warnOfFreeze(c.Context, srv)
 		d.note("watch it with: rollpatch watch %s", out.Instance)
 		return nil
@@ -96,6 +97,7 @@ func (d *desk) start(c *cli.Context) error {
 		}
 	}
 	d.note("%s started; Ctrl-C ends the watching only", out.Instance)
+	d.warnOfOthers(c.Context, srv, out.Instance)
 	d.warnOfFreeze(c.Context, srv)
 	return d.follow(c, p, srv, out.Instance)
 }

@@ -20,7 +20,10 @@ import (
 // sceneStart is when every scene's instance started.
 var sceneStart = time.Date(2026, 11, 1, 1, 0, 0, 0, time.UTC)
 
-const sceneInstance = "monthly-20261101T010000Z"
+const (
+	sceneInstance = "monthly-20261101T010000Z"
+	laterInstance = "monthly-20261101T013000Z"
+)
 
 // stage is an instance in the making: its States are moved by the rules themselves, so that no scene shows what cannot be.
 type stage struct {
@@ -399,6 +402,23 @@ var scenes = map[string]func() []frame{
 		c.Since = s.at
 		c.Cluster = c.Claim("claim.0", rollout.ClaimResult{Held: true, Reason: "cluster cache is claimed by weekly-20261101T000000Z"}, s.at)
 		return []frame{s.report("cache").frame()}
+	},
+	// the same campaign twice: the second one waits for the claim of the first, which stands at a gate
+	"twice": func() []frame {
+		first, second := newStage(), newStage()
+		first.clusters["cache"].Policy.SoakApproval = true
+		f := first.begin("cache").whole("cache", "cache-1").soaked("cache").frame()
+		second.campaign = second.campaign.Started("cache")
+		c := second.clusters["cache"]
+		c.Since = second.at
+		c.Cluster = c.Claim("claim.0", rollout.ClaimResult{Held: true, Reason: "cluster/cache is claimed by OWNER since 2026-11-01 01:00 (November)"}, second.at)
+		waits := second.report("cache").frame()
+		for id, e := range waits.Workflows {
+			e.JSON = []byte(strings.ReplaceAll(strings.ReplaceAll(string(e.JSON), sceneInstance, laterInstance), "OWNER", sceneInstance))
+			e.ID, e.Started = strings.ReplaceAll(id, sceneInstance, laterInstance), e.Started.Add(30*time.Minute)
+			f.Workflows[e.ID] = e
+		}
+		return []frame{f}
 	},
 	"unreachable": func() []frame {
 		s := newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepPatch)

@@ -125,6 +125,10 @@ func (c Cluster) awaits(instance string) []Await {
 			a.Type = []string{"rollpatch claims list"}
 		}
 		out = append(out, a)
+		for _, owner := range c.claims {
+			owner.Cluster = c.Name
+			out = append(out, owner)
+		}
 	}
 	if c.untaken.Name != "" {
 		out = append(out, noWorker(c.Name, "", c.untaken))

@@ -24,8 +24,9 @@ type Reader struct {
 	Now    func() time.Time
 	Only   string // a cluster: the others are told as their campaign keeps them
 
-	ended map[string]Cluster
-	parts map[string]plan.Part
+	ended  map[string]Cluster
+	parts  map[string]plan.Part
+	owners bool // it reads the owner of a claim, for whoever waits for that: nobody else's claims are followed from there
 }
 
 // Read asks every workflow of the instance that may have changed, each once.
@@ -149,6 +150,9 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 			out.State = string(rollout.PhaseClaim)
 		case rollout.PhaseHold:
 			out.Reason = report.Reason // since when is told beside it
+		}
+		if out.State == string(rollout.PhaseClaim) && !r.owners {
+			out.claims = r.claimed(ctx, instance, out.Reason)
 		}
 		if out.asksFor = c.AskFor; c.Phase == rollout.PhaseAsk && c.Refused != "" {
 			out.asksFor += "; it may not: " + c.Refused // as soon as the member on its way is through
