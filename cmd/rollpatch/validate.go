@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -80,6 +81,11 @@ func (d *desk) validate(c *cli.Context) error {
 		if invErr == nil {
 			err = file.CheckCampaign(doc, inv.Value)
 		}
+		if missing := d.missingSigners(s.Name, doc); len(missing) > 0 {
+			var f file.Findings
+			errors.As(err, &f)
+			err = append(f[:len(f):len(f)], missing...)
+		}
 		errs, docs = append(errs, err), append(docs, doc)
 		out.Campaigns = append(out.Campaigns, s.Name)
 		sound = append(sound, named{path: s.Name, campaign: doc.Value})
@@ -131,6 +137,7 @@ func (d *desk) validate(c *cli.Context) error {
 	d.warnOfHouse(inv.Value, inv.Where)
 	for _, doc := range docs {
 		d.warnOfGates(doc)
+		d.warnOfSigners(doc)
 	}
 	if len(refusals) > 0 {
 		return invalid(errors.New(strings.Join(refusals, "\n")))
@@ -158,4 +165,39 @@ func (d *desk) warnOfGates(doc file.Document[campaign.Campaign]) {
 	}
 	name, line := doc.Where(path)
 	d.note("%s:%d: %s: %s begins without anybody's agreement%s: give the stage a gate, or the campaign gates.start", name, line, path, doc.Value.Stages[i].Name, others)
+}
+
+// missingSigners says which files of keys there are not. They are the worker's, and a campaign is written where its files are.
+func (d *desk) missingSigners(path string, doc file.Document[campaign.Campaign]) file.Findings {
+	if doc.Value.Signers == nil {
+		return nil
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil
+	}
+	at := doc.Value.WithPaths(dir, d.getenv("HOME")).Signers
+	var out file.Findings
+	for _, f := range []struct{ field, written, path string }{
+		{"signers.allowed", doc.Value.Signers.Allowed, at.Allowed}, {"signers.revoked", doc.Value.Signers.Revoked, at.Revoked},
+	} {
+		if f.written == "" {
+			continue
+		}
+		if _, err := os.Stat(f.path); err != nil {
+			name, line := doc.Where(f.field)
+			out = append(out, file.Finding{File: name, Line: line, Path: f.field, Msg: fmt.Sprintf("%q cannot be read (%v): name the file, relative to this one", f.written, err)})
+		}
+	}
+	return out
+}
+
+// warnOfSigners says that signed words are asked for where the campaign names no file of keys: a worker without one could tell nobody's.
+func (d *desk) warnOfSigners(doc file.Document[campaign.Campaign]) {
+	at := doc.Value.Signs()
+	if at == "" || doc.Value.Signers != nil {
+		return
+	}
+	name, line := doc.Where(at)
+	d.note("%s:%d: %s: asks for signatures, and the campaign names no signers: its instances wait for ever unless the workers are started with --signers FILE", name, line, at)
 }

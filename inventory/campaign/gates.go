@@ -211,6 +211,16 @@ func (g Gate) counts(a inventory.Approver, owners []string) bool {
 	})
 }
 
+// Signs is where a gate is written that takes signed words only; empty: there is none.
+func (c Campaign) Signs() string {
+	for _, g := range c.gates() {
+		if !g.gate.Unsigned {
+			return g.at
+		}
+	}
+	return ""
+}
+
 // Open names the stages whose clusters begin without anybody's agreement.
 func (c Campaign) Open() []Stage {
 	if c.Gates.Start != nil {

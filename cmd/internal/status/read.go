@@ -87,7 +87,7 @@ func (r *Reader) Read(ctx context.Context, instance string) (Status, error) {
 	if s.Over() {
 		s.leave()
 	}
-	s.Awaits = awaits(s, c.Campaign)
+	s.Awaits = awaits(s, c)
 	return s, nil
 }
 
