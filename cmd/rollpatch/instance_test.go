@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,4 +39,33 @@ func TestResolveACampaignsName(t *testing.T) {
 	add("monthly-20261101T030000Z", 2, 0)
 	add("monthly-weekly-20261101T040000Z", 3, 0)
 	check("monthly", "monthly-20261101T030000Z", 1)
+}
+
+// interrupted is a server of which nobody waits for the answer.
+type interrupted struct {
+	*fake
+	stop context.CancelFunc
+}
+
+func (s interrupted) Records(ctx context.Context, _ string, _ workflows.RecordsInput) ([]workflows.Record, error) {
+	s.stop()
+	return nil, ctx.Err()
+}
+
+// A release goes on without the command: whoever interrupts it is told how to ask what came of it.
+func TestAnInterruptedReleaseSaysHowItIsAskedFor(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	var out, errs bytes.Buffer
+	d := &desk{
+		out: &out, err: &errs, in: strings.NewReader(""), environ: []string{"HOME=" + t.TempDir()}, now: func() time.Time { return sceneStart }, hostname: os.Hostname, username: username, getwd: os.Getwd,
+		terminal: func(any) bool { return false }, newID: func() string { return "mine" },
+		dial: func(context.Context, *desk, settings) (server, error) {
+			return interrupted{&fake{Frames: []frame{{}}}, stop}, nil
+		},
+	}
+	code := d.run(ctx, []string{"quarantine", "release", "web-1", "--return", "-i", "testdata/inventory.yaml", "--reason", "mended"})
+	if code != exitInterrupted || !strings.Contains(errs.String(), `rollpatch quarantine release web-1 --return -i testdata/inventory.yaml --reason "mended" --id mine`) {
+		t.Errorf("ends with %d: %s", code, errs.String())
+	}
 }

@@ -377,6 +377,31 @@ var scenes = map[string]func() []frame{
 		c.Cluster = c.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
 		return []frame{s.frame()}
 	},
+	"pausedgate": func() []frame {
+		s := gated()
+		s.campaign = s.campaign.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
+		return []frame{s.frame()}
+	},
+	// a backout was taken while a member is on its way
+	"backingout": func() []frame {
+		s := gated()
+		c := s.clusters["web"]
+		c.Cluster = s.agreed(c.Cluster)
+		s.out("web", "web-2", rollout.StepPatch)
+		c.Cluster = c.Backout(rollout.Message{ID: "1", Actor: "ann", Reason: "slow"}, "backout", s.at)
+		return []frame{s.report("web").frame()}
+	},
+	// its instance still runs, and a person has released the host from its quarantine
+	"released": func() []frame {
+		s := newStage().begin("cache").out("cache", "cache-1", rollout.StepPatch)
+		s.step("cache-1", rollout.MemberResult{Verdict: rollout.Fail, Reason: "dpkg ended with 1"})
+		s.step("cache-1", rollout.MemberResult{Verdict: rollout.Fail, Reason: "openssl 3.0.11 is missing"})
+		for s.members["cache-1"].Outcome == "" {
+			s.pass("cache-1")
+		}
+		s.members["cache-1"] = returningMember("cache-1", rollout.Pass, s.at)
+		return []frame{s.frame()}
+	},
 	"settle": func() []frame {
 		s := gated()
 		c := s.clusters["web"]
@@ -476,12 +501,16 @@ var scenes = map[string]func() []frame{
 // returned is a host after, or on, its way back from a quarantine.
 func returned(v rollout.Verdict) []frame {
 	s := halted()
-	m := &workflows.MemberState{Member: rollout.NewMember(sceneInstance, "", "cache-1", rollout.ModeReturn, false, rollout.MemberPolicy{})}
-	s.members["cache-1"] = m
-	for v != "" && m.Outcome == "" {
-		m.Member = m.Apply(fmt.Sprintf("%s.%d", m.Step, m.Asked), rollout.MemberResult{Verdict: v, Reason: "unit redis is failed"}, s.at)
-	}
+	s.members["cache-1"] = returningMember("cache-1", v, s.at)
 	return []frame{s.frame()}
+}
+
+func returningMember(host string, v rollout.Verdict, at time.Time) *workflows.MemberState {
+	m := &workflows.MemberState{Member: rollout.NewMember(sceneInstance, "", host, rollout.ModeReturn, false, rollout.MemberPolicy{})}
+	for v != "" && m.Outcome == "" {
+		m.Member = m.Apply(fmt.Sprintf("%s.%d", m.Step, m.Asked), rollout.MemberResult{Verdict: v, Reason: "unit redis is failed"}, at)
+	}
+	return m
 }
 
 // recorded is a Consul with one record of each kind, and an instance that nobody here knows.

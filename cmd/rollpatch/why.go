@@ -82,6 +82,9 @@ func explain(ctx context.Context, srv server, r *status.Reader, name string) (an
 		return asHost(ctx, r, m.Instance, m.Cluster, name)
 	}
 	if a, found, err := among(ctx, srv, r, name, filter{kind: workflows.CampaignType, running: true}, maxListed); err != nil || found {
+		if released := m.Mode == rollout.ModeReturn && m.Outcome != ""; released && err == nil && a.Kind == "host" && a.State == string(rollout.Quarantined) {
+			return ofReturn(m, r.Now()), nil // the instance has not heard of what came after it
+		}
 		return a, err
 	}
 	switch {

@@ -728,6 +728,9 @@ func (m Member) wait(why string, now time.Time) Member {
 	if !m.Held && now.Sub(m.WaitSince) < m.Policy.WaitMax {
 		return m
 	}
+	if m.Skipped() { // the person's word ends it, and not how long it may wait
+		return m.holdFor(m.over()+" while holding before "+string(m.at())+": "+m.WaitFor, now)
+	}
 	return m.holdFor("gave up after "+m.Policy.WaitMax.String()+" before "+string(m.at())+": "+m.WaitFor, now)
 }
 

@@ -12,6 +12,18 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
+// A member that its end left drained is out of service for as long as its cluster is on its way.
+func TestReadOutWhileInQuarantine(t *testing.T) {
+	src, b := world()
+	cl := src.states[workflows.ClusterID("i", "web")].(workflows.ClusterState)
+	cl.Members[0] = rollout.Slot{Host: "a", Outcome: rollout.Quarantined, OutMilli: 1000, OutAt: now.Add(-8 * time.Minute).UnixMilli()}
+	src.states[workflows.ClusterID("i", "web")] = cl
+	web, _ := read(t, reader(src, b)).Cluster("web")
+	if a, _ := web.Member("a"); a.OutSeconds != 481 {
+		t.Errorf("out for %v s, want 481", a.OutSeconds)
+	}
+}
+
 // What waits at a gate says who could open it, and offers only words that can.
 func TestReadGates(t *testing.T) {
 	people := []approval.Approver{{Principal: "ben", Roles: []approval.Role{approval.Manager}}, {Principal: "cleo", Owns: []string{"web team"}}}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,6 +152,10 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 		case rollout.PhaseHold:
 			out.Reason = report.Reason // since when is told beside it
 		}
+		patching := slices.ContainsFunc(c.Members, func(s rollout.Slot) bool { return s.Running && s.Mode == rollout.ModePatch })
+		if c.BackoutFor != "" && patching { // it ends first
+			out.Reason = strings.TrimPrefix(out.Reason+"; then brought back: "+c.BackoutFor, "; ")
+		}
 		if out.State == string(rollout.PhaseClaim) && !r.owners {
 			out.claims = r.claimed(ctx, instance, out.Reason)
 		}
@@ -171,7 +176,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 		out.Soak = &Soak{Number: c.SoakNo, Ends: c.SoakEnds, Verdict: string(c.Verdict), Passes: c.Passes, Watched: c.Watched}
 	}
 	for _, slot := range c.Members {
-		m, err := r.member(ctx, instance, slot, now)
+		m, err := r.member(ctx, instance, slot, out.ended, now)
 		if err != nil {
 			return Cluster{}, err
 		}
@@ -196,7 +201,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 	return out, nil
 }
 
-func (r *Reader) member(ctx context.Context, instance string, slot rollout.Slot, now time.Time) (Member, error) {
+func (r *Reader) member(ctx context.Context, instance string, slot rollout.Slot, ended bool, now time.Time) (Member, error) {
 	m := Member{
 		Host: slot.Host, State: Waiting, Outcome: string(slot.Outcome), Canary: slot.Canary, Count: slot.Count, Changes: slot.Changes,
 		BootOld: slot.BootOld, BootNew: slot.BootNew, OutSeconds: float64(slot.OutMilli) / 1000, Reason: slot.Reason,
@@ -209,6 +214,9 @@ func (r *Reader) member(ctx context.Context, instance string, slot rollout.Slot,
 		}
 	case slot.Outcome != "":
 		m.State, m.Mode = string(slot.Outcome), string(slot.Mode)
+		if slot.OutAt > 0 && slot.Outcome == rollout.Quarantined && !ended { // of one that has ended nobody here hears of its release
+			m.OutSeconds += max(0, now.Sub(time.UnixMilli(slot.OutAt))).Round(time.Millisecond).Seconds()
+		}
 	}
 	m.Rebooted = m.BootOld != "" && m.BootNew != "" && m.BootOld != m.BootNew
 	m.Packages = r.packages(ctx, m.Changes)
@@ -287,11 +295,11 @@ func (r *Reader) pending(ctx context.Context, id string, now time.Time) (late, e
 		case !a.Taken && !a.Since.IsZero() && now.Sub(a.Since) > untaken:
 			l.reason += "; no worker has taken " + a.Name + " since " + a.Since.UTC().Format(time.RFC3339)
 			if a.Failure != "" {
-				l.reason += ", when it was to be tried again: " + a.Failure
+				l.reason += ", when it was to be tried again: " + Plain(a.Failure)
 			}
 			l.untaken = a
 		case a.Failure != "":
-			l.reason += "; " + a.Name + " is tried again: " + a.Failure
+			l.reason += "; " + a.Name + " is tried again: " + Plain(a.Failure)
 		}
 	}
 	return l, err

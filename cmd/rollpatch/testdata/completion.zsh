@@ -25,6 +25,7 @@ _rollpatch() {
 		'quarantine:show hosts that are not touched any more and versions that are left out, or end a quarantine'
 		'worker:carry instances out until told to stop'
 		'completion:print a shell'\''s completion script'
+		'version:say which build this is'
 	)
 	if (( CURRENT == 2 )); then
 		_describe command commands
@@ -47,7 +48,7 @@ _rollpatch() {
 			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--offline[ask no host - what the files alone say]' \
-			'--output=[FORMAT of what is printed - text, json, or markdown or html for a change request]:format:(text json)' \
+			'--output=[FORMAT of what is printed - text, json, or markdown or html for a change request]:format:(text json markdown html)' \
 			'--plan=[ask no host - show the plan of FILE, as --save wrote it]:file:_files' \
 			'--save=[write the plan to FILE, which must not exist - for approval, and run --plan]:file:_files' \
 			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
@@ -379,6 +380,10 @@ _rollpatch() {
 		_arguments \
 			'--help[show help]' \
 			'*:word:(bash zsh fish)'
+		;;
+	version)
+		_arguments \
+			'--help[show help]'
 		;;
 	esac
 }
