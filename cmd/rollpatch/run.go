@@ -20,10 +20,10 @@ func (d *desk) runCommand() *cli.Command {
 		Name:      "run",
 		Usage:     "start an instance of a campaign, and watch it",
 		ArgsUsage: "CAMPAIGN.yaml",
-		Description: "Does what plan prints; with --plan, exactly what was saved and approved. The instance goes on without this command: Ctrl-C ends the watching only.\n" +
+		Description: "Does what plan prints; with --plan, what was saved and approved, in newer versions where the repositories have them by then. The instance goes on without this command: Ctrl-C ends the watching only.\n" +
 			"Ends with 0 when it is done, with 3 when it halted or nothing moves without a person.",
 		Flags: join(inventoryFlags(), []cli.Flag{
-			&cli.PathFlag{Name: "plan", Usage: "run exactly the plan of `FILE`, as plan --save wrote it"},
+			&cli.PathFlag{Name: "plan", Usage: "run the plan of `FILE`, as plan --save wrote it"},
 			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "start it and return"},
 			asFlag(),
 		}, signFlags(), d.storeFlags(), outputFlags(), serverFlags()),

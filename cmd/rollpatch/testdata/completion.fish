@@ -46,7 +46,7 @@ complete -c rollpatch -n '__fish_seen_subcommand_from run' -l inventory -r -F -d
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l key -r -F -d 'sign with this FILE: a private key, or a public one whose private key the SSH agent has'
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l namespace -x -d 'Temporal NAMESPACE'
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l output -x -a 'text json' -d 'FORMAT of what is printed: text or json'
-complete -c rollpatch -n '__fish_seen_subcommand_from run' -l plan -r -F -d 'run exactly the plan of FILE, as plan --save wrote it'
+complete -c rollpatch -n '__fish_seen_subcommand_from run' -l plan -r -F -d 'run the plan of FILE, as plan --save wrote it'
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l store -r -F -d 'DIR of plan and ledger bodies, the same as the workers'\'''
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l unsigned -d 'do not sign, even where a gate asks for it'
 complete -c rollpatch -n '__fish_seen_subcommand_from run' -l verbose -d 'log what the Temporal client does on stderr'

@@ -66,7 +66,7 @@ _rollpatch() {
 			'--key=[sign with this FILE - a private key, or a public one whose private key the SSH agent has]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
-			'--plan=[run exactly the plan of FILE, as plan --save wrote it]:file:_files' \
+			'--plan=[run the plan of FILE, as plan --save wrote it]:file:_files' \
 			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
 			'--unsigned[do not sign, even where a gate asks for it]' \
 			'--verbose[log what the Temporal client does on stderr]' \
