@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -79,6 +80,9 @@ func (d *desk) list(c *cli.Context) error {
 		p.table([]string{"instance", "state", "waits for", "started", "ended"}, rows)
 	}); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(found, func(e status.Execution) bool { return e.Status == status.Running }) {
+		d.warnOfFreeze(c.Context, srv)
 	}
 	if unknown != nil {
 		d.note("what they wait for is not known: %v", unknown)

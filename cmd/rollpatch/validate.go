@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
+	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/inventory/file"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
@@ -103,6 +104,7 @@ func (d *desk) validate(c *cli.Context) error {
 	}
 	var laid []laidFile
 	var refusals []string
+	tooLate := map[string]bool{}
 	if err == nil {
 		var layErr error
 		if laid, layErr = d.layAll(c.Context, path, inv.Value, sound); layErr != nil {
@@ -115,14 +117,18 @@ func (d *desk) validate(c *cli.Context) error {
 				if !strings.HasPrefix(line, " ") { // the way out follows what it leads out of
 					line = l.name + ": " + line
 				}
-				refusals = append(refusals, line)
+				refusals, tooLate[l.name] = append(refusals, line), true
 			}
 		}
 	}
 	if printErr := p.result(out, func() {
 		fmt.Fprintf(p.w, "%s: %s, %s\n", path, many(out.Hosts, "host"), many(out.Clusters, "cluster"))
 		for _, name := range out.Campaigns {
-			fmt.Fprintf(p.w, "%s: fits the inventory\n", name)
+			how := "fits the inventory"
+			if tooLate[name] {
+				how = "fits the inventory, but not its windows and freezes"
+			}
+			fmt.Fprintf(p.w, "%s: %s\n", name, how)
 		}
 		for _, l := range laid {
 			fmt.Fprintf(p.w, "\n%s: ", l.name)
@@ -138,6 +144,7 @@ func (d *desk) validate(c *cli.Context) error {
 	for _, doc := range docs {
 		d.warnOfGates(doc)
 		d.warnOfSigners(doc)
+		d.warnOfChecks(doc, inv.Value)
 	}
 	if len(refusals) > 0 {
 		return invalid(errors.New(strings.Join(refusals, "\n")))
@@ -200,4 +207,21 @@ func (d *desk) warnOfSigners(doc file.Document[campaign.Campaign]) {
 	}
 	name, line := doc.Where(at)
 	d.note("%s:%d: %s: asks for signatures, and the campaign names no signers: its instances wait for ever unless the workers are started with --signers FILE", name, line, at)
+}
+
+// warnOfChecks says which clusters have nothing that says whether their patch was good.
+func (d *desk) warnOfChecks(doc file.Document[campaign.Campaign], inv inventory.Inventory) {
+	var without []string
+	for _, s := range doc.Value.Stages {
+		for _, name := range s.In(inv) {
+			if cl, ok := inv.Cluster(name); ok && len(cl.Checks) == 0 && !slices.Contains(without, name) {
+				without = append(without, name)
+			}
+		}
+	}
+	if len(without) == 0 {
+		return
+	}
+	name, line := doc.Where("stages")
+	d.note("%s:%d: stages: without checks Consul alone says whether a patch was good; these clusters have none: %s", name, line, strings.Join(without, ", "))
 }

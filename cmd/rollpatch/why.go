@@ -65,7 +65,11 @@ func (d *desk) why(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.result(a, func() { p.answer(a) })
+	if err := p.result(a, func() { p.answer(a) }); err != nil {
+		return err
+	}
+	d.warnOfFreeze(c.Context, srv)
+	return nil
 }
 
 // explain finds what the name stands for and asks it. What is on its way goes before what has ended.

@@ -130,6 +130,7 @@ func (c Campaign) validateGates(p *inventory.Problems) {
 			p.Add(g.at+".on_expiry", "has no expiry to follow: give one, such as expiry: 3d")
 		}
 	}
+	p.People("approvers", c.Approvers)
 	if c.Signers != nil && c.Signers.Allowed == "" {
 		p.Add("signers.allowed", "is missing: name a file in the format of OpenSSH's allowed_signers")
 	}
