@@ -250,6 +250,8 @@ func (s *stage) frame() frame {
 		e.State = string(s.campaign.Outcome)
 	} else if s.campaign.Held() {
 		e.State = status.Hold
+	} else if g, waits := s.campaign.Awaits(); waits && !g.Expired {
+		e.State = string(rollout.PhaseGate)
 	}
 	f.Workflows[e.ID] = e
 	return f

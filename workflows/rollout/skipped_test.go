@@ -27,3 +27,12 @@ func TestAMemberThatAPersonSkippedSaysWho(t *testing.T) {
 		t.Errorf("in %s: %q", m.Step, m.Why)
 	}
 }
+
+// What its end left out of service is out since then, and one that is back is not.
+func TestAMemberThatItsEndLeftOutSaysSinceWhen(t *testing.T) {
+	c := Cluster{Instance: "i", Name: "web", Phase: PhaseRoll, Members: []Slot{{Host: "web-1", Running: true, Mode: ModePatch, Tries: 1}, {Host: "web-2"}}}
+	c = c.Ended(MemberEnd{Host: "web-1", Mode: ModePatch, Try: 1, Outcome: Quarantined, OutAt: 7000}, time.Unix(9, 0))
+	if c.Members[0].OutAt != 7000 {
+		t.Errorf("out since %d, want 7000", c.Members[0].OutAt)
+	}
+}
