@@ -157,7 +157,7 @@ func (a *Activities) aheadOf(ctx context.Context, in AheadInput, name string) (o
 	if meets := q.meets(changes); meets != "" {
 		return "", errors.New(meets)
 	}
-	if widens, _ := s.drifted(f, changes); widens != "" {
+	if widens, _, _ := s.drifted(f, changes); widens != "" {
 		return "", errors.New(widens)
 	}
 	files, err := parseFiles(out)

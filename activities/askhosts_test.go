@@ -296,7 +296,12 @@ func TestFetchHoldsToThePlan(t *testing.T) {
 		{"what was planned goes on, and what came since is left alone", given(planned("libnew", "2.0", "openssl", "1.1"), false), rollout.Pass, "2 packages fetched, every former version secured, 1 pending ones are not in the plan and are left alone",
 			wants(false, "openssl\t1.1\n")},
 		{"another version is no difference, and is told", given(planned("libnew", "2.0", "openssl", "1.0.9", "nginx", "2"), false), rollout.Pass, "in another version than planned: openssl 1.1 in place of 1.0.9, 1 planned ones are not pending here",
-			wants(false, "openssl\t1.1\nnginx\t2\n")},
+			func(t *testing.T, w *world, r StepResult) {
+				wants(false, "openssl\t1.1\nnginx\t2\n")(t, w, r)
+				if r.Newer != "in another version than planned: openssl 1.1 in place of 1.0.9" {
+					t.Errorf("its member is told %q", r.Newer)
+				}
+			}},
 		{"a dependency that nobody planned is refused before the drain", given(planned("openssl", "1.1"), false), rollout.Fail, "widens: it would bring libnew 2.0; the plan that was approved does not hold that: make another (rollpatch plan CAMPAIGN.yaml --save FILE)",
 			wants(true, "openssl\t1.1\n")},
 		{"so is a platform that nobody answered on", given(&plan.Planned{}, false), rollout.Fail, "widens: its platform debian 12 amd64 is not in the plan", wants(true, "openssl\t1.1\nnginx\t2\n")},

@@ -36,10 +36,11 @@ func (s scene) planned(f facts, want string) (rest string, left string) {
 	return rest, left
 }
 
-// drifted holds a canary's transaction against the plan: why it must not happen, or what is to be told of it.
-func (s scene) drifted(f facts, changes []Change) (widens, told string) {
+// drifted holds a canary's transaction against the plan: why it must not happen, or what is to be told of it, and of that what came in
+// another version.
+func (s scene) drifted(f facts, changes []Change) (widens, told, newer string) {
 	if s.part.Planned == nil {
-		return "", ""
+		return "", "", ""
 	}
 	var transaction []plan.Version
 	for _, c := range changes {
@@ -47,15 +48,16 @@ func (s scene) drifted(f facts, changes []Change) (widens, told string) {
 	}
 	d := s.part.Planned.Drift(f.platform(), transaction)
 	if len(d.Widens) > 0 {
-		return fmt.Sprintf("widens: %s; the plan that was approved does not hold that: make another (rollpatch plan CAMPAIGN.yaml --save FILE) and have it approved; when the other clusters are through, rollpatch abort %s --reason \"...\" and run that one", some(d.Widens), s.who), ""
+		return fmt.Sprintf("widens: %s; the plan that was approved does not hold that: make another (rollpatch plan CAMPAIGN.yaml --save FILE) and have it approved; when the other clusters are through, rollpatch abort %s --reason \"...\" and run that one", some(d.Widens), s.who), "", ""
 	}
 	if len(d.Others) > 0 {
-		told += ", in another version than planned: " + some(d.Others)
+		newer = "in another version than planned: " + some(d.Others)
+		told += ", " + newer
 	}
 	if len(d.Narrows) > 0 {
 		told += fmt.Sprintf(", %d planned ones are not pending here", len(d.Narrows))
 	}
-	return "", told
+	return "", told, newer
 }
 
 // some lists the first of many.

@@ -156,7 +156,8 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 			return nil
 		}
 		if manifest == nil {
-			widens, drift := s.drifted(f, changes)
+			widens, drift, newer := s.drifted(f, changes)
+			r.Newer = newer
 			if left += drift; widens != "" {
 				r.fail(widens)
 				r.Widens = true

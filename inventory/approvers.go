@@ -28,14 +28,8 @@ const (
 // Values lists what may be written.
 func (Role) Values() []string { return []string{string(RolePeer), string(RoleManager)} }
 
-// Approvers names every rule that a list of approvers breaks with these clusters.
-func (p *Problems) Approvers(at string, approvers []Approver, clusters []Cluster) {
-	var owners []string
-	for _, c := range clusters {
-		if c.Owner != "" && !slices.Contains(owners, c.Owner) {
-			owners = append(owners, c.Owner)
-		}
-	}
+// People names every rule that a list of approvers breaks by itself, whatever the clusters.
+func (p *Problems) People(at string, approvers []Approver) {
 	names := map[string]string{}
 	for i, a := range approvers {
 		at := fmt.Sprintf("%s[%d]", at, i)
@@ -54,11 +48,25 @@ func (p *Problems) Approvers(at string, approvers []Approver, clusters []Cluster
 		}
 		seen = map[string]string{}
 		for j, o := range a.Owns {
-			path := fmt.Sprintf("%s.owns[%d]", at, j)
+			p.Once(seen, o, fmt.Sprintf("%s.owns[%d]", at, j), "%q is already listed", o)
+		}
+	}
+}
+
+// Approvers names every rule that a list of approvers breaks with these clusters, beside those of [Problems.People].
+func (p *Problems) Approvers(at string, approvers []Approver, clusters []Cluster) {
+	var owners []string
+	for _, c := range clusters {
+		if c.Owner != "" && !slices.Contains(owners, c.Owner) {
+			owners = append(owners, c.Owner)
+		}
+	}
+	for i, a := range approvers {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		for j, o := range a.Owns {
 			if !slices.Contains(owners, o) {
-				p.Add(path, "no cluster of the inventory has the owner %q%s", o, DidYouMean(o, owners, a.Owns...))
+				p.Add(fmt.Sprintf("%s.owns[%d]", at, j), "no cluster of the inventory has the owner %q%s", o, DidYouMean(o, owners, a.Owns...))
 			}
-			p.Once(seen, o, path, "%q is already listed", o)
 		}
 		if len(a.Roles) == 0 && len(a.Owns) == 0 && a.Principal != "" && !slices.Contains(owners, a.Principal) {
 			p.Add(at, "%q has no roles and owns nothing: give roles: [peer] or [manager], or owns: [<owner of a cluster>]", a.Principal)

@@ -114,6 +114,7 @@ func (inv Inventory) Validate() []Problem {
 	inv.validateHosts(&p)
 	inv.validateClusters(&p)
 	inv.validateTogether(&p)
+	p.People("approvers", inv.Approvers)
 	p.Approvers("approvers", inv.Approvers, inv.Clusters)
 	p.Emergency("emergency", inv.Emergency)
 	return p

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -51,7 +52,7 @@ func Freeze(ctx workflow.Context, st FreezeState) error {
 	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateThaw, func(_ workflow.Context, m rollout.Message) error {
 		f.hear(m)
 		return nil
-	}, workflow.UpdateHandlerOptions{Validator: rollout.Message.Check, Description: describe[UpdateThaw]})
+	}, workflow.UpdateHandlerOptions{Validator: f.mayThaw, Description: describe[UpdateThaw]})
 	if err != nil {
 		return err
 	}
@@ -85,6 +86,17 @@ func Freeze(ctx workflow.Context, st FreezeState) error {
 type freeze struct {
 	*carrier
 	FreezeState
+}
+
+// mayThaw says why nothing can be thawed. A freeze that is over is on its way to its end, and is no freeze any more.
+func (f *freeze) mayThaw(m rollout.Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if f.Thawed != nil && f.Thawed.ID != m.ID {
+		return errors.New("the estate is not frozen any more: " + f.Thawed.Actor + " (claimed) ended the freeze just now: " + f.Thawed.Reason)
+	}
+	return nil
 }
 
 func (f *freeze) hear(m rollout.Message) {

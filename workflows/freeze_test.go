@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func TestAFreezeEndsWithTheThawAndBothAreOnRecord(t *testing.T) {
 		woken++
 		return nil
 	})
-	var refused error
+	var refused, again error
 	thawed := time.Duration(0)
 	start := env.Now()
 	env.RegisterDelayedCallback(func() {
@@ -39,7 +40,10 @@ func TestAFreezeEndsWithTheThawAndBothAreOnRecord(t *testing.T) {
 		thawed = env.Now().Sub(start)
 		env.UpdateWorkflow(workflows.UpdateThaw, "u2", &testsuite.TestUpdateCallback{
 			OnReject: func(err error) { t.Errorf("refused: %v", err) }, OnAccept: func() {}, OnComplete: func(any, error) {},
-		}, rollout.Message{Actor: "ben", Reason: "the incident is over"})
+		}, rollout.Message{ID: "u2", Actor: "ben", Reason: "the incident is over"})
+		env.UpdateWorkflow(workflows.UpdateThaw, "u3", &testsuite.TestUpdateCallback{
+			OnReject: func(err error) { again = err }, OnAccept: func() {}, OnComplete: func(any, error) {},
+		}, rollout.Message{ID: "u3", Actor: "cleo", Reason: "is it over?"})
 	}, 48*time.Hour)
 	env.ExecuteWorkflow(workflows.FreezeType, workflows.FreezeState{Frozen: rollout.Message{Actor: "ann", Reason: "incident 12"}})
 	if !env.IsWorkflowCompleted() || env.GetWorkflowError() != nil {
@@ -47,6 +51,9 @@ func TestAFreezeEndsWithTheThawAndBothAreOnRecord(t *testing.T) {
 	}
 	if refused == nil {
 		t.Error("a thaw without a reason was not refused")
+	}
+	if again == nil || !strings.Contains(again.Error(), "not frozen any more: ben (claimed) ended the freeze just now") {
+		t.Errorf("a second thaw before the first had its end: %v", again)
 	}
 	if thawed < 48*time.Hour {
 		t.Errorf("thawed after %s", thawed)

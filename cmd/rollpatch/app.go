@@ -25,11 +25,13 @@ func (d *desk) app() *cli.App {
 			d.validateCommand(), d.planCommand(), d.runCommand(), d.listCommand(), d.statusCommand(), d.watchCommand(), d.whyCommand(), d.reportCommand(),
 			d.approveCommand(), d.rejectCommand(), d.extendCommand(), d.retryCommand(), d.skipCommand(), d.holdCommand(), d.resumeCommand(), d.abortCommand(), d.backoutCommand(),
 			d.scheduleCommand(), d.freezeCommand(), d.thawCommand(), d.claimsCommand(), d.quarantineCommand(),
-			d.workerCommand(), d.completionCommand(),
+			d.workerCommand(), d.completionCommand(), d.versionCommand(),
 		},
 	}
 	app.Action = func(c *cli.Context) error {
-		if word := c.Args().First(); word != "" {
+		if word := c.Args().First(); word == "help" {
+			return help(c)
+		} else if word != "" {
 			return usage(fmt.Sprintf("unknown command %q%s", word, inventory.DidYouMean(word, commandNames(app.Commands))), "rollpatch --help lists the commands")
 		}
 		return cli.ShowAppHelp(c)

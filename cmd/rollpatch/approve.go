@@ -101,7 +101,7 @@ func (d *desk) decide(c *cli.Context, w word) error {
 		return err
 	}
 	defer srv.Close()
-	instance, err := resolve(c.Context, srv, arg)
+	instance, err := addressed(c.Context, srv, w.name, arg)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,11 @@ func (d *desk) decide(c *cli.Context, w word) error {
 	case err != nil:
 		return failed(err, statusHint(instance))
 	}
-	out := sent{Instance: instance, Cluster: to.cluster, Message: w.name, ID: m.ID, Actor: m.Actor, Reason: m.Reason, Gates: to.gates, Key: key, Signed: m.Statement != ""}
+	effect, err := afterHold(c.Context, srv, w, st, to)
+	if err != nil {
+		d.note("it was taken; whether a hold keeps it back could not be read: %v", err)
+	}
+	out := sent{Effect: effect, Instance: instance, Cluster: to.cluster, Message: w.name, ID: m.ID, Actor: m.Actor, Reason: m.Reason, Gates: to.gates, Key: key, Signed: m.Statement != ""}
 	if err := p.result(out, func() {
 		fmt.Fprintf(p.w, "%s: %s\n", to, w.says)
 		if len(to.gates) > 1 || to.cluster == "" {
@@ -165,11 +169,33 @@ func (d *desk) decide(c *cli.Context, w word) error {
 				fmt.Fprintf(p.w, "  %s\n", g)
 			}
 		}
+		for _, line := range effect {
+			fmt.Fprintf(p.w, "  %s\n", line)
+		}
 	}); err != nil {
 		return err
 	}
 	d.note("watch it with: rollpatch watch %s", instance)
 	return nil
+}
+
+// afterHold says of an approval that it starts nothing while a person holds what it is for.
+func afterHold(ctx context.Context, srv server, w word, st workflows.CampaignState, to target) ([]string, error) {
+	if w.name != workflows.UpdateApprove {
+		return nil, nil
+	}
+	why, cluster := st.Paused, ""
+	if why == "" && to.cluster != "" {
+		var c workflows.ClusterState
+		if err := srv.State(ctx, to.workflow(), &c); err != nil && !errors.Is(err, status.ErrNotFound) {
+			return nil, fmt.Errorf("cluster %q: %w", to.cluster, err)
+		}
+		why, cluster = c.Paused, to.cluster
+	}
+	if why == "" {
+		return nil, nil
+	}
+	return []string{"it is held (" + why + "): nothing further begins before: rollpatch resume " + st.Instance + inFlags(cluster) + ` --reason "..."`}, nil
 }
 
 // again are the flags that say the same to the same.

@@ -95,6 +95,10 @@ func (d *desk) claims(c *cli.Context) error {
 		}
 	}
 	if err := p.result(out, func() {
+		if len(out) == 0 {
+			fmt.Fprintln(p.w, "nothing is claimed, and nothing is drained by an instance")
+			return
+		}
 		var rows []row
 		for _, h := range out {
 			rows = append(rows, row{cells: []string{h.Key, h.Owner, stamp(h.Since), ownerWords(h.State), h.Reason}})
@@ -198,6 +202,9 @@ func (d *desk) changeRecord(c *cli.Context, m rollout.Message, part plan.Part, i
 		how += " --elsewhere"
 	}
 	again := fmt.Sprintf("rollpatch %s %s%s%s --reason %q --id %s", called(c), in.Name, how, inventoryOf(c), m.Reason, m.ID)
+	if err != nil && c.Context.Err() != nil {
+		d.note("what was asked for goes on without this command; the same again says what came of it, and does nothing twice: %s", again)
+	}
 	return recs, unanswered(c, err, "the same again says what came of it, and does nothing twice: "+again)
 }
 

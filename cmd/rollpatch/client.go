@@ -198,12 +198,15 @@ func (t *temporalServer) Describe(ctx context.Context, workflowID string) (statu
 func (t *temporalServer) explain(err error, query bool) error {
 	var (
 		notFound     *serviceerror.NotFound
+		namespace    *serviceerror.NamespaceNotFound
 		unavailable  *serviceerror.Unavailable
 		precondition *serviceerror.FailedPrecondition
 		notReady     *serviceerror.WorkflowNotReady
 		deadline     *serviceerror.DeadlineExceeded
 	)
 	switch {
+	case errors.As(err, &namespace):
+		return failed(fmt.Errorf("the Temporal server at %s has no namespace %q yet", t.address, t.namespace), "it may have just been started: type the same again; another one is named with --namespace")
 	case errors.As(err, &notFound):
 		return status.ErrNotFound
 	case errors.As(err, &unavailable):

@@ -69,6 +69,17 @@ func completedOf(cmds []*cli.Command) []completed {
 	return out
 }
 
+// formats are what --output takes: its usage names those that not every command has.
+func (f completedFlag) formats() string {
+	all := "text json"
+	for _, more := range []string{"markdown", "html"} {
+		if strings.Contains(f.usage, more) {
+			all += " " + more
+		}
+	}
+	return all
+}
+
 func namesOf(cmds []completed) string {
 	var names []string
 	for _, c := range cmds {
@@ -91,10 +102,10 @@ func bash(w io.Writer, cmds []completed) {
 		"\tCOMPREPLY=()\n"+
 		"\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n")
 	fmt.Fprintf(w, "\t\tmapfile -t COMPREPLY < <(compgen -W %q -- \"$cur\")\n\t\treturn\n\tfi\n", namesOf(cmds))
-	fmt.Fprint(w, "\tcase $prev in\n\t--output | -o) mapfile -t COMPREPLY < <(compgen -W \"text json\" -- \"$cur\"); return ;;\n\tesac\n")
-	fmt.Fprint(w, "\tlocal flags='' words='' files=''\n\tcase ${COMP_WORDS[1]} in\n")
+	fmt.Fprint(w, "\tlocal flags='' words='' files='' formats=''\n\tcase ${COMP_WORDS[1]} in\n")
 	bashCases(w, "\t", cmds)
 	fmt.Fprint(w, "\tesac\n"+
+		"\tcase $prev in\n\t--output | -o) mapfile -t COMPREPLY < <(compgen -W \"$formats\" -- \"$cur\"); return ;;\n\tesac\n"+
 		"\tcase $cur in\n"+
 		"\t-*) mapfile -t COMPREPLY < <(compgen -W \"$flags\" -- \"$cur\") ;;\n"+
 		"\t*)\n"+
@@ -120,6 +131,11 @@ func bashCases(w io.Writer, in string, cmds []completed) {
 			continue
 		}
 		fmt.Fprintf(w, "%s\tflags=%q\n", in, c.longs())
+		for _, f := range c.flags {
+			if f.long == "output" {
+				fmt.Fprintf(w, "%s\tformats=%q\n", in, f.formats())
+			}
+		}
 		if len(c.words) > 0 {
 			fmt.Fprintf(w, "%s\twords=%q\n", in, strings.Join(c.words, " "))
 		}
@@ -158,7 +174,7 @@ func zshCommands(w io.Writer, in string, cmds []completed) {
 			spec += "[" + strings.NewReplacer("[", "(", "]", ")", ":", " -").Replace(f.usage) + "]"
 			switch {
 			case f.long == "output":
-				spec += ":format:(text json)"
+				spec += ":format:(" + f.formats() + ")"
 			case f.file:
 				spec += ":file:_files"
 			case f.value:
@@ -215,7 +231,7 @@ func fishFlags(w io.Writer, cmds []completed, typed func(completed) string) {
 			fmt.Fprintf(w, "complete -c rollpatch -n %s -l %s", in, f.long)
 			switch {
 			case f.long == "output":
-				fmt.Fprint(w, " -x -a 'text json'")
+				fmt.Fprintf(w, " -x -a '%s'", f.formats())
 			case f.file:
 				fmt.Fprint(w, " -r -F")
 			case f.value:

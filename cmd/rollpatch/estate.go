@@ -118,7 +118,7 @@ func (t *temporalServer) answer(ctx context.Context, run client.WorkflowRun, wor
 	for _, a := range e.Pending {
 		switch {
 		case a.Failure != "":
-			doing += "; " + a.Name + " is tried again: " + a.Failure
+			doing += "; " + a.Name + " is tried again: " + status.Plain(a.Failure)
 		case !a.Taken:
 			doing += "; no worker has taken " + a.Name + " yet"
 		}

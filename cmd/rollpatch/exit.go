@@ -47,7 +47,9 @@ func (d *desk) report(ctx context.Context, err error) int {
 		case ctx.Err() != nil:
 			p = &problem{code: exitInterrupted, err: errors.New("interrupted")}
 		case errors.Is(err, status.ErrNoWorker):
-			p.hints = []string{"start one with: rollpatch worker (rollpatchd has one inside); nothing is lost meanwhile"}
+			p.hints = []string{"start one with: rollpatch worker (rollpatchd has one inside); nothing is lost meanwhile", "one that asked for work within the last minute is there and has too much to do: type the same again"}
+		case errors.Is(err, status.ErrUnreachable):
+			p.hints = []string{"it may have too much to do, or start: type the same again; hosts stay safe meanwhile", daemonHint}
 		}
 	}
 	for line := range strings.Lines(p.Error()) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
 	"github.com/rollpatch/rollpatch/workflows"
@@ -15,6 +17,11 @@ func holdEffect(ctx context.Context, srv server, instance, cluster string) ([]st
 	lines, err := effects(ctx, srv, instance, cluster, func(rollout.Ref) string { return "" }, holdIn)
 	if err != nil {
 		return nil, err
+	}
+	if !slices.ContainsFunc(lines, func(l string) bool {
+		return !strings.Contains(l, "nothing is left to hold") && !strings.Contains(l, ": nothing, ")
+	}) {
+		return lines, nil
 	}
 	return append(lines, "it ends with: rollpatch resume "+instance+inFlags(cluster)+` --reason "..."`), nil
 }

@@ -60,16 +60,16 @@ func checkName(arg string) error {
 	return nil
 }
 
-// resolve finds the instance that a person means: by its own name, as the latest of a campaign, or, named not at all, the latest
-// that is on its way, else the latest.
-func resolve(ctx context.Context, srv server, arg string) (string, error) {
+// resolve finds the instance that a person asks about: by its own name, or, of a campaign or of all, the latest that is on its way,
+// else the one that ended last. Others are those that are on their way beside it.
+func resolve(ctx context.Context, srv server, arg string) (instance string, others []status.Execution, err error) {
 	if instanceForm.MatchString(arg) {
 		_, err := srv.Describe(ctx, workflows.CampaignID(arg))
 		if err == nil {
-			return arg, nil
+			return arg, nil, nil
 		}
 		if !errors.Is(err, status.ErrNotFound) {
-			return "", err
+			return "", nil, err
 		}
 	}
 	f := filter{kind: workflows.CampaignType}
@@ -78,28 +78,77 @@ func resolve(ctx context.Context, srv server, arg string) (string, error) {
 	}
 	found, err := srv.List(ctx, f)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	latest := ""
+	var running []status.Execution
+	var last status.Execution
 	for _, e := range found {
-		name := instanceOf(e)
-		if arg != "" && campaignOf(name) != arg {
-			continue
-		}
-		if latest == "" {
-			latest = name
-		}
-		if arg == "" && e.Status == status.Running {
-			return name, nil
+		switch {
+		case arg != "" && campaignOf(instanceOf(e)) != arg:
+		case e.Status == status.Running:
+			running = append(running, e)
+		case last.ID == "" || e.Closed.After(last.Closed):
+			last = e
 		}
 	}
 	switch {
-	case latest != "":
-		return latest, nil
+	case len(running) > 0:
+		return instanceOf(running[0]), running[1:], nil
+	case last.ID != "":
+		return instanceOf(last), nil, nil
 	case arg == "":
-		return "", failed(errors.New("no instance was ever started here"), "start one with: rollpatch run CAMPAIGN.yaml")
+		return "", nil, failed(errors.New("no instance was ever started here"), "start one with: rollpatch run CAMPAIGN.yaml")
 	}
-	return "", failed(fmt.Errorf("no campaign and no instance is named %q", arg), listHint)
+	return "", nil, failed(fmt.Errorf("no campaign and no instance is named %q", arg), listHint)
+}
+
+// addressed is the instance that a message is for. A name that stands for several on their way is no address: the one that was meant
+// would go on while another one is stopped.
+func addressed(ctx context.Context, srv server, word, arg string) (string, error) {
+	instance, others, err := resolve(ctx, srv, arg)
+	if err != nil || len(others) == 0 {
+		return instance, err
+	}
+	all := []string{instance}
+	for _, e := range others {
+		all = append(all, instanceOf(e))
+	}
+	var hints []string
+	for _, name := range all {
+		e, err := srv.Describe(ctx, workflows.CampaignID(name))
+		if err != nil {
+			return "", err
+		}
+		hints = append(hints, fmt.Sprintf("  rollpatch %s %s ...   (%s, started %s)", word, name, listState(e), stamp(e.Started)))
+	}
+	return "", usage(fmt.Sprintf("%s: %d instances of %s are on their way; say which one is meant:", word, len(all), arg), append(hints, nothingHint)...)
+}
+
+// besides says that others are on their way beside the instance that is shown.
+func (d *desk) besides(instance string, others []status.Execution) {
+	if len(others) == 0 {
+		return
+	}
+	var names []string
+	for _, e := range others {
+		names = append(names, instanceOf(e)+inBrackets(listState(e)))
+	}
+	d.note("this is %s; also on its way: %s", instance, strings.Join(names, ", "))
+}
+
+// warnOfOthers says that another instance of the campaign is on its way: both would wait for the same claims. A server that does not
+// answer says nothing, since this one has been started.
+func (d *desk) warnOfOthers(ctx context.Context, srv server, instance string) {
+	campaign := campaignOf(instance)
+	found, err := srv.List(ctx, filter{kind: workflows.CampaignType, prefix: workflows.CampaignID(campaign) + "-", running: true})
+	if err != nil {
+		return
+	}
+	for _, e := range found {
+		if name := instanceOf(e); name != instance && campaignOf(name) == campaign {
+			d.note("another instance of %s is on its way: %s (%s); clusters of both are patched by one after the other: rollpatch status %s", campaign, name, listState(e), name)
+		}
+	}
 }
 
 // meant is what status and watch begin with: the instance that was named, or the latest. The server is the caller's to close.
@@ -113,10 +162,12 @@ func (d *desk) meant(c *cli.Context) (p printer, srv server, instance string, er
 	if srv, err = d.connect(c); err != nil {
 		return p, nil, "", err
 	}
-	if instance, err = resolve(c.Context, srv, c.Args().First()); err != nil {
+	var others []status.Execution
+	if instance, others, err = resolve(c.Context, srv, c.Args().First()); err != nil {
 		srv.Close()
 		return p, nil, "", err
 	}
+	d.besides(instance, others)
 	return p, srv, instance, nil
 }
 

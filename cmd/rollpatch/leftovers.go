@@ -41,7 +41,7 @@ func (d *desk) undone(c *cli.Context, name string) (map[string][]string, error) 
 		return nil, err
 	}
 	defer srv.Close()
-	instance, err := resolve(c.Context, srv, c.String("of"))
+	instance, _, err := resolve(c.Context, srv, c.String("of"))
 	if err != nil {
 		return nil, err
 	}

@@ -59,6 +59,9 @@ type desk struct {
 
 func (d *desk) run(ctx context.Context, args []string) int {
 	app := d.app()
+	if len(args) == 1 && args[0] == "--version" {
+		args = []string{"version"}
+	}
 	err := app.RunContext(ctx, append([]string{app.Name}, interspersed(app, args)...))
 	return d.report(ctx, err)
 }

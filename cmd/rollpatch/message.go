@@ -162,7 +162,7 @@ func (d *desk) send(c *cli.Context, w word) error {
 		return err
 	}
 	defer srv.Close()
-	instance, err := resolve(c.Context, srv, arg)
+	instance, err := addressed(c.Context, srv, w.name, arg)
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (d *desk) send(c *cli.Context, w word) error {
 	err = srv.Tell(c.Context, to, w.name, m)
 	switch {
 	case errors.Is(err, status.ErrNotFound):
-		return failed(fmt.Errorf("%s does not run", name), statusHint(instance))
+		return failed(notRunning(c.Context, srv, instance, name), statusHint(instance))
 	case errors.Is(err, status.ErrNoWorker):
 		return failed(fmt.Errorf("no worker answered: nobody knows whether %s was taken", w.name),
 			"say it again, it is taken once: rollpatch "+w.name+" "+instance+meant+fmt.Sprintf(" --reason %q --id %s", m.Reason, m.ID),
@@ -210,6 +210,15 @@ func (d *desk) send(c *cli.Context, w word) error {
 	}
 	d.note("watch it with: rollpatch watch %s", instance)
 	return nil
+}
+
+// notRunning says why nobody takes a word any more.
+func notRunning(ctx context.Context, srv server, instance, name string) error {
+	var st workflows.CampaignState
+	if err := srv.State(ctx, workflows.CampaignID(instance), &st); err == nil && st.Outcome != "" {
+		return fmt.Errorf("%s has ended: %s", instance, st.Outcome)
+	}
+	return fmt.Errorf("%s does not run", name)
 }
 
 func inFlags(cluster string) string {

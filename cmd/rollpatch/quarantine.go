@@ -154,7 +154,10 @@ func (d *desk) quarantines(c *cli.Context) error {
 		hosts = append(hosts, row{cells: []string{s.Host, stamp(s.Since), s.State, s.By, s.Reason}})
 	}
 	if err := p.result(out, func() {
-		if len(hosts) > 0 || len(versions) == 0 {
+		if len(out) == 0 {
+			fmt.Fprintln(p.w, "nothing is in quarantine")
+		}
+		if len(hosts) > 0 {
 			p.table([]string{"host", "since", "state", "by", "why"}, hosts)
 		}
 		if len(hosts) > 0 && len(versions) > 0 {
@@ -196,7 +199,7 @@ func (d *desk) release(c *cli.Context) error {
 		return err
 	}
 	if how != workflows.Retired {
-		d.note("the checks of %s are asked until they pass, for %s at most; Ctrl-C ends the waiting only", host, part.Policy.Checks.Timeout)
+		d.note("if %s is in quarantine, its checks are asked until they pass, for %s at most; Ctrl-C ends the waiting only", host, part.Policy.Checks.Timeout)
 	}
 	recs, err := d.changeRecord(c, m, part, workflows.RecordsInput{Word: workflows.RecordsRelease, Name: host, How: how, Segment: segment})
 	if err != nil {

@@ -20,10 +20,10 @@ func (d *desk) runCommand() *cli.Command {
 		Name:      "run",
 		Usage:     "start an instance of a campaign, and watch it",
 		ArgsUsage: "CAMPAIGN.yaml",
-		Description: "Does what plan prints; with --plan, exactly what was saved and approved. The instance goes on without this command: Ctrl-C ends the watching only.\n" +
+		Description: "Does what plan prints; with --plan, what was saved and approved, in newer versions where the repositories have them by then. The instance goes on without this command: Ctrl-C ends the watching only.\n" +
 			"Ends with 0 when it is done, with 3 when it halted or nothing moves without a person.",
 		Flags: join(inventoryFlags(), []cli.Flag{
-			&cli.PathFlag{Name: "plan", Usage: "run exactly the plan of `FILE`, as plan --save wrote it"},
+			&cli.PathFlag{Name: "plan", Usage: "run the plan of `FILE`, as plan --save wrote it"},
 			emergencyFlag(), packageFlag(), advisoryFlag(),
 			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "start it and return"},
 			asFlag(),
@@ -87,6 +87,7 @@ func (d *desk) start(c *cli.Context) error {
 		if err := p.result(out, func() { fmt.Fprintln(p.w, out.Instance) }); err != nil {
 			return err
 		}
+		d.warnOfOthers(c.Context, srv, out.Instance)
 		d.warnOfFreeze(c.Context, srv)
 		d.note("watch it with: rollpatch watch %s", out.Instance)
 		return nil
@@ -97,6 +98,7 @@ func (d *desk) start(c *cli.Context) error {
 		}
 	}
 	d.note("%s started; Ctrl-C ends the watching only", out.Instance)
+	d.warnOfOthers(c.Context, srv, out.Instance)
 	d.warnOfFreeze(c.Context, srv)
 	return d.follow(c, p, srv, out.Instance)
 }

@@ -21,7 +21,10 @@ import (
 // sceneStart is when every scene's instance started.
 var sceneStart = time.Date(2026, 11, 1, 1, 0, 0, 0, time.UTC)
 
-const sceneInstance = "monthly-20261101T010000Z"
+const (
+	sceneInstance = "monthly-20261101T010000Z"
+	laterInstance = "monthly-20261101T013000Z"
+)
 
 // stage is an instance in the making: its States are moved by the rules themselves, so that no scene shows what cannot be.
 type stage struct {
@@ -248,6 +251,8 @@ func (s *stage) frame() frame {
 		e.State = string(s.campaign.Outcome)
 	} else if s.campaign.Held() {
 		e.State = status.Hold
+	} else if g, waits := s.campaign.Awaits(); waits && !g.Expired {
+		e.State = string(rollout.PhaseGate)
 	}
 	f.Workflows[e.ID] = e
 	return f
@@ -405,6 +410,31 @@ var scenes = map[string]func() []frame{
 		c.Cluster = c.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
 		return []frame{s.frame()}
 	},
+	"pausedgate": func() []frame {
+		s := gated()
+		s.campaign = s.campaign.Hold(rollout.Message{Actor: "bob", Reason: "lunch"})
+		return []frame{s.frame()}
+	},
+	// a backout was taken while a member is on its way
+	"backingout": func() []frame {
+		s := gated()
+		c := s.clusters["web"]
+		c.Cluster = s.agreed(c.Cluster)
+		s.out("web", "web-2", rollout.StepPatch)
+		c.Cluster = c.Backout(rollout.Message{ID: "1", Actor: "ann", Reason: "slow"}, "backout", s.at)
+		return []frame{s.report("web").frame()}
+	},
+	// its instance still runs, and a person has released the host from its quarantine
+	"released": func() []frame {
+		s := newStage().begin("cache").out("cache", "cache-1", rollout.StepPatch)
+		s.step("cache-1", rollout.MemberResult{Verdict: rollout.Fail, Reason: "dpkg ended with 1"})
+		s.step("cache-1", rollout.MemberResult{Verdict: rollout.Fail, Reason: "openssl 3.0.11 is missing"})
+		for s.members["cache-1"].Outcome == "" {
+			s.pass("cache-1")
+		}
+		s.members["cache-1"] = returningMember("cache-1", rollout.Pass, s.at)
+		return []frame{s.frame()}
+	},
 	"settle": func() []frame {
 		s := gated()
 		c := s.clusters["web"]
@@ -430,6 +460,23 @@ var scenes = map[string]func() []frame{
 		c.Since = s.at
 		c.Cluster = c.Claim("claim.0", rollout.ClaimResult{Held: true, Reason: "cluster cache is claimed by weekly-20261101T000000Z"}, s.at)
 		return []frame{s.report("cache").frame()}
+	},
+	// the same campaign twice: the second one waits for the claim of the first, which stands at a gate
+	"twice": func() []frame {
+		first, second := newStage(), newStage()
+		first.clusters["cache"].Policy.SoakApproval = true
+		f := first.begin("cache").whole("cache", "cache-1").soaked("cache").frame()
+		second.campaign = second.campaign.Started("cache")
+		c := second.clusters["cache"]
+		c.Since = second.at
+		c.Cluster = c.Claim("claim.0", rollout.ClaimResult{Held: true, Reason: "cluster/cache is claimed by OWNER since 2026-11-01 01:00 (November)"}, second.at)
+		waits := second.report("cache").frame()
+		for id, e := range waits.Workflows {
+			e.JSON = []byte(strings.ReplaceAll(strings.ReplaceAll(string(e.JSON), sceneInstance, laterInstance), "OWNER", sceneInstance))
+			e.ID, e.Started = strings.ReplaceAll(id, sceneInstance, laterInstance), e.Started.Add(30*time.Minute)
+			f.Workflows[e.ID] = e
+		}
+		return []frame{f}
 	},
 	"unreachable": func() []frame {
 		s := newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepPatch)
@@ -495,12 +542,16 @@ var scenes = map[string]func() []frame{
 // returned is a host after, or on, its way back from a quarantine.
 func returned(v rollout.Verdict) []frame {
 	s := halted()
-	m := &workflows.MemberState{Member: rollout.NewMember(sceneInstance, "", "cache-1", rollout.ModeReturn, false, rollout.MemberPolicy{})}
-	s.members["cache-1"] = m
-	for v != "" && m.Outcome == "" {
-		m.Member = m.Apply(fmt.Sprintf("%s.%d", m.Step, m.Asked), rollout.MemberResult{Verdict: v, Reason: "unit redis is failed"}, s.at)
-	}
+	s.members["cache-1"] = returningMember("cache-1", v, s.at)
 	return []frame{s.frame()}
+}
+
+func returningMember(host string, v rollout.Verdict, at time.Time) *workflows.MemberState {
+	m := &workflows.MemberState{Member: rollout.NewMember(sceneInstance, "", host, rollout.ModeReturn, false, rollout.MemberPolicy{})}
+	for v != "" && m.Outcome == "" {
+		m.Member = m.Apply(fmt.Sprintf("%s.%d", m.Step, m.Asked), rollout.MemberResult{Verdict: v, Reason: "unit redis is failed"}, at)
+	}
+	return m
 }
 
 // recorded is a Consul with one record of each kind, and an instance that nobody here knows.

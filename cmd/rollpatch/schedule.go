@@ -364,7 +364,7 @@ func (d *desk) plannedBySchedule(c *cli.Context) error {
 		return err
 	}
 	defer srv.Close()
-	instance, err := resolve(c.Context, srv, arg)
+	instance, _, err := resolve(c.Context, srv, arg)
 	if err != nil {
 		return err
 	}

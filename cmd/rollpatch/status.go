@@ -38,7 +38,13 @@ func (d *desk) status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.result(s, func() { p.status(s, c.Bool("packages")) })
+	if err := p.result(s, func() { p.status(s, c.Bool("packages")) }); err != nil {
+		return err
+	}
+	if !s.Over() { // its members ask for it before their drain: until then nothing else says so
+		d.warnOfFreeze(c.Context, srv)
+	}
+	return nil
 }
 
 // status prints an instance: its clusters, their members, what it waits for.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
+	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/inventory/file"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
@@ -80,6 +82,11 @@ func (d *desk) validate(c *cli.Context) error {
 		if invErr == nil {
 			err = file.CheckCampaign(doc, inv.Value)
 		}
+		if missing := d.missingSigners(s.Name, doc); len(missing) > 0 {
+			var f file.Findings
+			errors.As(err, &f)
+			err = append(f[:len(f):len(f)], missing...)
+		}
 		errs, docs = append(errs, err), append(docs, doc)
 		out.Campaigns = append(out.Campaigns, s.Name)
 		sound = append(sound, named{path: s.Name, campaign: doc.Value})
@@ -97,6 +104,7 @@ func (d *desk) validate(c *cli.Context) error {
 	}
 	var laid []laidFile
 	var refusals []string
+	tooLate := map[string]bool{}
 	if err == nil {
 		var layErr error
 		if laid, layErr = d.layAll(c.Context, path, inv.Value, sound); layErr != nil {
@@ -109,14 +117,18 @@ func (d *desk) validate(c *cli.Context) error {
 				if !strings.HasPrefix(line, " ") { // the way out follows what it leads out of
 					line = l.name + ": " + line
 				}
-				refusals = append(refusals, line)
+				refusals, tooLate[l.name] = append(refusals, line), true
 			}
 		}
 	}
 	if printErr := p.result(out, func() {
 		fmt.Fprintf(p.w, "%s: %s, %s\n", path, many(out.Hosts, "host"), many(out.Clusters, "cluster"))
 		for _, name := range out.Campaigns {
-			fmt.Fprintf(p.w, "%s: fits the inventory\n", name)
+			how := "fits the inventory"
+			if tooLate[name] {
+				how = "fits the inventory, but not its windows and freezes"
+			}
+			fmt.Fprintf(p.w, "%s: %s\n", name, how)
 		}
 		p.required(sound)
 		for _, l := range laid {
@@ -132,6 +144,8 @@ func (d *desk) validate(c *cli.Context) error {
 	d.warnOfHouse(inv.Value, inv.Where)
 	for _, doc := range docs {
 		d.warnOfGates(doc)
+		d.warnOfSigners(doc)
+		d.warnOfChecks(doc, inv.Value)
 	}
 	if len(refusals) > 0 {
 		return invalid(errors.New(strings.Join(refusals, "\n")))
@@ -159,4 +173,56 @@ func (d *desk) warnOfGates(doc file.Document[campaign.Campaign]) {
 	}
 	name, line := doc.Where(path)
 	d.note("%s:%d: %s: %s begins without anybody's agreement%s: give the stage a gate, or the campaign gates.start", name, line, path, doc.Value.Stages[i].Name, others)
+}
+
+// missingSigners says which files of keys there are not. They are the worker's, and a campaign is written where its files are.
+func (d *desk) missingSigners(path string, doc file.Document[campaign.Campaign]) file.Findings {
+	if doc.Value.Signers == nil {
+		return nil
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil
+	}
+	at := doc.Value.WithPaths(dir, d.getenv("HOME")).Signers
+	var out file.Findings
+	for _, f := range []struct{ field, written, path string }{
+		{"signers.allowed", doc.Value.Signers.Allowed, at.Allowed}, {"signers.revoked", doc.Value.Signers.Revoked, at.Revoked},
+	} {
+		if f.written == "" {
+			continue
+		}
+		if _, err := os.Stat(f.path); err != nil {
+			name, line := doc.Where(f.field)
+			out = append(out, file.Finding{File: name, Line: line, Path: f.field, Msg: fmt.Sprintf("%q cannot be read (%v): name the file, relative to this one", f.written, err)})
+		}
+	}
+	return out
+}
+
+// warnOfSigners says that signed words are asked for where the campaign names no file of keys: a worker without one could tell nobody's.
+func (d *desk) warnOfSigners(doc file.Document[campaign.Campaign]) {
+	at := doc.Value.Signs()
+	if at == "" || doc.Value.Signers != nil {
+		return
+	}
+	name, line := doc.Where(at)
+	d.note("%s:%d: %s: asks for signatures, and the campaign names no signers: its instances wait for ever unless the workers are started with --signers FILE", name, line, at)
+}
+
+// warnOfChecks says which clusters have nothing that says whether their patch was good.
+func (d *desk) warnOfChecks(doc file.Document[campaign.Campaign], inv inventory.Inventory) {
+	var without []string
+	for _, s := range doc.Value.Stages {
+		for _, name := range s.In(inv) {
+			if cl, ok := inv.Cluster(name); ok && len(cl.Checks) == 0 && !slices.Contains(without, name) {
+				without = append(without, name)
+			}
+		}
+	}
+	if len(without) == 0 {
+		return
+	}
+	name, line := doc.Where("stages")
+	d.note("%s:%d: stages: without checks Consul alone says whether a patch was good; these clusters have none: %s", name, line, strings.Join(without, ", "))
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,7 +65,11 @@ func (d *desk) why(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.result(a, func() { p.answer(a) })
+	if err := p.result(a, func() { p.answer(a) }); err != nil {
+		return err
+	}
+	d.warnOfFreeze(c.Context, srv)
+	return nil
 }
 
 // explain finds what the name stands for and asks it. What is on its way goes before what has ended.
@@ -80,6 +86,9 @@ func explain(ctx context.Context, srv server, r *status.Reader, name string) (an
 		return asHost(ctx, r, m.Instance, m.Cluster, name)
 	}
 	if a, found, err := among(ctx, srv, r, name, filter{kind: workflows.CampaignType, running: true}, maxListed); err != nil || found {
+		if released := m.Mode == rollout.ModeReturn && m.Outcome != ""; released && err == nil && a.Kind == "host" && a.State == string(rollout.Quarantined) {
+			return ofReturn(m, r.Now()), nil // the instance has not heard of what came after it
+		}
 		return a, err
 	}
 	switch {
@@ -94,14 +103,15 @@ func explain(ctx context.Context, srv server, r *status.Reader, name string) (an
 	}
 	if len(clusters) > 0 {
 		var c workflows.ClusterState
-		if err := srv.State(ctx, clusters[0].ID, &c); err != nil {
+		last := slices.MaxFunc(clusters, endedLater)
+		if err := srv.State(ctx, last.ID, &c); err != nil {
 			return answer{}, fmt.Errorf("cluster %q: %w", name, err)
 		}
 		r.Only = name
 		s, err := r.Read(ctx, c.Instance)
 		return ofCluster(s, name), err
 	}
-	instance, err := resolve(ctx, srv, name)
+	instance, _, err := resolve(ctx, srv, name)
 	if err != nil {
 		if p := (*problem)(nil); errors.As(err, &p) && p.code == exitFailed {
 			if a, found, err := among(ctx, srv, r, name, filter{kind: workflows.CampaignType}, 1); err != nil || found {
@@ -113,6 +123,17 @@ func explain(ctx context.Context, srv server, r *status.Reader, name string) (an
 	}
 	s, err := r.Read(ctx, instance)
 	return ofCampaign(s), err
+}
+
+// endedLater compares by the end; what is on its way ends last of all.
+func endedLater(a, b status.Execution) int {
+	running := func(e status.Execution) int {
+		if e.Status == status.Running {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(running(a), running(b)), a.Closed.Compare(b.Closed), a.Started.Compare(b.Started))
 }
 
 func asHost(ctx context.Context, r *status.Reader, instance, cluster, host string) (answer, error) {

@@ -58,6 +58,7 @@ func questions() []question {
 	return append(all,
 		at("unreachable", "web-1"), at("memberhold", "web-1"), at("memberhold", "web"),
 		at("drain", "web-2"), at("drain", "web"), at("drain", "cache-1"), at("first", "web-1"), at("first", "web"), at("claim", "cache-1"), at("claim", "cache"),
+		at("twice", "cache"), at("twice", "cache-2"), at("twice", "monthly"), at("backingout", "web"), at("backingout", "web-2"), at("released", "cache-1"),
 		at("soak", "web-1"), at("soak", "web-2"), at("soak", "web"), at("gate", "web-1"), at("gate", "web-2"), at("gate", "web"), at("settle", "web-2"), at("settle", "web-3"), at("settle", "web"),
 		at("hold", "web-1"), at("hold", "web-2"), at("hold", "web"), at("hold", "monthly"), at("backout", "web-1"), at("backout", "web-2"), at("backout", "web"),
 		at("paused", "web-1"), at("paused", "web"), at("paused", "monthly"), at("pausedlater", "web-1"), at("pausedlater", "web-2"), at("pausedlater", "monthly"), at("last", "web-3"), at("last", "monthly"),

@@ -131,6 +131,7 @@ func (c Campaign) validateGates(p *inventory.Problems) {
 		}
 	}
 	p.Emergency("emergency", c.Emergency)
+	p.People("approvers", c.Approvers)
 	if c.Signers != nil && c.Signers.Allowed == "" {
 		p.Add("signers.allowed", "is missing: name a file in the format of OpenSSH's allowed_signers")
 	}
@@ -213,6 +214,16 @@ func (g Gate) counts(a inventory.Approver, owners []string) bool {
 	return slices.ContainsFunc(g.Roles, func(r GateRole) bool {
 		return r == GateOwner && owns || slices.Contains(a.Roles, inventory.Role(r))
 	})
+}
+
+// Signs is where a gate is written that takes signed words only; empty: there is none.
+func (c Campaign) Signs() string {
+	for _, g := range c.gates() {
+		if !g.gate.Unsigned {
+			return g.at
+		}
+	}
+	return ""
 }
 
 // Open names the stages whose clusters begin without anybody's agreement.

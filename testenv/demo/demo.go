@@ -229,7 +229,7 @@ func (d *demo) settings() string {
 	if err != nil {
 		bin = d.opts.Bin
 	}
-	return fmt.Sprintf("  export TEMPORAL_ADDRESS=%s ROLLPATCH_STORE=%s PATH=%s:$PATH\n", d.Daemon.Address, d.Store(), bin)
+	return fmt.Sprintf("  export TEMPORAL_ADDRESS=%s ROLLPATCH_STORE=%s PATH=%s:$PATH\n  # plan, claims and quarantine also want: -i %s\n", d.Daemon.Address, d.Store(), bin, d.InventoryFile())
 }
 
 // keep waits for a line, where there is anybody to type it, or for the end of ctx.

@@ -151,14 +151,19 @@ func TestOutagesAreWhatConsulDoesNotList(t *testing.T) {
 	}
 }
 
+// hosts are some whose inventory is there.
+type hosts struct{ estate.Hosts }
+
+func (hosts) InventoryFile() string { return "fleet/inventory.yaml" }
+
 // What can be looked at is said only where it stays to be looked at.
 func TestToLookAroundWhereItStays(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	for keep, want := range map[bool]string{true: "== To look around", false: ""} {
+	for keep, want := range map[bool]string{true: "-i fleet/inventory.yaml", false: ""} {
 		var out bytes.Buffer
 		d := &demo{
-			Estate: &estate.Estate{Daemon: &estate.Daemon{UI: "http://127.0.0.1:8233"}},
+			Estate: &estate.Estate{Hosts: hosts{}, Daemon: &estate.Daemon{UI: "http://127.0.0.1:8233"}},
 			opts:   Options{Keep: keep}, out: &screen{w: &out},
 		}
 		d.stay(ended, nil)

@@ -69,7 +69,7 @@ func TestAdmit(t *testing.T) {
 		{name: "the requester's no", gate: plain, word: func(s *approval.Statement) { s.Decision = approval.Reject }, by: person("eve"), cause: approval.CauseRequester, says: "hold and abort are open to everybody"},
 		{name: "the requester's, where that may be", gate: func(g *approval.Gate) { g.Rule.AnyRequester = true }, by: person("eve")},
 		{name: "somebody without a role", gate: plain, by: person("zoe"), cause: approval.CauseRole},
-		{name: "a peer where a manager is asked", gate: func(g *approval.Gate) { g.Rule.Roles = []approval.Role{approval.Manager, approval.Owner} }, by: person("ann"), cause: approval.CauseRole, says: "a manager or owner"},
+		{name: "a peer where a manager is asked", gate: func(g *approval.Gate) { g.Rule.Roles = []approval.Role{approval.Manager, approval.Owner} }, by: person("ann"), cause: approval.CauseRole, says: "a manager or owner (manager: "},
 		{name: "anybody where nobody is named", gate: func(g *approval.Gate) { g.Rule.Approvers = nil }, by: person("zoe")},
 		{name: "roles that nobody has", gate: func(g *approval.Gate) { g.Rule.Approvers, g.Rule.Roles = nil, []approval.Role{approval.Peer} }, by: person("zoe"), cause: approval.CauseRole},
 		{name: "expired", gate: plain, by: person("ann"), late: 24 * time.Hour, cause: approval.CauseExpired, says: "expired at 2026-11-23T09:30:00Z"},

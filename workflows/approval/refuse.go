@@ -122,9 +122,18 @@ func (g Gate) refusal(v Vote) *Refusal {
 	case !g.Rule.AnyRequester && g.Requester.Is(v.By):
 		return refuse(CauseRequester, "%s asked for this instance: somebody else has to decide; hold and abort are open to everybody", v.By)
 	case (len(g.Rule.Approvers) > 0 || len(g.Rule.Roles) > 0) && len(g.counting(v.By)) == 0:
-		return refuse(CauseRole, "%s does not count here: %s wants %s", v.By, g.ID, g.Rule.wanted())
+		return refuse(CauseRole, "%s does not count here: %s wants %s%s", v.By, g.ID, g.Rule.wanted(), g.whoCould())
 	}
 	return nil
+}
+
+// whoCould names them, where they are listed.
+func (g Gate) whoCould() string {
+	who := g.Could()
+	if len(who) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(who, "; ") + ")"
 }
 
 // wanted says in words whose agreement counts.

@@ -72,6 +72,7 @@ type Slot struct {
 	BootOld  string `json:"boot_old,omitempty"`
 	BootNew  string `json:"boot_new,omitempty"`
 	OutMilli int64  `json:"out_milli,omitempty"`
+	OutAt    int64  `json:"out_at,omitempty"`   // unix milliseconds since when it is out of service, where its end left it so
 	RunID    string `json:"run_id,omitempty"`   // of its workflow, to ask what became of it
 	Failures int    `json:"failures,omitempty"` // ends of its workflow without a patch
 	Cut      int    `json:"cut,omitempty"`      // how often its window closed while it waited for something else
@@ -544,6 +545,7 @@ type MemberEnd struct {
 	BootOld  string  `json:"boot_old,omitempty"`
 	BootNew  string  `json:"boot_new,omitempty"`
 	OutMilli int64   `json:"out_milli,omitempty"`
+	OutAt    int64   `json:"out_at,omitempty"`   // of one that is still out
 	TakenUp  bool    `json:"taken_up,omitempty"` // its workflow had been ended from outside
 	Suspect  string  `json:"suspect,omitempty"`  // what speaks against the versions it got
 	LeftOut  string  `json:"left_out,omitempty"` // what it did not get, because it is in quarantine
@@ -582,7 +584,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 			s.Canary = false // the first one that is patched is the canary
 		}
 		s.Left = s.Left || e.failed() && e.GivenUp
-		s.OutMilli += e.OutMilli
+		s.OutMilli, s.OutAt = s.OutMilli+e.OutMilli, e.OutAt
 		if e.Changes != "" && e.Mode == ModePatch { // a backout undoes the transaction that is on record
 			s.Changes, s.Count = e.Changes, e.Count
 		}

@@ -244,6 +244,8 @@ func (c Campaign) waits() string {
 		return c.owing()
 	case g.Expired: // what that came to is told beside it
 		return ""
+	case g.Since.IsZero(): // nobody can agree yet
+		return "; its request to run is being verified, then gate " + g.ID + " waits for people to agree"
 	}
 	return "; waits at gate " + g.ID + " for people to agree, " + g.stands()
 }

@@ -239,3 +239,11 @@ func TestNobodyKnownAskedForIt(t *testing.T) {
 		t.Errorf("ended %s: %s", c.Outcome, c.Reason)
 	}
 }
+
+// Before it is known who asked for the instance nobody can agree, and no gate waits since the year 1.
+func TestGateBeforeTheRequesterIsKnown(t *testing.T) {
+	c := Campaign{Instance: "i", Stages: []string{"one"}, Gates: []Gate{{ID: "start"}}}
+	if got := c.Next(time.Unix(1, 0)).Reason; !strings.Contains(got, "its request to run is being verified, then gate start waits") || strings.Contains(got, "0001") {
+		t.Errorf("reason %q", got)
+	}
+}

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -109,6 +110,7 @@ type Member struct {
 	Why      string `json:"why,omitempty"`     // the first cause of a failure, kept for the end
 	Suspect  string `json:"suspect,omitempty"` // what speaks against the versions it got
 	LeftOut  string `json:"left_out,omitempty"`
+	Newer    string `json:"newer,omitempty"`   // what it got in another version than planned
 	Widens   bool   `json:"widens,omitempty"`  // its transaction is not the one that was planned, or has not finished in the stage that goes first
 	Blame    string `json:"blame,omitempty"`   // the check or the package that it is about
 	OutAt    int64  `json:"out_at,omitempty"`  // unix milliseconds when the drain began
@@ -157,6 +159,8 @@ type MemberResult struct {
 	OtherHand bool `json:"other_hand,omitempty"`
 	// LeftOut says what is pending and not brought, because it is in quarantine (fetch).
 	LeftOut string `json:"left_out,omitempty"`
+	// Newer says what comes in another version than it was planned in, which is no difference (fetch).
+	Newer string `json:"newer,omitempty"`
 	// NeedsReboot: at least one signal says so (patch, backout).
 	NeedsReboot bool `json:"needs_reboot,omitempty"`
 	// Interrupted: the script was cut short (patch, backout).
@@ -401,7 +405,7 @@ func (m Member) inspected(r MemberResult, now time.Time) Member {
 }
 
 func (m Member) fetched(r MemberResult) Member {
-	m.LeftOut, m.OtherHand = r.LeftOut, r.OtherHand
+	m.LeftOut, m.Newer, m.OtherHand = r.LeftOut, r.Newer, r.OtherHand
 	switch {
 	case r.Verdict == Fail:
 		m.Widens = r.Widens
@@ -669,7 +673,7 @@ func (m Member) undrained(r MemberResult, now time.Time) Member {
 	case m.BackOut:
 		return m.end(BackedOut, m.Why)
 	case m.sound():
-		return m.end(Patched, first(m.Why, m.LeftOut))
+		return m.end(Patched, first(m.Why, strings.Trim(m.LeftOut+"; "+m.Newer, "; ")))
 	}
 	return m.end(Returned, m.Why)
 }
@@ -736,6 +740,9 @@ func (m Member) wait(why string, now time.Time) Member {
 	}
 	if !m.Held && now.Sub(m.WaitSince) < m.Policy.WaitMax {
 		return m
+	}
+	if m.Skipped() { // the person's word ends it, and not how long it may wait
+		return m.holdFor(m.over()+" while holding before "+string(m.at())+": "+m.WaitFor, now)
 	}
 	return m.holdFor("gave up after "+m.Policy.WaitMax.String()+" before "+string(m.at())+": "+m.WaitFor, now)
 }

@@ -6,17 +6,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // awaits lists what the instance waits for, and what a person may type.
-func awaits(s Status, c rollout.Campaign) []Await {
+func awaits(s Status, c workflows.CampaignState) []Await {
 	if s.Over() {
 		return nil
 	}
 	var out []Await
-	if g, waits := c.Due(); waits && !g.Expired {
-		out = append(out, atGate(s.Instance, g))
+	g, waits := c.Due()
+	switch {
+	case c.Unknown != "":
+		out = append(out, unidentified(s.Instance, c.Unknown))
+	case waits && !g.Expired && c.Change != nil && c.Change.Number == "":
+		out = append(out, Await{For: "its change number; gate " + g.ID + " waits for people after that"})
+	case waits && !g.Expired && g.Since.IsZero():
+		out = append(out, Await{For: "its request to run to be verified; gate " + g.ID + " waits for people after that"})
+	case waits && !g.Expired:
+		out = append(out, atGate(s.Instance, g, agreeing(c, g.ID)))
 	}
 	if c.Paused != "" && c.AbortFor == "" {
 		out = append(out, paused(s, c.Paused))
@@ -26,15 +36,24 @@ func awaits(s Status, c rollout.Campaign) []Await {
 			if cl.paused != "" && c.Paused == "" {
 				out = append(out, Await{Cluster: cl.Name, For: "its next border, then for a person to resume it: " + cl.paused, Person: true, Type: []string{say("resume", s.Instance, cl.Name)}})
 			}
-			out = append(out, cl.awaits(s.Instance)...)
+			out = append(out, cl.awaits(s.Instance, soakAgreeing(c, cl))...)
 		}
 	}
 	return out
 }
 
+// unidentified is an instance of which nobody can tell who asked for it: no word of anybody opens a gate before that is mended.
+func unidentified(instance, why string) Await {
+	a := Await{For: "its cause to clear: nobody can tell who asked for it: " + why, Person: true, Mend: true, Type: []string{say("abort", instance, "")}}
+	if strings.Contains(why, "--signers FILE") {
+		a.Type = append([]string{"rollpatchd --signers FILE", "rollpatch worker --signers FILE"}, a.Type...)
+	}
+	return a
+}
+
 // atGate is what a gate before the start, or before a stage, waits for.
-func atGate(instance string, g rollout.Gate) Await {
-	a := Await{For: "people to agree at gate " + g.ID, Since: g.Since, Person: true, Type: []string{say("approve", instance, ""), say("reject", instance, "")}}
+func atGate(instance string, g rollout.Gate, who approval.Gate) Await {
+	a := Await{For: "people to agree at gate " + g.ID, Since: g.Since, Person: true, Type: []string{sign(who, say("approve", instance, "")), sign(who, say("reject", instance, ""))}}
 	if !g.Until.IsZero() {
 		a.For += ", until " + g.Until.UTC().Format(time.RFC3339)
 	}
@@ -47,7 +66,54 @@ func atGate(instance string, g rollout.Gate) Await {
 	case g.Why != "":
 		a.For += ": " + g.Why
 	}
+	a.For += could(who)
 	return a
+}
+
+// agreeing is who may agree at a gate of the campaign.
+func agreeing(c workflows.CampaignState, id string) approval.Gate {
+	for _, p := range c.Agreement.Gates {
+		if p.ID == id {
+			return approval.Gate{Rule: p.Rule, Owners: p.Owners, Requester: requester(c)}
+		}
+	}
+	return approval.Gate{Rule: approval.Rule{Unsigned: true}}
+}
+
+// soakAgreeing is who may agree to a cluster's soak.
+func soakAgreeing(c workflows.CampaignState, cl Cluster) approval.Gate {
+	g := approval.Gate{Rule: c.Agreement.SoakRule(), Requester: requester(c)}
+	if cl.Owner != "" {
+		g.Owners = []string{cl.Owner}
+	}
+	return g
+}
+
+func requester(c workflows.CampaignState) approval.Signer {
+	if c.Asker.Signed() {
+		return c.Asker
+	}
+	return approval.Claimed(c.Requester)
+}
+
+// could says who may agree, and how, where that is not anybody in any way.
+func could(g approval.Gate) string {
+	s := ""
+	if who := g.Could(); len(who) > 0 {
+		s = "; who may: " + strings.Join(who, "; ")
+	}
+	if !g.Rule.Unsigned {
+		s += "; it must be signed, with --key or the SSH agent"
+	}
+	return s
+}
+
+// sign is a message as it is typed where it must be signed.
+func sign(g approval.Gate, typed string) string {
+	if g.Rule.Unsigned {
+		return typed
+	}
+	return typed + " --key FILE"
 }
 
 // paused is what a hold of the whole instance waits for: what is on its way is finished first, and where nothing else is left the hold
@@ -82,7 +148,7 @@ func (c Cluster) left() bool {
 	return slices.ContainsFunc(c.Members, func(m Member) bool { return m.State == Waiting })
 }
 
-func (c Cluster) awaits(instance string) []Await {
+func (c Cluster) awaits(instance string, who approval.Gate) []Await {
 	var out []Await
 	a := Await{Cluster: c.Name, Since: c.Since}
 	state := rollout.Phase(c.State)
@@ -102,7 +168,8 @@ func (c Cluster) awaits(instance string) []Await {
 		if c.gate != "" {
 			a.For += ": " + c.gate
 		}
-		a.Type = []string{say("approve", instance, c.Name), say("reject", instance, c.Name)}
+		a.For += could(who)
+		a.Type = []string{sign(who, say("approve", instance, c.Name)), sign(who, say("reject", instance, c.Name))}
 		out = append(out, a)
 	case rollout.PhaseAsk:
 		a.For = "its campaign's word that it may back out: " + c.asksFor
@@ -128,6 +195,10 @@ func (c Cluster) awaits(instance string) []Await {
 			a.Type = []string{"rollpatch claims list"}
 		}
 		out = append(out, a)
+		for _, owner := range c.claims {
+			owner.Cluster = c.Name
+			out = append(out, owner)
+		}
 	}
 	if c.untaken.Name != "" {
 		out = append(out, noWorker(c.Name, "", c.untaken))

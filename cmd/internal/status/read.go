@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,8 +25,9 @@ type Reader struct {
 	Now    func() time.Time
 	Only   string // a cluster: the others are told as their campaign keeps them
 
-	ended map[string]Cluster
-	parts map[string]plan.Part
+	ended  map[string]Cluster
+	parts  map[string]plan.Part
+	owners bool // it reads the owner of a claim, for whoever waits for that: nobody else's claims are followed from there
 }
 
 // Read asks every workflow of the instance that may have changed, each once.
@@ -89,7 +91,7 @@ func (r *Reader) Read(ctx context.Context, instance string) (Status, error) {
 	if s.Over() {
 		s.leave()
 	}
-	s.Awaits = awaits(s, c.Campaign)
+	s.Awaits = awaits(s, c)
 	return s, nil
 }
 
@@ -153,6 +155,13 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 		case rollout.PhaseHold:
 			out.Reason = report.Reason // since when is told beside it
 		}
+		patching := slices.ContainsFunc(c.Members, func(s rollout.Slot) bool { return s.Running && s.Mode == rollout.ModePatch })
+		if c.BackoutFor != "" && patching { // it ends first
+			out.Reason = strings.TrimPrefix(out.Reason+"; then brought back: "+c.BackoutFor, "; ")
+		}
+		if out.State == string(rollout.PhaseClaim) && !r.owners {
+			out.claims = r.claimed(ctx, instance, out.Reason)
+		}
 		if out.asksFor = c.AskFor; c.Phase == rollout.PhaseAsk && c.Refused != "" {
 			out.asksFor += "; it may not: " + c.Refused // as soon as the member on its way is through
 		}
@@ -170,7 +179,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 		out.Soak = &Soak{Number: c.SoakNo, Ends: c.SoakEnds, Verdict: string(c.Verdict), Passes: c.Passes, Watched: c.Watched}
 	}
 	for _, slot := range c.Members {
-		m, err := r.member(ctx, instance, slot, now)
+		m, err := r.member(ctx, instance, slot, out.ended, now)
 		if err != nil {
 			return Cluster{}, err
 		}
@@ -195,7 +204,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 	return out, nil
 }
 
-func (r *Reader) member(ctx context.Context, instance string, slot rollout.Slot, now time.Time) (Member, error) {
+func (r *Reader) member(ctx context.Context, instance string, slot rollout.Slot, ended bool, now time.Time) (Member, error) {
 	m := Member{
 		Host: slot.Host, State: Waiting, Outcome: string(slot.Outcome), Canary: slot.Canary, Count: slot.Count, Changes: slot.Changes,
 		BootOld: slot.BootOld, BootNew: slot.BootNew, OutSeconds: float64(slot.OutMilli) / 1000, Reason: slot.Reason,
@@ -208,6 +217,9 @@ func (r *Reader) member(ctx context.Context, instance string, slot rollout.Slot,
 		}
 	case slot.Outcome != "":
 		m.State, m.Mode = string(slot.Outcome), string(slot.Mode)
+		if slot.OutAt > 0 && slot.Outcome == rollout.Quarantined && !ended { // of one that has ended nobody here hears of its release
+			m.OutSeconds += max(0, now.Sub(time.UnixMilli(slot.OutAt))).Round(time.Millisecond).Seconds()
+		}
 	}
 	m.Rebooted = m.BootOld != "" && m.BootNew != "" && m.BootOld != m.BootNew
 	m.Packages = r.packages(ctx, m.Changes)
@@ -286,11 +298,11 @@ func (r *Reader) pending(ctx context.Context, id string, now time.Time) (late, e
 		case !a.Taken && !a.Since.IsZero() && now.Sub(a.Since) > untaken:
 			l.reason += "; no worker has taken " + a.Name + " since " + a.Since.UTC().Format(time.RFC3339)
 			if a.Failure != "" {
-				l.reason += ", when it was to be tried again: " + a.Failure
+				l.reason += ", when it was to be tried again: " + Plain(a.Failure)
 			}
 			l.untaken = a
 		case a.Failure != "":
-			l.reason += "; " + a.Name + " is tried again: " + a.Failure
+			l.reason += "; " + a.Name + " is tried again: " + Plain(a.Failure)
 		}
 	}
 	return l, err

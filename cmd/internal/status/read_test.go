@@ -173,7 +173,9 @@ func TestReadSaysWhatTheStateCannot(t *testing.T) {
 		{"one that was just scheduled says no more", status.Activity{Name: "Reboot", Attempt: 1, Since: now.Add(-time.Second)}, "", now.Add(-time.Second)},
 		{"one that lies there waits for a worker", status.Activity{Name: "Reboot", Attempt: 1, Since: now.Add(-time.Minute)}, "no worker has taken Reboot since 2026-11-01T01:59:00Z", now.Add(-time.Minute)},
 		{"so does one whose worker was lost", status.Activity{Name: "Reboot", Attempt: 2, Since: now.Add(-time.Minute), Failure: "activity Heartbeat timeout"},
-			"no worker has taken Reboot since 2026-11-01T01:59:00Z, when it was to be tried again: activity Heartbeat timeout", time.Time{}},
+			"no worker has taken Reboot since 2026-11-01T01:59:00Z, when it was to be tried again: its worker was not heard of for too long", time.Time{}},
+		{"one that its worker gave up says so in plain words", status.Activity{Name: "Patch", Attempt: 2, Taken: true, Since: now, Failure: "host a: step patch: context canceled"},
+			"Patch is tried again: host a: step patch: its worker stopped it", time.Time{}},
 		{"one that is about to be tried again does not", status.Activity{Name: "Reboot", Attempt: 2, Since: now.Add(time.Second), Failure: "i/o timeout"}, "Reboot is tried again: i/o timeout", time.Time{}},
 		{"one that is tried again says why, and does not know since when", status.Activity{Name: "Reboot", Attempt: 3, Taken: true, Since: now.Add(-time.Minute), Failure: "i/o timeout"}, "Reboot is tried again: i/o timeout", time.Time{}},
 	} {

@@ -102,6 +102,7 @@ type Cluster struct {
 	asksFor string        // why it would be brought back, if its campaign lets it
 	closed  string        // the window, or the freeze, that it waits for
 	frozen  bool          // which a person typed
+	claims  []Await       // what the owners of the claims wait for that it waits for
 	later   bool          // its way back waits for a window, and a person may have it begin now
 }
 
