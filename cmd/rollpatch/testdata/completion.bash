@@ -2,67 +2,81 @@ _rollpatch() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "validate plan run list status watch why report approve reject extend retry skip hold resume abort backout schedule freeze thaw claims quarantine worker completion" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "validate plan run list status watch why report approve reject extend retry skip hold resume abort backout schedule freeze thaw claims quarantine worker completion version" -- "$cur")
 		return
 	fi
-	case $prev in
-	--output | -o) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
-	esac
-	local flags='' words='' files=''
+	local flags='' words='' files='' formats=''
 	case ${COMP_WORDS[1]} in
 	validate)
 		flags="--help --inventory --output"
+		formats="text json"
 		files=yes
 		;;
 	plan)
 		flags="--address --advisory --emergency --help --inventory --namespace --of --offline --only --output --package --plan --save --store --verbose"
+		formats="text json markdown html"
 		files=yes
 		;;
 	run)
 		flags="--address --advisory --as --detach --emergency --expires --help --inventory --key --namespace --of --only --output --package --plan --store --unsigned --verbose"
+		formats="text json"
 		files=yes
 		;;
 	list)
 		flags="--address --help --limit --namespace --output --verbose"
+		formats="text json"
 		;;
 	status)
 		flags="--address --help --namespace --output --packages --store --verbose"
+		formats="text json"
 		;;
 	watch)
 		flags="--address --help --namespace --output --store --verbose"
+		formats="text json"
 		;;
 	why)
 		flags="--address --help --namespace --output --store --verbose"
+		formats="text json"
 		;;
 	report)
 		flags="--address --audit --help --namespace --only --output --store --verbose"
+		formats="text json markdown"
 		;;
 	approve)
 		flags="--address --as --cluster --expires --help --id --key --namespace --output --print-statement --reason --signature --soak --stage --statement --unsigned --verbose --when-pass"
+		formats="text json"
 		;;
 	reject)
 		flags="--address --as --cluster --expires --help --id --key --namespace --output --print-statement --reason --signature --soak --stage --statement --unsigned --verbose"
+		formats="text json"
 		;;
 	extend)
 		flags="--address --as --cluster --for --help --id --namespace --output --reason --soak --verbose"
+		formats="text json"
 		;;
 	retry)
 		flags="--address --as --cluster --help --host --id --namespace --output --reason --verbose"
+		formats="text json"
 		;;
 	skip)
 		flags="--address --as --cluster --help --host --id --namespace --output --reason --verbose"
+		formats="text json"
 		;;
 	hold)
 		flags="--address --as --cluster --help --id --namespace --output --reason --verbose"
+		formats="text json"
 		;;
 	resume)
 		flags="--address --as --cluster --help --id --namespace --output --reason --verbose"
+		formats="text json"
 		;;
 	abort)
 		flags="--address --as --help --id --namespace --output --reason --verbose"
+		formats="text json"
 		;;
 	backout)
 		flags="--address --all --as --cluster --help --id --namespace --output --reason --verbose"
+		formats="text json"
 		;;
 	schedule)
 		if [ "$COMP_CWORD" -eq 2 ]; then
@@ -71,29 +85,37 @@ _rollpatch() {
 		case ${COMP_WORDS[2]} in
 		create)
 			flags="--address --as --expires --help --inventory --key --namespace --output --store --unsigned --verbose"
+			formats="text json"
 			files=yes
 			;;
 		list)
 			flags="--address --help --namespace --output --verbose"
+			formats="text json"
 			;;
 		next)
 			flags="--help --inventory --output"
+			formats="text json"
 			files=yes
 			;;
 		plan)
 			flags="--address --help --namespace --output --store --verbose"
+			formats="text json markdown html"
 			;;
 		pause)
 			flags="--address --as --help --id --namespace --output --reason --verbose"
+			formats="text json"
 			;;
 		resume)
 			flags="--address --as --help --id --namespace --output --reason --verbose"
+			formats="text json"
 			;;
 		trigger)
 			flags="--address --as --help --id --namespace --output --reason --verbose"
+			formats="text json"
 			;;
 		delete)
 			flags="--address --as --help --id --namespace --output --reason --verbose"
+			formats="text json"
 			;;
 		esac
 		;;
@@ -104,14 +126,17 @@ _rollpatch() {
 		case ${COMP_WORDS[2]} in
 		now)
 			flags="--address --as --help --id --namespace --output --reason --verbose"
+			formats="text json"
 			;;
 		list)
 			flags="--address --help --namespace --output --verbose"
+			formats="text json"
 			;;
 		esac
 		;;
 	thaw)
 		flags="--address --as --help --id --namespace --output --reason --verbose"
+		formats="text json"
 		;;
 	claims)
 		if [ "$COMP_CWORD" -eq 2 ]; then
@@ -120,9 +145,11 @@ _rollpatch() {
 		case ${COMP_WORDS[2]} in
 		list)
 			flags="--address --help --inventory --namespace --output --store --verbose"
+			formats="text json"
 			;;
 		break)
 			flags="--address --as --elsewhere --help --id --inventory --namespace --output --reason --store --verbose"
+			formats="text json"
 			;;
 		esac
 		;;
@@ -133,9 +160,11 @@ _rollpatch() {
 		case ${COMP_WORDS[2]} in
 		list)
 			flags="--address --help --inventory --namespace --output --store --verbose"
+			formats="text json"
 			;;
 		release)
 			flags="--address --as --elsewhere --help --id --inventory --namespace --output --reason --rebuilt --retired --return --store --verbose"
+			formats="text json"
 			;;
 		esac
 		;;
@@ -146,6 +175,12 @@ _rollpatch() {
 		flags="--help"
 		words="bash zsh fish"
 		;;
+	version)
+		flags="--help"
+		;;
+	esac
+	case $prev in
+	--output | -o) mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur"); return ;;
 	esac
 	case $cur in
 	-*) mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur") ;;

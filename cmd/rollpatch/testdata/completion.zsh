@@ -27,6 +27,7 @@ _rollpatch() {
 		'quarantine:show hosts that are not touched any more and versions that are left out, or end a quarantine'
 		'worker:carry instances out until told to stop'
 		'completion:print a shell'\''s completion script'
+		'version:say which build this is'
 	)
 	if (( CURRENT == 2 )); then
 		_describe command commands
@@ -53,7 +54,7 @@ _rollpatch() {
 			'--of=[the INSTANCE whose leftovers are meant]:value:' \
 			'--offline[ask no host - what the files alone say]' \
 			'--only=[WHAT of the campaign - leftovers, the hosts that the instance of --of did not bring to what was planned]:value:' \
-			'--output=[FORMAT of what is printed - text, json, or markdown or html for a change request]:format:(text json)' \
+			'--output=[FORMAT of what is printed - text, json, or markdown or html for a change request]:format:(text json markdown html)' \
 			'--package=[NAME of a package that the emergency brings, or a glob such as '\''libssl*'\''; again for each]:value:' \
 			'--plan=[ask no host - show the plan of FILE, as --save wrote it]:file:_files' \
 			'--save=[write the plan to FILE, which must not exist - for approval, and run --plan]:file:_files' \
@@ -77,7 +78,7 @@ _rollpatch() {
 			'--only=[WHAT of the campaign - leftovers, the hosts that the instance of --of did not bring to what was planned]:value:' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
 			'--package=[NAME of a package that the emergency brings, or a glob such as '\''libssl*'\''; again for each]:value:' \
-			'--plan=[run exactly the plan of FILE, as plan --save wrote it]:file:_files' \
+			'--plan=[run the plan of FILE, as plan --save wrote it]:file:_files' \
 			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
 			'--unsigned[do not sign, even where a gate asks for it]' \
 			'--verbose[log what the Temporal client does on stderr]' \
@@ -127,7 +128,7 @@ _rollpatch() {
 			'--help[show help]' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
 			'--only=[print WHAT only - leftovers, the hosts that were not brought to what was planned]:value:' \
-			'--output=[FORMAT of what is printed - markdown or json]:format:(text json)' \
+			'--output=[FORMAT of what is printed - markdown or json]:format:(text json markdown)' \
 			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
 			'--verbose[log what the Temporal client does on stderr]'
 		;;
@@ -313,7 +314,7 @@ _rollpatch() {
 				'--address=[ADDRESS of the Temporal server]:value:' \
 				'--help[show help]' \
 				'--namespace=[Temporal NAMESPACE]:value:' \
-				'--output=[FORMAT of what is printed - text, json, or markdown or html for a change request]:format:(text json)' \
+				'--output=[FORMAT of what is printed - text, json, or markdown or html for a change request]:format:(text json markdown html)' \
 				'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
 				'--verbose[log what the Temporal client does on stderr]'
 			;;
@@ -505,6 +506,10 @@ _rollpatch() {
 		_arguments \
 			'--help[show help]' \
 			'*:word:(bash zsh fish)'
+		;;
+	version)
+		_arguments \
+			'--help[show help]'
 		;;
 	esac
 }
