@@ -41,7 +41,7 @@ type group struct {
 const hostTests = `^Test(Lab|Rolling|Change|Fault)`
 
 // ofWorkflows are the names of campaigns whose point is the workflows and what is kept of them, and not what hosts make of it.
-const ofWorkflows = "^TestRolling(AbortInSoak|CampaignTerminated|ClusterTerminated|ClusterTerminatedInSoak|ContinuedAsNew" +
+const ofWorkflows = "^TestChange(EmergencyTakesOver|FetchedAhead|HookAndReport|Scheduled.*|StagingFirst)$|^TestRolling(AbortInSoak|CampaignTerminated|ClusterTerminated|ClusterTerminatedInSoak|ContinuedAsNew" +
 	"|CtrlCLeavesTheCampaignRunning|FrozenWhileDrained|MemberTerminated|SameFileTwicePatchesTwice|SoakRejected)$"
 
 const buildGroup = "build"
@@ -136,7 +136,7 @@ var groups = []group{
 		fixed:    labSim,
 		binaries: true,
 		timeout:  25 * time.Minute,
-		lane:     "fleet",
+		lane:     "campaigns",
 	},
 	{
 		name: "rolling", about: "the other campaigns over the lab, through the built binaries",
