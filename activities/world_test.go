@@ -429,6 +429,8 @@ func (c claims) Yield(_ context.Context, acc ConsulAccess, owner Owner, keys []s
 }
 
 func (c claims) List(_ context.Context, acc ConsulAccess, prefix string) ([]Claim, error) {
+	c.Lock()
+	defer c.Unlock()
 	c.accesses = append(c.accesses, acc)
 	var out []Claim
 	var broken UnreadableError

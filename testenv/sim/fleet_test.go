@@ -191,7 +191,7 @@ func (r result) value(t testing.TB, key string) string {
 func (r result) wantRow(t testing.TB, row ...string) {
 	t.Helper()
 	for _, have := range r.table() {
-		if slices.Equal(have, row) {
+		if len(have) >= len(row) && slices.Equal(have[:len(row)], row) { // digests come after what is asked for
 			return
 		}
 	}
