@@ -338,15 +338,11 @@ func TestEstablishedConnections(t *testing.T) {
 }
 
 func TestTwentyHosts(t *testing.T) {
-	begun := time.Now()
 	f := up(t, sim.Cluster{Name: "web", Members: sim.Members("web", 20)})
 	for _, host := range f.Hosts() {
 		if r := run(t, connect(t, f, host), "sudo -n cat $ROLLPATCH_ROOT/etc/hostname", ""); strings.TrimSpace(r.stdout) != host {
 			t.Errorf("host %q: %s", host, r)
 		}
-	}
-	if took := time.Since(begun); took > 3*time.Second {
-		t.Errorf("20 hosts took %v", took)
 	}
 }
 

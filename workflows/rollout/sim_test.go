@@ -55,10 +55,10 @@ func TestSimulation(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if *simSeeds < 500 || failed.Load() > 0 {
+	// A simulator that never reaches the rare paths proves nothing about them. The rarest come once in some thousand seeds.
+	if *simSeeds < 10_000 || failed.Load() > 0 {
 		return
 	}
-	// A simulator that never reaches the rare paths proves nothing about them.
 	for _, what := range strings.Split("campaign done,campaign halted,campaign aborted,cluster done,cluster halted,cluster aborted,member patched,"+
 		"member unchanged,member backed-out,member returned,member skipped,member quarantined,told hold,told fail,told backout,told quarantine,told gate,"+
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
