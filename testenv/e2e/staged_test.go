@@ -13,7 +13,7 @@ import (
 func (s *scene) stage(attended bool, name, cluster, requires string) (file string) {
 	s.Helper()
 	text := fmt.Sprintf("name: %s\nreason: November security updates\nunattended: %t\nstages:\n  - {name: %s, clusters: [%s]%s}\n%s", s.name(), !attended, name, cluster, requires, policy)
-	file, err := s.Write(name+".yaml", text)
+	file, err := s.Write(fmt.Sprintf("%s-%t.yaml", name, attended), text)
 	s.must(err)
 	return file
 }

@@ -253,7 +253,7 @@ var all = []Mutant{
 	{
 		Name: "a power is cycled once in a reboot", File: "workflows/rollout/reboot.go",
 		Old: "m.WentDown && !m.Powered && !now", New: "m.WentDown && !now",
-		Package: rolloutPkg, Test: simulation, Flags: someWorlds,
+		Package: rolloutPkg, Test: simulation, Flags: []string{"-rollout.seeds=3000"},
 	},
 	{
 		Name: "versions that failed are on record before the release", File: "workflows/rollout/cluster.go",
