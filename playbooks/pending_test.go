@@ -55,12 +55,12 @@ func mustFor(t *testing.T, os string) playbooks.Playbook {
 const debianPolicy = `Package files:
  100 /var/lib/dpkg/status
      release a=now
- 500 http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
+ 500 http://debian.example.org/debian-security bookworm-security/main amd64 Packages
      release v=12,o=Debian,a=stable-security,n=bookworm-security,l=Debian-Security,c=main,b=amd64
-     origin deb.debian.org
- 500 http://deb.debian.org/debian bookworm/main amd64 Packages
+     origin debian.example.org
+ 500 http://debian.example.org/debian bookworm/main amd64 Packages
      release v=12.12,o=Debian,a=stable,n=bookworm,l=Debian,c=main,b=amd64
-     origin deb.debian.org
+     origin debian.example.org
  500 http://example.org/own own/main amd64 Packages
      release o=our own,a=own,n=own,l=our own,c=main,b=amd64
      origin example.org
