@@ -34,7 +34,7 @@ const (
 	planLockWait = "30"
 )
 
-// AskHosts asks a batch of hosts what they would get, were they patched now. It changes no package and keeps nothing there; apt reads its
+// AskHosts asks a batch of hosts what they would get, were they patched now, or what stands against that. It changes no package and keeps nothing there; apt reads its
 // repositories anew. What a host does not tell is unknown, and keeps nobody from the others.
 func (a *Activities) AskHosts(ctx context.Context, in AskHostsInput) (AskHostsResult, error) {
 	ctx, stop := a.beating(ctx)
@@ -50,7 +50,11 @@ func (a *Activities) AskHosts(ctx context.Context, in AskHostsInput) (AskHostsRe
 	for range min(askedAtOnce, len(q.Hosts)) {
 		all.Go(func() {
 			for i := range next {
-				answers[i] = a.answer(ctx, q.Hosts[i], records)
+				if q.Check {
+					answers[i] = a.look(ctx, q.Hosts[i], records)
+				} else {
+					answers[i] = a.answer(ctx, q.Hosts[i], records)
+				}
 			}
 		})
 	}

@@ -6,13 +6,16 @@ import (
 	"strings"
 
 	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/preflight"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
-// Inspect reads the host's facts and packages, its boot id and number, and whether somebody else took it out of service. It
-// changes nothing.
+// Inspect reads the host's facts and packages, its boot id and number, and whether somebody else took it out of service,
+// and what stands against patching it. It changes nothing.
 func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
-		f, _, err := a.facts(ctx, s)
+		f, osID, err := a.facts(ctx, s)
 		if err != nil {
 			return r.orUnknown(ctx, err)
 		}
@@ -51,6 +54,16 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 		if f.Dirty {
 			r.fail("its package database is not clean: run dpkg --configure -a there, or apt-get --fix-broken install")
 			return nil
+		}
+		if s.part.Policy.Preflight == campaign.PreflightOn && in.Mode == rollout.ModePatch && !r.Ours {
+			found, err := a.preflight(ctx, s, osID, preflight.Need{})
+			if err != nil {
+				return r.orUnknown(ctx, err)
+			}
+			if why := preflight.Refusal(found); why != "" {
+				r.fail(clip("preflight: " + why))
+				return nil
+			}
 		}
 		r.pass(fmt.Sprintf("%s %s, kernel %s, %d packages", f.OS, f.Release, f.Kernel, len(f.Versions)))
 		return nil

@@ -25,6 +25,8 @@ type Inventory struct {
 	Windows []Window `json:"windows,omitempty" yaml:"windows,omitempty"`
 	// Freezes are when nothing may begin, in any campaign.
 	Freezes []Freeze `json:"freezes,omitempty" yaml:"freezes,omitempty"`
+	// Accept are findings of the preflight that somebody lives with until a day.
+	Accept []Accept `json:"accept,omitempty" yaml:"accept,omitempty"`
 }
 
 // Labels are free words that selectors match.
@@ -148,6 +150,8 @@ type Cluster struct {
 	Checks []Check `json:"checks,omitempty" yaml:"checks,omitempty"`
 	// Consul overrides how Consul is reached, key by key.
 	Consul Consul `json:"consul,omitzero" yaml:"consul,omitempty"`
+	// Backup is how it is known when each member's last backup was made: without a new one no member is drained.
+	Backup *Backup `json:"backup,omitempty" yaml:"backup,omitempty"`
 }
 
 // Service is a Consul service that the members of a cluster offer.

@@ -22,7 +22,7 @@ const consulHosts = 10
 // Resolve returns a copy with every default filled in, so that no consumer needs to know one: hosts have their whole access and a
 // segment, clusters their whole way to Consul, budget and min_healthy, services and checks what they mean. Resolving twice changes nothing.
 func (inv Inventory) Resolve() Inventory {
-	out := Inventory{Access: inv.Access.or(Access{Port: DefaultPort, KnownHosts: DefaultKnownHosts}), Approvers: inv.Approvers, Emergency: inv.Emergency, Zone: inv.Zone, Windows: inv.Windows, Freezes: inv.Freezes}
+	out := Inventory{Access: inv.Access.or(Access{Port: DefaultPort, KnownHosts: DefaultKnownHosts}), Approvers: inv.Approvers, Emergency: inv.Emergency, Zone: inv.Zone, Windows: inv.Windows, Freezes: inv.Freezes, Accept: inv.Accept}
 	for _, h := range inv.Hosts {
 		h.Access = h.Access.or(out.Access)
 		if h.Segment == "" {

@@ -114,6 +114,7 @@ func (inv Inventory) Validate() []Problem {
 	inv.validateHosts(&p)
 	inv.validateClusters(&p)
 	inv.validateTogether(&p)
+	inv.validateAccept(&p)
 	p.People("approvers", inv.Approvers)
 	p.Approvers("approvers", inv.Approvers, inv.Clusters)
 	p.Emergency("emergency", inv.Emergency)
@@ -226,6 +227,7 @@ func (inv Inventory) validateClusters(p *Problems) {
 		}
 		inv.validateChecks(p, at, c)
 		p.consul(at+".consul", c.Consul)
+		p.backup(at+".backup", c.Backup)
 		for j, h := range c.Consul.Hosts {
 			host(fmt.Sprintf("%s.consul.hosts[%d]", at, j), h, c.Consul.Hosts)
 		}

@@ -38,11 +38,12 @@ const (
 	Backout      = "backout"
 	Fingerprint  = "fingerprint"
 	Updaters     = "updaters"
+	Preflight    = "preflight"
 )
 
 // Names lists the scripts of every family.
 func Names() []string {
-	return []string{Facts, Pending, Fetch, Apply, Verify, RebootNeeded, Reboot, Backout, Fingerprint, Updaters}
+	return []string{Facts, Pending, Fetch, Apply, Verify, RebootNeeded, Reboot, Backout, Fingerprint, Updaters, Preflight}
 }
 
 // What an exit status means, in every family.

@@ -140,6 +140,9 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 	if a.Ask != "" {
 		in.Ask, in.Canary, in.Mode, in.Spent = a.Ask, a.Canary, a.Mode, a.Spent
 	}
+	if a.Do == rollout.StepInspect && !m.Touched {
+		in.Mode = m.Mode // what stands against patching it counts before that only
+	}
 	if drain := m.Runs[rollout.StepDrain]; a.Do == rollout.StepUndrain && drain.Seq != 0 {
 		drain.Seq = 0 // what it began is taken back: the next drain is another run
 		m.Runs[rollout.StepDrain] = drain

@@ -22,7 +22,7 @@ func (d *desk) app() *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {},
 		OnUsageError:    onUsageError,
 		Commands: []*cli.Command{
-			d.validateCommand(), d.planCommand(), d.runCommand(), d.listCommand(), d.statusCommand(), d.watchCommand(), d.whyCommand(), d.reportCommand(),
+			d.validateCommand(), d.checkCommand(), d.planCommand(), d.runCommand(), d.listCommand(), d.statusCommand(), d.watchCommand(), d.whyCommand(), d.reportCommand(),
 			d.approveCommand(), d.rejectCommand(), d.extendCommand(), d.retryCommand(), d.skipCommand(), d.holdCommand(), d.resumeCommand(), d.abortCommand(), d.backoutCommand(),
 			d.scheduleCommand(), d.freezeCommand(), d.thawCommand(), d.claimsCommand(), d.quarantineCommand(),
 			d.workerCommand(), d.completionCommand(), d.versionCommand(),

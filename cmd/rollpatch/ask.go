@@ -46,7 +46,7 @@ func (d *desk) made(c *cli.Context, pl plan.Plan, parts map[string]plan.Part) (p
 	}
 	s := plan.Saved{Made: d.now().UTC(), By: d.requester(), Plan: pl, Parts: parts}
 	if !offline {
-		answers, err := d.askHosts(c, pl, parts)
+		answers, err := d.askHosts(c, pl, parts, inquiry{hint: []string{offlineHint(c)}})
 		if err != nil {
 			return s, err
 		}
@@ -62,8 +62,15 @@ func offlineHint(c *cli.Context) string {
 	return "what the files alone say: rollpatch plan --offline" + inventoryOf(c) + " " + c.Args().First()
 }
 
+// inquiry is what hosts are asked, and which of a plan's.
+type inquiry struct {
+	check bool     // what stands against patching them, instead of what they would get
+	host  string   // this one alone; empty: all of them
+	hint  []string // for whoever cannot have them asked
+}
+
 // askHosts has every host of the plan asked, once each.
-func (d *desk) askHosts(c *cli.Context, pl plan.Plan, parts map[string]plan.Part) ([]plan.Answer, error) {
+func (d *desk) askHosts(c *cli.Context, pl plan.Plan, parts map[string]plan.Part, what inquiry) ([]plan.Answer, error) {
 	path, err := d.storeFolder(c.Path("store"))
 	if err != nil {
 		return nil, err
@@ -71,7 +78,7 @@ func (d *desk) askHosts(c *cli.Context, pl plan.Plan, parts map[string]plan.Part
 	srv, err := d.dial(c.Context, d, settings{address: c.String("address"), namespace: c.String("namespace"), verbose: c.Bool("verbose"), quick: true})
 	if err != nil {
 		if p := (*problem)(nil); errors.As(err, &p) {
-			p.hints = append(p.hints, offlineHint(c))
+			p.hints = append(p.hints, what.hint...)
 		}
 		return nil, err
 	}
@@ -83,7 +90,7 @@ func (d *desk) askHosts(c *cli.Context, pl plan.Plan, parts map[string]plan.Part
 	if err != nil {
 		return nil, failed(err, "--store DIR names another")
 	}
-	questions, in, err := ask(c.Context, folder, pl, parts)
+	questions, in, err := ask(c.Context, folder, pl, parts, what)
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -95,9 +102,9 @@ func (d *desk) askHosts(c *cli.Context, pl plan.Plan, parts map[string]plan.Part
 	case c.Context.Err() != nil:
 		return nil, err
 	case errors.Is(err, status.ErrNoWorker):
-		return nil, failed(err, "a worker is started with: rollpatch worker", offlineHint(c))
+		return nil, failed(err, append([]string{"a worker is started with: rollpatch worker"}, what.hint...)...)
 	case err != nil:
-		return nil, failed(fmt.Errorf("the hosts could not be asked: %w", err), offlineHint(c))
+		return nil, failed(fmt.Errorf("the hosts could not be asked: %w", err), what.hint...)
 	}
 	var all []plan.Answer
 	for i, q := range questions {
@@ -107,20 +114,20 @@ func (d *desk) askHosts(c *cli.Context, pl plan.Plan, parts map[string]plan.Part
 		}
 		all = append(all, answers...)
 	}
-	if f := plan.Foresee(pl, parts, all); len(f.Unknown) > 0 {
+	if f := plan.Foresee(pl, parts, all); len(f.Unknown) > 0 && !what.check {
 		d.note("nothing is known of %s: what it says is in the plan", many(f.Asked-f.Answered, "host"))
 	}
 	return all, nil
 }
 
 // ask puts the questions into the store: hosts of one segment, a batch each.
-func ask(ctx context.Context, folder *store.Folder, pl plan.Plan, parts map[string]plan.Part) ([]plan.Question, workflows.PlanInput, error) {
+func ask(ctx context.Context, folder *store.Folder, pl plan.Plan, parts map[string]plan.Part, what inquiry) ([]plan.Question, workflows.PlanInput, error) {
 	var segments []string
 	hosts, seen := map[string][]plan.Asking{}, map[string]bool{}
 	for _, s := range pl.Stages {
 		for _, cl := range s.Clusters {
 			for _, h := range parts[cl.Name].Hosts {
-				if seen[h.Name] {
+				if seen[h.Name] || what.host != "" && h.Name != what.host {
 					continue
 				}
 				seen[h.Name] = true
@@ -135,7 +142,7 @@ func ask(ctx context.Context, folder *store.Folder, pl plan.Plan, parts map[stri
 	var in workflows.PlanInput
 	for _, s := range segments {
 		for some := range slices.Chunk(hosts[s], workflows.PlanBatchSize) {
-			q := plan.Question{Hosts: some}
+			q := plan.Question{Hosts: some, Check: what.check}
 			digest, err := folder.Put(ctx, plan.Body(q))
 			if err != nil {
 				return nil, in, err

@@ -187,7 +187,7 @@ func (d *desk) createSchedule(c *cli.Context) error {
 	if err != nil {
 		return failed(err, "--store DIR names another")
 	}
-	_, questions, err := ask(c.Context, folder, pl, parts)
+	_, questions, err := ask(c.Context, folder, pl, parts, inquiry{})
 	if err != nil {
 		return failed(err)
 	}

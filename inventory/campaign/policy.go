@@ -34,6 +34,7 @@ type Policy struct {
 	AtCutoff     AtCutoff           `json:"at_cutoff"`
 	SoakOnFail   SoakOnFail         `json:"soak_on_fail"`
 	Fetch        Fetch              `json:"fetch"`
+	Preflight    Preflight          `json:"preflight"`
 }
 
 // StopAfter is how many failures stop a stage.
@@ -118,6 +119,8 @@ type Override struct {
 	SoakOnFail *SoakOnFail `json:"soak_on_fail,omitempty" yaml:"soak_on_fail,omitempty"`
 	// Fetch is when packages of a plan that hosts answered are fetched: approved (default), ahead of the window, or window, when a member's turn comes.
 	Fetch *Fetch `json:"fetch,omitempty" yaml:"fetch,omitempty"`
+	// Preflight on (default) does not drain a member with a severe finding that nobody accepts; off does not look.
+	Preflight *Preflight `json:"preflight,omitempty" yaml:"preflight,omitempty"`
 }
 
 // StopAfterOverride is a StopAfter as a file gives it.
@@ -238,6 +241,18 @@ const (
 // Values lists what may be written.
 func (Fetch) Values() []string { return []string{string(FetchApproved), string(FetchWindow)} }
 
+// Preflight is whether a member is looked at before it is drained.
+type Preflight string
+
+// Whether severe findings keep a member in service, unchanged.
+const (
+	PreflightOn  Preflight = "on"
+	PreflightOff Preflight = "off"
+)
+
+// Values lists what may be written.
+func (Preflight) Values() []string { return []string{string(PreflightOn), string(PreflightOff)} }
+
 // Leftover is what happens to a member that still has connections when its drain times out.
 type Leftover string
 
@@ -269,7 +284,7 @@ func Default(unattended bool) Policy {
 		WaitMax:   of(30 * time.Minute), HoldMax: of(4 * time.Hour), OnTimeout: TimeoutSafest, OnFailure: FailStopCluster, Failures: 1, Review: of(30 * 24 * time.Hour),
 		Timeouts: Timeouts{Patch: of(time.Hour), Reboot: of(15 * time.Minute), Fetch: of(30 * time.Minute)},
 		Estimate: Estimate{Work: of(25 * time.Minute), Backout: of(15 * time.Minute)}, MaxMixed: of(7 * 24 * time.Hour),
-		AtCutoff: CutoffReturn, SoakOnFail: SoakDrain, Fetch: FetchApproved,
+		AtCutoff: CutoffReturn, SoakOnFail: SoakDrain, Fetch: FetchApproved, Preflight: PreflightOn,
 	}
 }
 
@@ -306,6 +321,7 @@ func (p Policy) Apply(o Override) Policy {
 	set(&p.AtCutoff, o.AtCutoff)
 	set(&p.SoakOnFail, o.SoakOnFail)
 	set(&p.Fetch, o.Fetch)
+	set(&p.Preflight, o.Preflight)
 	set(&p.Timeouts.Patch, o.Timeouts.Patch)
 	set(&p.Timeouts.Reboot, o.Timeouts.Reboot)
 	set(&p.Timeouts.Fetch, o.Timeouts.Fetch)

@@ -129,6 +129,9 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 	if o.Fetch != nil {
 		inventory.OneOf(p, at+".fetch", *o.Fetch)
 	}
+	if o.Preflight != nil {
+		inventory.OneOf(p, at+".preflight", *o.Preflight)
+	}
 	if o.OnTimeout != nil {
 		inventory.OneOf(p, at+".on_timeout", *o.OnTimeout)
 	}

@@ -430,7 +430,10 @@ func (i *invocation) unitStates(names []string, quiet, failed bool) int {
 // show prints properties as key=value, or with --value the values alone.
 func (i *invocation) show(names []string, o opts) int {
 	want := append(o.list("-p"), o.list("--property")...)
-	for _, name := range names {
+	for n, name := range names {
+		if n > 0 {
+			i.out("\n")
+		}
 		i.b.mu.Lock()
 		u := unit{name: unitName(name), active: "inactive", sub: "dead", result: "success"}
 		load := "not-found"

@@ -4,11 +4,15 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/rollpatch/rollpatch/workflows/preflight"
 )
 
 // Question is hosts that are asked together when a plan is made: the body of one batch.
 type Question struct {
 	Hosts []Asking `json:"hosts"`
+	// Check: they are asked what stands against patching them, and not what they would get.
+	Check bool `json:"check,omitempty"`
 }
 
 // Asking is one host that is asked, and the part of a cluster that says how it is reached.
@@ -37,6 +41,8 @@ type Answer struct {
 
 	Finished   []string `json:"finished,omitempty"`   // what of it has finished in the stage that goes first, and where
 	Unfinished []string `json:"unfinished,omitempty"` // and what has not, or not long enough ago
+
+	Findings []preflight.Finding `json:"findings,omitempty"` // what stands against patching it, where that was asked
 }
 
 // Sign is something that will ask for a reboot.

@@ -90,6 +90,8 @@ type Part struct {
 	Only     []string          `json:"only,omitempty"`     // the members that are worked on, where it is not all of them
 	Planned  *Planned          `json:"planned,omitempty"`  // what the members said that they would get; nil: they were not asked
 	Requires *Requires         `json:"requires,omitempty"` // what must have finished in another stage; nil: nothing
+	// Accept are findings of the preflight that count for nothing on its members, each until its day.
+	Accept []inventory.Accept `json:"accept,omitempty"`
 	// Emergency: it takes clusters over, and what fails stays out of service as it is.
 	Emergency bool `json:"emergency,omitempty"`
 }
@@ -318,7 +320,23 @@ func partOf(c campaign.Campaign, inv inventory.Inventory, stage string, cl inven
 	for _, o := range append([]Other{{Cluster: cl}}, p.Others...) {
 		p.ask(inv, o.Cluster)
 	}
+	for _, a := range inv.Accept {
+		if slices.ContainsFunc(p.Hosts, func(h inventory.Host) bool { return a.For(h.Name, p.clustersOf(h.Name)) }) {
+			p.Accept = append(p.Accept, a)
+		}
+	}
 	return p
+}
+
+// clustersOf names the clusters that a member belongs to.
+func (p Part) clustersOf(host string) []string {
+	var names []string
+	for _, o := range append([]Other{{Cluster: p.Cluster}}, p.Others...) {
+		if o.Cluster.Has(host) {
+			names = append(names, o.Cluster.Name)
+		}
+	}
+	return names
 }
 
 // ask adds who is asked what is in service where Consul is not: every member, and the hosts that the scripts run on.
