@@ -20,6 +20,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/rollpatch/rollpatch/testenv/sim"
+	"github.com/rollpatch/rollpatch/workflows/preflight"
 )
 
 func up(t testing.TB, clusters ...sim.Cluster) *sim.Fleet {
@@ -375,6 +376,45 @@ func TestPlaybookGoodPatchAndBackout(t *testing.T) {
 	}
 	if transactions != 2 {
 		t.Errorf("%d transactions were recorded, want 2", transactions)
+	}
+}
+
+// TestPreflight: a simulated host has nothing wrong, and says what was done to it.
+func TestPreflight(t *testing.T) {
+	f := up(t, oneWeb())
+	c := connect(t, f, "web-1")
+	look := func() string {
+		t.Helper()
+		var facts [][]string
+		for line := range strings.Lines(playbook(t, c, "preflight", 0).stdout) {
+			facts = append(facts, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
+		}
+		read, err := preflight.Read(facts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var found []string
+		for _, one := range preflight.Judge("web-1", read, preflight.Need{Now: time.Now()}) {
+			found = append(found, string(one.Severity)+" "+one.Check)
+		}
+		return strings.Join(found, ", ")
+	}
+	if got := look(); got != "" {
+		t.Errorf("a new host has %s, want nothing", got)
+	}
+	if err := f.FreeSpace("web-1", 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(); got != "severe space, severe space" && got != "severe space, severe space, severe space" {
+		t.Errorf("a full host has %q, want severe space of / and /var", got)
+	}
+	if err := f.FreeSpace("web-1", 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	run(t, c, "sudo -n apt-mark hold lab-web", "")
+	run(t, c, "sudo -n systemd-run --unit by-hand sleep 600", "")
+	if got, want := look(), "warning unsaved-unit, note holds"; got != want {
+		t.Errorf("a host with a hold and a service that was started by hand has %q, want %q", got, want)
 	}
 }
 
