@@ -329,7 +329,7 @@ func TestResolveLosesNothing(t *testing.T) {
 	inv := inventory.Inventory{
 		Access: inventory.Access{User: "patch"}, Consul: inventory.Consul{Via: inventory.ViaDirect, DNSTTL: &one}, Emergency: &inventory.Emergency{Approvers: []string{"mia@example.org"}}, Approvers: []inventory.Approver{{Principal: "mia"}},
 		Hosts: []inventory.Host{{Name: "web-1"}}, Clusters: []inventory.Cluster{{Name: "web"}},
-		Zone: "UTC", Windows: []inventory.Window{{Name: "night"}}, Freezes: []inventory.Freeze{{Name: "fair"}},
+		Zone: "UTC", Windows: []inventory.Window{{Name: "night"}}, Freezes: []inventory.Freeze{{Name: "fair"}}, Accept: []inventory.Accept{{Check: "units"}},
 	}
 	given, got := reflect.ValueOf(inv), reflect.ValueOf(inv.Resolve())
 	for i := range given.NumField() {

@@ -271,6 +271,7 @@ var scenes = map[string]func() []frame{
 	// hosts that are asked what they would get
 	"asked":  func() []frame { return []frame{{At: sceneStart, Asked: askedHosts("1.1")}} },
 	"later":  func() []frame { return []frame{{At: sceneStart.Add(time.Hour), Asked: askedHosts("1.4")}} },
+	"looked": func() []frame { return []frame{{At: sceneStart, Asked: lookedAt()}} },
 	"untold": func() []frame { return []frame{{At: sceneStart, Asked: untoldHosts()}} },
 	"nobody": func() []frame { return []frame{{At: sceneStart, Nobody: true}} },
 	"drain": func() []frame {

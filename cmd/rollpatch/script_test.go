@@ -84,6 +84,13 @@ func TestScripts(t *testing.T) {
 					return err
 				}
 			}
+			shown, err := documentedCheck()
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(e.WorkDir, "documented.txt"), []byte(shown), 0o600); err != nil {
+				return err
+			}
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("USER", "ann")
 			return nil

@@ -28,7 +28,7 @@ func TestDefaultPolicy(t *testing.T) {
 	}
 	want := `{"soak":"24h","soak_interval":"5m","soak_passes":3,"soak_approval":true,"settle":"10m","parallel":5,"ramp":[1,5,25],"breaker":"3 or 5%","stop_after":{"same":2,"any":"2 or 5%"},"reboot":"always",` +
 		`"drain":{"timeout":"15m","connections":0,"leftover":"hold"},"checks":{"passes":3,"interval":"5s","timeout":"5m"},` +
-		`"wait_max":"30m","hold_max":"4h","on_timeout":"safest","on_failure":"stop-cluster","retries":0,"failures":1,"review":"30d","timeouts":{"patch":"1h","reboot":"15m","fetch":"30m"},"estimate":{"work":"25m","backout":"15m"},"max_mixed":"7d","at_cutoff":"return","soak_on_fail":"drain","fetch":"approved"}`
+		`"wait_max":"30m","hold_max":"4h","on_timeout":"safest","on_failure":"stop-cluster","retries":0,"failures":1,"review":"30d","timeouts":{"patch":"1h","reboot":"15m","fetch":"30m"},"estimate":{"work":"25m","backout":"15m"},"max_mixed":"7d","at_cutoff":"return","soak_on_fail":"drain","fetch":"approved","preflight":"on"}`
 	if string(raw) != want {
 		t.Errorf("default policy\n%s\nwant\n%s", raw, want)
 	}

@@ -28,14 +28,14 @@ func (d Document[T]) Where(path string) (name string, line int) {
 	return d.ledger.sources[at.file], at.line
 }
 
-// ParseInventory reads an inventory from one or more files, whose hosts and clusters are put together in the order given: inventory.yaml
-// first, then those of inventory.d. Everything else belongs in one of them. An error is [Findings].
+// ParseInventory reads an inventory from one or more files, whose hosts, clusters and accepted findings are put together in the order
+// given: inventory.yaml first, then those of inventory.d. Everything else belongs in one of them. An error is [Findings].
 func ParseInventory(sources ...Source) (Document[inventory.Inventory], error) {
 	l := newLedger(sources...)
 	var inv inventory.Inventory
 	for i, source := range sources {
 		var part inventory.Inventory
-		r := reader{ledger: l, file: i, offset: map[string]int{"hosts": len(inv.Hosts), "clusters": len(inv.Clusters)}}
+		r := reader{ledger: l, file: i, offset: map[string]int{"hosts": len(inv.Hosts), "clusters": len(inv.Clusters), "accept": len(inv.Accept)}}
 		r.once = []string{"access", "consul", "approvers", "zone", "windows", "freezes"}
 		r.read(source.Raw, &part)
 		if part.Access != (inventory.Access{}) {
@@ -61,6 +61,7 @@ func ParseInventory(sources ...Source) (Document[inventory.Inventory], error) {
 		}
 		inv.Hosts = append(inv.Hosts, part.Hosts...)
 		inv.Clusters = append(inv.Clusters, part.Clusters...)
+		inv.Accept = append(inv.Accept, part.Accept...)
 	}
 	l.problems(inv.Validate())
 	return Document[inventory.Inventory]{Value: inv, ledger: l}, l.err()

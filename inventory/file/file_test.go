@@ -321,7 +321,7 @@ func TestNotText(t *testing.T) {
 		"f.yaml:1: is nested deeper than 32 levels":   "a: " + strings.Repeat("- ", 100_000),
 		"f.yaml:514: is nested deeper than 32 levels": deep(1000),
 		"f.yaml:1: is empty":                          "---\n",
-		"f.yaml:1: wants keys (access, consul, approvers, emergency, hosts, clusters, zone, windows, freezes), not text": "hosts\n",
+		"f.yaml:1: wants keys (access, consul, approvers, emergency, hosts, clusters, zone, windows, freezes, accept), not text": "hosts\n",
 	} {
 		if _, err := file.ParseInventory(source("f.yaml", raw)); err == nil || err.Error() != name {
 			t.Errorf("%.40q: error %.200v, want %s", raw, err, name)
