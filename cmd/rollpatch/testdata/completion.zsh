@@ -4,6 +4,7 @@ _rollpatch() {
 	local -a commands
 	commands=(
 		'validate:read files and say everything that is wrong with them'
+		'check:say which hosts could be patched, and what stands against the others'
 		'plan:say what run would do, and what it would refuse'
 		'run:start an instance of a campaign, and watch it'
 		'list:list instances, the latest first'
@@ -41,6 +42,17 @@ _rollpatch() {
 			'--help[show help]' \
 			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
 			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'*:file:_files'
+		;;
+	check)
+		_arguments \
+			'--address=[ADDRESS of the Temporal server]:value:' \
+			'--help[show help]' \
+			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+			'--namespace=[Temporal NAMESPACE]:value:' \
+			'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
+			'--verbose[log what the Temporal client does on stderr]' \
 			'*:file:_files'
 		;;
 	plan)
