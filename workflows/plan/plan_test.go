@@ -233,7 +233,9 @@ func sample() (campaign.Campaign, inventory.Inventory) {
 		c.Drain, c.Ports = inventory.DrainCommand, []int{81}
 		c.DrainCommands = &inventory.DrainCommands{Drain: script("drain"), Undrain: script("undrain"), State: script("state"), On: []string{"lb-1"}}
 		c.Checks = []inventory.Check{{Name: "page", Unit: "nginx.service", TCP: "127.0.0.1:80", HTTP: &inventory.HTTPCheck{URL: "http://x", Status: 200, Body: "ok"}, Command: []string{"true"}}}
+		c.Backup = &inventory.Backup{File: "/b", Command: []string{"b"}, MaxAge: inventory.Duration(time.Hour), RestoreProven: "2026-09-30"}
 	}
+	inv.Accept = []inventory.Accept{{Check: "units", Host: inv.Clusters[0].Members[0], Cluster: inv.Clusters[1].Name, Reason: "known", Until: "2027-01-31"}}
 	c := of([]string{"web", "db"})
 	c.Unattended, c.Packages = true, campaign.Packages{Include: []string{"a*"}, Exclude: []string{"b*"}, Security: true}
 	yes := true
