@@ -24,12 +24,12 @@ func TestKnowsThatABackupIsMissing(t *testing.T) {
 	write(asks)
 	t.Cleanup(func() { os.Remove(inventory) })
 
-	checks := func(wantCode int, what string) (all []preflight.Finding) {
+	checks := func(what string, wantCodes ...int) (all []preflight.Finding) {
 		t.Helper()
 		r, err := s.Rollpatch(s.ctx, nil, "check", "-i", inventory, what, "--output", "json")
 		s.must(err)
-		if r.Code != wantCode {
-			s.Fatalf("rollpatch check exited %d, want %d\n%s%s", r.Code, wantCode, r.Stdout, r.Stderr)
+		if !slices.Contains(wantCodes, r.Code) {
+			s.Fatalf("rollpatch check exited %d, want one of %d\n%s%s", r.Code, wantCodes, r.Stdout, r.Stderr)
 		}
 		var out map[string][]struct{ Findings []preflight.Finding }
 		s.must(json.Unmarshal([]byte(r.Stdout), &out))
@@ -44,7 +44,7 @@ func TestKnowsThatABackupIsMissing(t *testing.T) {
 		return f.Check == preflight.BackupAge && f.Severity == preflight.Severe && strings.Contains(f.What, "there is no /srv/backup/web-*")
 	}
 	for _, host := range web {
-		if found := checks(3, host); !slices.ContainsFunc(found, missing) {
+		if found := checks(host, 3); !slices.ContainsFunc(found, missing) {
 			s.Errorf("%s: %+v, want that its backup is missing", host, found)
 		}
 	}
@@ -60,10 +60,9 @@ func TestKnowsThatABackupIsMissing(t *testing.T) {
 	}
 
 	write(asks + "accept: [{check: backup, cluster: web, reason: holds no data, until: 2099-12-31}]\n")
-	for _, f := range checks(0, "web-1") {
-		if f.Check == preflight.BackupAge && f.Accepted != "holds no data" {
-			s.Errorf("%+v, want it accepted", f)
-		}
+	found := checks("web-1", 0, 3) // a real host may have something else
+	if i := slices.IndexFunc(found, missing); i < 0 || found[i].Accepted != "holds no data" {
+		s.Errorf("%+v, want the backup's accepted", found)
 	}
 	if r, err = s.Rollpatch(s.ctx, nil, "run", "-i", inventory, campaign); err != nil || r.Code != 0 {
 		s.Fatalf("rollpatch run exited %d, %v\n%s%s", r.Code, err, r.Stdout, r.Stderr)
