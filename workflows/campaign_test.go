@@ -157,6 +157,9 @@ func TestFailingSoakBacksTheCanaryOut(t *testing.T) {
 	if !strings.Contains(all, "backout web-1") || strings.Contains(all, "web-2") {
 		t.Errorf("want the canary backed out and its peer untouched, got\n%s", all)
 	}
+	if want := []string{"web-1 patch", "web-1 "}; !slices.Equal(w.inspected, want) {
+		t.Errorf("inspected %q, want %q: what stands against a patch must not keep one from being taken back", w.inspected, want)
+	}
 }
 
 func TestAbortBeforePatchReturnsTheMember(t *testing.T) {

@@ -61,6 +61,7 @@ type world struct {
 	numbers   map[string]int64 // of runs, by id
 	ahead     func(call int) (rollout.AheadResult, error)
 	changes   activities.Changes
+	inspected []string // host and mode
 }
 
 func newWorld(members ...string) *world {
@@ -97,6 +98,7 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 	r := activities.StepResult{MemberResult: rollout.MemberResult{Verdict: rollout.Pass}}
 	switch name {
 	case "inspect":
+		w.inspected = append(w.inspected, in.Host+" "+string(in.Mode))
 		r.Boot, r.Seq, r.Scripted = "boot-1", max(w.seqs[in.Host], w.scripted), w.scripted > 0
 	case "check":
 		r.Seq, r.Scripted = max(w.seqs[in.Host], w.scripted), w.scripted > 0
