@@ -209,4 +209,3 @@ func TestAgreesWithAnsibleHere(t *testing.T) {
 		})
 	}
 }
-
