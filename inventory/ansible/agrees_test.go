@@ -197,14 +197,19 @@ func TestAgreesWithAnsible(t *testing.T) {
 	}
 }
 
-// TestAgreesWithAnsibleHere does the same with the Ansible of this machine.
+// TestAgreesWithAnsibleHere does the same with the Ansible of this machine, whichever version that is. Each asking takes it a second of work, so
+// that only those fixtures are asked about in which most comes together; -update asks about all.
 func TestAgreesWithAnsibleHere(t *testing.T) {
 	if _, err := exec.LookPath("ansible-inventory"); err != nil {
 		t.Skip("no ansible-inventory on this machine: what another one printed is compared by TestAgreesWithAnsible")
 	}
-	for name, f := range fixtures(t) {
+	all := fixtures(t)
+	for _, name := range []string{"estate", "ini-literals", "ini-ranges", "yaml-scalars", "vars-files", "folder", "sources", "refused-child"} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			f, ok := all[name]
+			if !ok {
+				t.Fatal("there is no such fixture")
+			}
 			f.agrees(t, f.ask(t))
 		})
 	}
