@@ -25,7 +25,7 @@ func (d *desk) app() *cli.App {
 			d.validateCommand(), d.checkCommand(), d.planCommand(), d.runCommand(), d.listCommand(), d.statusCommand(), d.watchCommand(), d.whyCommand(), d.reportCommand(),
 			d.approveCommand(), d.rejectCommand(), d.extendCommand(), d.retryCommand(), d.skipCommand(), d.holdCommand(), d.resumeCommand(), d.abortCommand(), d.backoutCommand(),
 			d.scheduleCommand(), d.freezeCommand(), d.thawCommand(), d.claimsCommand(), d.quarantineCommand(),
-			d.workerCommand(), d.completionCommand(), d.versionCommand(),
+			d.inventoryCommand(), d.workerCommand(), d.completionCommand(), d.versionCommand(),
 		},
 	}
 	app.Action = func(c *cli.Context) error {
@@ -57,10 +57,11 @@ func commandNames(cmds []*cli.Command) []string {
 	return names
 }
 
-// group is a command that is only the first of two words. Said alone it does nothing, and must not look as if it had.
+// group is a command that is only the first of two words, or of three. Said alone it does nothing, and must not look as if it had.
 func group(name, usageText string, cmds ...*cli.Command) *cli.Command {
 	words := strings.Join(commandNames(cmds), " or ")
 	return &cli.Command{Name: name, Usage: usageText, Subcommands: cmds, Action: func(c *cli.Context) error {
+		name := called(c)
 		help := "rollpatch " + name + " --help says more"
 		if word := c.Args().First(); word != "" {
 			return usage(fmt.Sprintf("%s: unknown command %q%s: it is %s", name, word, inventory.DidYouMean(word, commandNames(cmds)), words), help)
@@ -91,7 +92,7 @@ func interspersed(app *cli.App, args []string) []string {
 	if cmd == nil {
 		return args
 	}
-	if len(cmd.Subcommands) > 0 {
+	for len(cmd.Subcommands) > 0 {
 		if at++; at == len(args) || cmd.Command(args[at]) == nil {
 			return args
 		}

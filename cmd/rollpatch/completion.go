@@ -103,7 +103,7 @@ func bash(w io.Writer, cmds []completed) {
 		"\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n")
 	fmt.Fprintf(w, "\t\tmapfile -t COMPREPLY < <(compgen -W %q -- \"$cur\")\n\t\treturn\n\tfi\n", namesOf(cmds))
 	fmt.Fprint(w, "\tlocal flags='' words='' files='' formats=''\n\tcase ${COMP_WORDS[1]} in\n")
-	bashCases(w, "\t", cmds)
+	bashCases(w, "\t", 1, cmds)
 	fmt.Fprint(w, "\tesac\n"+
 		"\tcase $prev in\n\t--output | -o) mapfile -t COMPREPLY < <(compgen -W \"$formats\" -- \"$cur\"); return ;;\n\tesac\n"+
 		"\tcase $cur in\n"+
@@ -120,13 +120,13 @@ func bash(w io.Writer, cmds []completed) {
 		"complete -o filenames -F _rollpatch rollpatch\n")
 }
 
-// bashCases sets what a command's words may be; below a group, its second word says which command it is.
-func bashCases(w io.Writer, in string, cmds []completed) {
+// bashCases sets what a command's words may be; below a group, its next word says which command it is. at is where the commands stand.
+func bashCases(w io.Writer, in string, at int, cmds []completed) {
 	for _, c := range cmds {
 		fmt.Fprintf(w, "%s%s)\n", in, c.name)
 		if len(c.below) > 0 {
-			fmt.Fprintf(w, "%[1]s\tif [ \"$COMP_CWORD\" -eq 2 ]; then\n%[1]s\t\twords=%[2]q\n%[1]s\tfi\n%[1]s\tcase ${COMP_WORDS[2]} in\n", in, namesOf(c.below))
-			bashCases(w, in+"\t", c.below)
+			fmt.Fprintf(w, "%[1]s\tif [ \"$COMP_CWORD\" -eq %[3]d ]; then\n%[1]s\t\twords=%[2]q\n%[1]s\tfi\n%[1]s\tcase ${COMP_WORDS[%[3]d]} in\n", in, namesOf(c.below), at+1)
+			bashCases(w, in+"\t", at+1, c.below)
 			fmt.Fprintf(w, "%[1]s\tesac\n%[1]s\t;;\n", in)
 			continue
 		}
@@ -211,12 +211,18 @@ func fish(w io.Writer, cmds []completed) {
 		}
 		return "__fish_seen_subcommand_from " + c.name
 	})
+	fishBelow(w, "", cmds)
+}
+
+// fishBelow offers what is below groups; in is what must have been typed before these.
+func fishBelow(w io.Writer, in string, cmds []completed) {
 	for _, g := range cmds {
-		in := "__fish_seen_subcommand_from " + g.name + "; and "
+		in := in + "__fish_seen_subcommand_from " + g.name + "; and "
 		for _, c := range g.below {
 			fmt.Fprintf(w, "complete -c rollpatch -n '%snot __fish_seen_subcommand_from %s' -a %s -d %s\n", in, namesOf(g.below), c.name, quote(c.usage))
 		}
 		fishFlags(w, g.below, func(c completed) string { return in + "__fish_seen_subcommand_from " + c.name })
+		fishBelow(w, in, g.below)
 	}
 }
 

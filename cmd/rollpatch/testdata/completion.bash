@@ -2,18 +2,13 @@ _rollpatch() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "validate check plan run list status watch why report approve reject extend retry skip hold resume abort backout schedule freeze thaw claims quarantine worker completion version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "validate plan run list status watch why report approve reject extend retry skip hold resume abort backout schedule freeze thaw claims quarantine inventory worker completion version" -- "$cur")
 		return
 	fi
 	local flags='' words='' files='' formats=''
 	case ${COMP_WORDS[1]} in
 	validate)
 		flags="--help --inventory --output"
-		formats="text json"
-		files=yes
-		;;
-	check)
-		flags="--address --help --inventory --namespace --output --store --verbose"
 		formats="text json"
 		files=yes
 		;;
@@ -170,6 +165,24 @@ _rollpatch() {
 		release)
 			flags="--address --as --elsewhere --help --id --inventory --namespace --output --reason --rebuilt --retired --return --store --verbose"
 			formats="text json"
+			;;
+		esac
+		;;
+	inventory)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			words="import"
+		fi
+		case ${COMP_WORDS[2]} in
+		import)
+			if [ "$COMP_CWORD" -eq 3 ]; then
+				words="ansible"
+			fi
+			case ${COMP_WORDS[3]} in
+			ansible)
+				flags="--cluster-groups --help --playbook-dir --user"
+				files=yes
+				;;
+			esac
 			;;
 		esac
 		;;

@@ -26,6 +26,7 @@ _rollpatch() {
 		'thaw:end the freeze of the whole estate'
 		'claims:show what instances have locked in Consul, or break a claim whose owner is gone'
 		'quarantine:show hosts that are not touched any more and versions that are left out, or end a quarantine'
+		'inventory:make an inventory of what other programs know'
 		'worker:carry instances out until told to stop'
 		'completion:print a shell'\''s completion script'
 		'version:say which build this is'
@@ -496,6 +497,40 @@ _rollpatch() {
 				'--return[the host is in order again - check it and put it back into service]' \
 				'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
 				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		esac
+		;;
+	inventory)
+		commands=(
+			'import:print an inventory for rollpatch, made from another program'\''s'
+		)
+		if (( CURRENT == 2 )); then
+			_describe command commands
+			return
+		fi
+		shift words
+		(( CURRENT-- ))
+		case $words[1] in
+		import)
+			commands=(
+				'ansible:from inventories of Ansible'\''s, INI or YAML, merged in the order given'
+			)
+			if (( CURRENT == 2 )); then
+				_describe command commands
+				return
+			fi
+			shift words
+			(( CURRENT-- ))
+			case $words[1] in
+			ansible)
+				_arguments \
+					'--cluster-groups=[GLOB of the groups that become clusters; may be given several times]:value:' \
+					'--help[show help]' \
+					'--playbook-dir=[DIR of the playbooks, where group_vars and host_vars stand beside them]:file:_files' \
+					'--user=[NAME of who logs in where no ansible_user says so]:value:' \
+					'*:file:_files'
+				;;
+			esac
 			;;
 		esac
 		;;
