@@ -2,13 +2,18 @@ _rollpatch() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "validate plan run list status watch why report approve reject extend retry skip hold resume abort backout schedule freeze thaw claims quarantine inventory worker completion version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "validate check plan run list status watch why report approve reject extend retry skip hold resume abort backout schedule freeze thaw claims quarantine inventory worker completion version" -- "$cur")
 		return
 	fi
 	local flags='' words='' files='' formats=''
 	case ${COMP_WORDS[1]} in
 	validate)
 		flags="--help --inventory --output"
+		formats="text json"
+		files=yes
+		;;
+	check)
+		flags="--address --help --inventory --namespace --output --store --verbose"
 		formats="text json"
 		files=yes
 		;;

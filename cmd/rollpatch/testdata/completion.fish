@@ -1,5 +1,6 @@
 complete -c rollpatch -f
 complete -c rollpatch -n __fish_use_subcommand -a validate -d 'read files and say everything that is wrong with them'
+complete -c rollpatch -n __fish_use_subcommand -a check -d 'say which hosts could be patched, and what stands against the others'
 complete -c rollpatch -n __fish_use_subcommand -a plan -d 'say what run would do, and what it would refuse'
 complete -c rollpatch -n __fish_use_subcommand -a run -d 'start an instance of a campaign, and watch it'
 complete -c rollpatch -n __fish_use_subcommand -a list -d 'list instances, the latest first'
@@ -29,6 +30,14 @@ complete -c rollpatch -n '__fish_seen_subcommand_from validate' -l help -d 'show
 complete -c rollpatch -n '__fish_seen_subcommand_from validate' -l inventory -r -F -d 'inventory FILE; the files of a folder inventory.d beside it are added'
 complete -c rollpatch -n '__fish_seen_subcommand_from validate' -l output -x -a 'text json' -d 'FORMAT of what is printed: text or json'
 complete -c rollpatch -n '__fish_seen_subcommand_from validate' -F
+complete -c rollpatch -n '__fish_seen_subcommand_from check' -l address -x -d 'ADDRESS of the Temporal server'
+complete -c rollpatch -n '__fish_seen_subcommand_from check' -l help -d 'show help'
+complete -c rollpatch -n '__fish_seen_subcommand_from check' -l inventory -r -F -d 'inventory FILE; the files of a folder inventory.d beside it are added'
+complete -c rollpatch -n '__fish_seen_subcommand_from check' -l namespace -x -d 'Temporal NAMESPACE'
+complete -c rollpatch -n '__fish_seen_subcommand_from check' -l output -x -a 'text json' -d 'FORMAT of what is printed: text or json'
+complete -c rollpatch -n '__fish_seen_subcommand_from check' -l store -r -F -d 'DIR of plan and ledger bodies, the same as the workers'\'''
+complete -c rollpatch -n '__fish_seen_subcommand_from check' -l verbose -d 'log what the Temporal client does on stderr'
+complete -c rollpatch -n '__fish_seen_subcommand_from check' -F
 complete -c rollpatch -n '__fish_seen_subcommand_from plan; and not __fish_seen_subcommand_from schedule freeze claims quarantine inventory' -l address -x -d 'ADDRESS of the Temporal server'
 complete -c rollpatch -n '__fish_seen_subcommand_from plan; and not __fish_seen_subcommand_from schedule freeze claims quarantine inventory' -l advisory -x -d 'ID of an advisory; refused where repositories do not say which packages one names'
 complete -c rollpatch -n '__fish_seen_subcommand_from plan; and not __fish_seen_subcommand_from schedule freeze claims quarantine inventory' -l emergency -d 'bring what --package names now: one emergency approver agrees before, everybody else within a day after (docs/emergency.md)'
