@@ -97,7 +97,7 @@ func TestChangeNight(t *testing.T) {
 	if page, _ := s.cli(0, "schedule", "plan", instance, "--output", "markdown"); !strings.Contains(page, "| libssl3 |") || !strings.Contains(page, st.Plan) || !strings.Contains(page, "ann@example.org") {
 		t.Errorf("its change request is\n%s", page)
 	}
-	if a := s.why(instance); !strings.Contains(a.Reason, "waits at gate start for people to agree") || !strings.Contains(a.Reason, "begins at "+begins.Format(time.RFC3339)) || !a.names("rollpatch approve "+instance) {
+	if a := s.why(instance); !strings.Contains(a.Reason, "waits at gate start for people to agree") || !strings.Contains(a.Reason, "begins at "+begins.Format(time.RFC3339)+" if everybody has agreed by then") || !a.names("rollpatch approve "+instance) {
 		t.Errorf("why says %+v", a)
 	}
 	p.refused(instance, p.signs("rita", p.statement(instance)), approval.CauseRequester, "rita@example.org asked for this instance: somebody else has to decide")
@@ -114,7 +114,7 @@ func TestChangeNight(t *testing.T) {
 		return nil
 	})
 	if now := time.Now(); now.Before(begins) {
-		if a := s.why(instance); strings.Contains(a.Reason, "waits at gate") || !strings.Contains(a.Reason, "begins at "+begins.Format(time.RFC3339)) {
+		if a := s.why(instance); strings.Contains(a.Reason, "waits at gate") || len(a.Awaits) != 1 || a.Awaits[0].For != "its turn: its window opens at "+begins.Format(time.RFC3339) {
 			t.Errorf("with everybody's agreement why says %+v", a)
 		}
 		s.untouched(before)
