@@ -268,7 +268,9 @@ func TestScheduledInstanceWhoseNumberComesWithItsWindow(t *testing.T) {
 // An instance that nobody gives a number is no failure of its schedule: nothing was touched, and the next firing makes another.
 func TestScheduledInstanceWithoutANumberEnds(t *testing.T) {
 	f := gatedFiring()
-	f.asks(func(string, int) (string, error) { return "", &activities.RefusedError{Reason: "change freeze until Monday"} })
+	f.asks(func(string, int) (string, error) {
+		return "", &activities.RefusedError{Reason: "change freeze until Monday"}
+	})
 	st, err := f.fire(t)
 	if err != nil || f.begun() >= 0 {
 		t.Fatalf("%+v ended with %v, and began after %s", st, err, f.begun())
