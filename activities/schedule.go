@@ -3,7 +3,10 @@ package activities
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
@@ -83,6 +86,8 @@ type DraftInput struct {
 	Batches []DraftBatch `json:"batches"`
 	At      time.Time    `json:"at"`
 	By      string       `json:"by"` // who asked for it
+	// Waits: its instance waits for its turn.
+	Waits bool `json:"waits,omitempty"`
 }
 
 // DraftResult is the instance of that plan, as it begins.
@@ -121,7 +126,13 @@ func (a *Activities) Draft(ctx context.Context, in DraftInput) (DraftResult, err
 	}
 	saved := plan.Saved{Made: in.At.UTC(), By: in.By, Answers: all}
 	saved.Plan, saved.Parts = plan.Answered(pl, parts, all)
+	if in.Waits {
+		saved.Plan = saved.Plan.FetchedMeanwhile(saved.Parts)
+	}
 	saved.Digest = plan.Digest(saved.Plan)
+	if err := untold(saved); err != nil {
+		return r, err
+	}
 	for _, p := range saved.Parts {
 		if _, err := a.save(ctx, p); err != nil {
 			return r, err
@@ -140,6 +151,19 @@ func (a *Activities) Draft(ctx context.Context, in DraftInput) (DraftResult, err
 		}
 	}
 	return r, err
+}
+
+// untold refuses a plan as the command plan does.
+func untold(s plan.Saved) error {
+	var whys []string
+	for _, r := range s.Untold() {
+		whys = append(whys, fmt.Sprintf("cluster %q is refused: %s", r.Cluster, r.Reason))
+	}
+	if len(whys) == 0 {
+		return nil
+	}
+	why := clip(strings.Join(whys, "; ")) + `; when the files are mended: rollpatch schedule create CAMPAIGN.yaml, then resume it`
+	return temporal.NewNonRetryableApplicationError(why, ErrBadInput, nil)
 }
 
 // answersOf reads the answers to a batch. Where there are none, every host of it is unknown.

@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
+
 	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
@@ -155,5 +158,50 @@ func TestDraftHoldsWhatHostsSaid(t *testing.T) {
 	}
 	if _, err := w.activities().Draft(t.Context(), DraftInput{Files: files, At: night, Batches: []DraftBatch{{Answers: "gone"}}}); err == nil {
 		t.Error("answers that are not there make a plan")
+	}
+}
+
+func TestDraftRefusesWhatNobodyCanTell(t *testing.T) {
+	w := newWorld()
+	files := filed(w)
+	answers := []plan.Answer{{Host: "web-1", Untold: "packages.security: no repository says"}, {Host: "web-2", Untold: "packages.security: no repository says"}}
+	w.bodies[plan.Digest(answers)] = plan.Body(answers)
+	r, err := w.activities().Draft(t.Context(), DraftInput{Files: files, At: night, By: "ann", Batches: []DraftBatch{{Answers: plan.Digest(answers)}}})
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) || !app.NonRetryable() || !strings.Contains(err.Error(), `cluster "web" is refused: web-1, web-2: packages.security: no repository says`) || !strings.Contains(err.Error(), "rollpatch schedule create") {
+		t.Errorf("%+v, %v: want it refused for good, with what to type", r, err)
+	}
+}
+
+// Between its making and its turn lie days: what was approved is brought to its hosts in them, also where there is no window to wait for.
+func TestDraftHasItsPackagesFetchedMeanwhile(t *testing.T) {
+	for _, row := range []struct {
+		name            string
+		waits, windowed bool
+		fetch           campaign.Fetch
+		want            bool
+	}{
+		{"its turn is still to come", true, false, campaign.FetchApproved, true},
+		{"and its window", true, true, campaign.FetchApproved, true},
+		{"a person had it fire: it begins at once", false, false, campaign.FetchApproved, false},
+		{"its policy is to fetch on the night", true, true, campaign.FetchWindow, false},
+	} {
+		w := newWorld()
+		part := timed()
+		if part.Policy.Fetch = row.fetch; !row.windowed {
+			part.When = nil
+		}
+		w.bodies[plan.Digest(part)] = plan.Body(part)
+		pl := plan.Plan{Name: "monthly", Reason: "security updates", Stages: []plan.Stage{{Name: "production", Clusters: []plan.Cluster{{Name: "web", Part: plan.Digest(part), Members: part.Cluster.Members}}}}}
+		w.bodies[plan.Digest(pl)] = plan.Body(pl)
+		answers := []plan.Answer{{Host: "web-1", OS: "debian", Release: "12", Arch: "amd64", Packages: []plan.Package{{Name: "openssl", Old: "1.0", New: "1.1"}}}}
+		w.bodies[plan.Digest(answers)] = plan.Body(answers)
+		r, err := w.activities().Draft(t.Context(), DraftInput{Files: plan.Digest(pl), At: night, By: "ann", Batches: []DraftBatch{{Answers: plan.Digest(answers)}}, Waits: row.waits})
+		if err != nil || r.Campaign.Clusters[0].Ahead.Wanted != row.want {
+			t.Errorf("%s: %+v, %v, want it fetched before: %t", row.name, r.Campaign.Clusters, err, row.want)
+		}
+		if w.bodies[r.Campaign.Plan] == nil {
+			t.Errorf("%s: the plan %s is not in the store", row.name, r.Campaign.Plan)
+		}
 	}
 }

@@ -93,7 +93,7 @@ func (f *firing) make(ctx workflow.Context) (next []time.Time, begun workflow.Ch
 	if err != nil {
 		return nil, nil, err
 	}
-	in := activities.DraftInput{Files: f.Files, At: workflow.Now(ctx).UTC(), By: f.By}
+	in := activities.DraftInput{Files: f.Files, At: workflow.Now(ctx).UTC(), By: f.By, Waits: !f.Begin.IsZero()}
 	for i, b := range f.Ask.Batches {
 		in.Batches = append(in.Batches, activities.DraftBatch{Question: b.Question, Answers: answers[i].Answers, Problem: answers[i].Problem})
 	}

@@ -77,6 +77,9 @@ func (f *fired) fire(t *testing.T) (workflows.FiringState, error) {
 		for _, g := range f.agreement.Gates {
 			c.Gates = append(c.Gates, rollout.Gate{ID: g.ID, Stage: g.Stage})
 		}
+		if f.rules != nil {
+			f.rules(&c)
+		}
 		return activities.DraftResult{Campaign: c, Agreement: f.agreement, Tell: true, Saved: "sha256:saved"}, nil
 	}, named("Draft"))
 	env.RegisterActivityWithOptions(func(context.Context, activities.TurnInput) (rollout.Opening, error) {
@@ -233,6 +236,46 @@ func TestScheduledInstanceWaitsForACalendar(t *testing.T) {
 		t.Errorf("the windows were asked at %v, and it begins after %s", f.turns, f.begun())
 	}
 	if text := f.told(rollout.TellWait); strings.Count(text, "connection refused") != 1 {
+		t.Errorf("people are told %q", text)
+	}
+}
+
+// A change number that comes when the window is open already leaves nobody time to agree: that is told, and the next window is tried.
+func TestScheduledInstanceWhoseNumberComesWithItsWindow(t *testing.T) {
+	f := gatedFiring()
+	f.begin = 2 * time.Minute
+	b := f.asks(func(event string, attempt int) (string, error) {
+		if event == rollout.ChangeOpen && attempt < 10 { // two minutes and a half
+			return "", errors.New("try again")
+		}
+		return "CHG1", nil
+	})
+	f.say = agrees(3*time.Hour, workflows.UpdateApprove)
+	if _, err := f.fire(t); err != nil {
+		t.Fatal(err)
+	}
+	if want := 7 * 24 * time.Hour; f.begun() != want {
+		t.Errorf("it begins after %s, want %s", f.begun(), want)
+	}
+	if text := f.told(rollout.TellSkip); strings.Count(text, "does not begin in its window: it was not approved by") != 1 {
+		t.Errorf("people are told %q", text)
+	}
+	if last := b.asked[len(b.asked)-1]; last.Event != rollout.ChangeClose || last.Outcome != string(rollout.CampaignDone) || last.Change != "CHG1" {
+		t.Errorf("in the end the books are told %+v", last)
+	}
+}
+
+// An instance that nobody gives a number is no failure of its schedule: nothing was touched, and the next firing makes another.
+func TestScheduledInstanceWithoutANumberEnds(t *testing.T) {
+	f := gatedFiring()
+	f.asks(func(string, int) (string, error) {
+		return "", &activities.RefusedError{Reason: "change freeze until Monday"}
+	})
+	st, err := f.fire(t)
+	if err != nil || f.begun() >= 0 {
+		t.Fatalf("%+v ended with %v, and began after %s", st, err, f.begun())
+	}
+	if text := f.told(rollout.TellHalted); !strings.Contains(text, "change freeze until Monday") || !strings.Contains(text, "rollpatch schedule trigger monthly") {
 		t.Errorf("people are told %q", text)
 	}
 }

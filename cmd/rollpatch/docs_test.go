@@ -458,6 +458,32 @@ func TestDocumentedSchedules(t *testing.T) {
 	}
 }
 
+// TestDocumentedMonth runs what docs/schedules.md shows of a month, with the files of that page, and holds the dates there against it.
+func TestDocumentedMonth(t *testing.T) {
+	dir, shown := t.TempDir(), ""
+	names := []string{"inventory.yaml", "monthly.yaml"}
+	for _, b := range (page{text: pageOf(t, "docs/schedules.md")}).blocks() {
+		if b.lang == "yaml" && len(names) > 0 {
+			if err := os.WriteFile(filepath.Join(dir, names[0]), []byte(b.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			names = names[1:]
+		}
+		if first, rest, _ := strings.Cut(b.text, "\n"); first == "$ rollpatch schedule next monthly.yaml" {
+			shown = rest
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	d := &desk{
+		in: strings.NewReader(""), out: &stdout, err: &stderr, environ: []string{"HOME=" + dir}, getwd: func() (string, error) { return dir, nil }, terminal: func(any) bool { return false },
+		now: func() time.Time { return time.Date(2026, 11, 1, 1, 0, 0, 0, time.UTC) },
+	}
+	code := d.run(t.Context(), []string{"schedule", "next", "-i", filepath.Join(dir, "inventory.yaml"), filepath.Join(dir, "monthly.yaml")})
+	if code != 0 || stdout.String() != shown {
+		t.Errorf("schedule next ended with %d and\n%s\n%s\nwant what docs/schedules.md shows:\n%s", code, stdout.String(), stderr.String(), shown)
+	}
+}
+
 // phases are the rows of the table of commands and states, each as a cluster that stands there.
 func phases() map[string]rollout.Cluster {
 	at := func(p rollout.Phase, members ...rollout.Slot) rollout.Cluster {

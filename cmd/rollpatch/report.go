@@ -125,7 +125,11 @@ func reportPage(r report.Report) document {
 	if r.Key != "" {
 		requester = r.Requester + " (signed with " + r.Key + ")"
 	}
-	facts = append(facts, []string{"requested by", requester}, []string{"plan", r.Plan}, []string{"started", stamp(r.Started)}, []string{"ended", stamp(r.Ended)}, []string{"report of", stamp(r.Made)})
+	facts = append(facts, []string{"requested by", requester})
+	if r.Schedule != nil {
+		facts = append(facts, []string{"made by", madeBy(*r.Schedule)})
+	}
+	facts = append(facts, []string{"plan", r.Plan}, []string{"started", stamp(r.Started)}, []string{"ended", stamp(r.Ended)}, []string{"report of", stamp(r.Made)})
 	d := document{title: "Report: " + r.Instance, sections: []section{{blocks: []passage{{head: []string{"", ""}, rows: facts}}}}}
 	add := func(title, none string, head []string, rows [][]string) {
 		s := section{title: title, blocks: []passage{text("%s", none)}}
@@ -186,6 +190,23 @@ func reportPage(r report.Report) document {
 		d.sections = append(d.sections, section{title: "What is not known", blocks: []passage{{list: r.Notes}}})
 	}
 	return d
+}
+
+// madeBy says which schedule made it, and how its turn came.
+func madeBy(s report.Schedule) string {
+	text := "schedule " + s.Name
+	switch {
+	case s.Due.IsZero():
+		text += ", fired by hand"
+	case s.Begun.IsZero():
+		text += ", to begin at " + stamp(s.Due) + ": it has not begun"
+	default:
+		text += ", to begin at " + stamp(s.Due) + ": begun at " + stamp(s.Begun)
+	}
+	if s.Past > 0 {
+		text += ", after " + many(s.Past, "window") + " without a start"
+	}
+	return text
 }
 
 func leftoversOf(r report.Report) []passage {

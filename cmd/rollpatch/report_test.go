@@ -69,14 +69,17 @@ func TestReport(t *testing.T) {
 	web.Holds = []rollout.HeldFor{{Why: "a fire (ann)", Since: sceneStart, Until: sceneStart.Add(90 * time.Minute), By: "resume by ann (claimed)"}, {Why: "no answer", Since: sceneStart.Add(2 * time.Hour), Until: sceneStart.Add(3 * time.Hour)}}
 	ended := reported(t, done)
 	ended.Campaign.Asker = approval.Signer{Names: []string{"ann"}, Key: "SHA256:xyz"}
+	ended.Campaign.Made, ended.Campaign.Turn = &workflows.Made{Schedule: "monthly"}, &rollout.Turn{Begin: sceneStart, Begun: sceneStart.Add(2 * time.Second), Past: 1}
 
 	stopped := reported(t, halted())
 	stopped.Trail, stopped.NoTrail = nil, "audit log: permission denied"
+	stopped.Campaign.Made, stopped.Campaign.Turn = &workflows.Made{Schedule: "monthly"}, &rollout.Turn{Begin: sceneStart}
 
 	held := newStage().cacheDone().begin("web").bad("web", "web-1")
 	held.clusters["web"].Cluster = held.clusters["web"].Book(held.at)
 	held.clusters["web"].Members[1].Left = true
 	running := reported(t, held)
+	running.Campaign.Made = &workflows.Made{Schedule: "monthly"}
 	delete(running.Parts, "cache")
 
 	var got bytes.Buffer

@@ -265,6 +265,12 @@ func (s *stage) asksForChange() *stage {
 	return s
 }
 
+// ofSchedule has a schedule have made it, to begin in an hour.
+func (s *stage) ofSchedule() *stage {
+	s.campaign.Turn = &rollout.Turn{Begin: s.at.Add(time.Hour)}
+	return s
+}
+
 // scenes are what scripts ask for by name.
 var scenes = map[string]func() []frame{
 	"none": func() []frame { return []frame{{At: sceneStart}} },
@@ -370,6 +376,13 @@ var scenes = map[string]func() []frame{
 		f.Workflows[id] = entry{Kind: workflows.FreezeType, Execution: status.Execution{ID: id, Status: status.Running, Started: sceneStart}}
 		f.Frozen = frozen{Frozen: true, By: "bob", Since: sceneStart, Reason: "incident 12", ID: "bobs"}
 		return []frame{f}
+	},
+	// what a schedule made has everybody's agreement, and its window opens in an hour; or nobody can tell whether it does
+	"turn": func() []frame { return []frame{newStage().ofSchedule().frame()} },
+	"turnunknown": func() []frame {
+		s := newStage().ofSchedule().later(time.Hour)
+		s.campaign = s.campaign.TurnAsked("turn.0", rollout.Opening{Unknown: "calendar: connection refused"}, s.at)
+		return []frame{s.frame()}
 	},
 	// one schedule waits, and one was paused while its instance is on its way
 	"scheduled": func() []frame {

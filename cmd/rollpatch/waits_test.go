@@ -15,6 +15,7 @@ var waits = []string{
 	"its workflow ended without a report", "its checks can be told neither way", "told no manifest", "it is not backed out by itself", "its backout was stopped on its way",
 	"automatic updates cannot be turned off on ", "which soaked, is not to be had", "somebody else has changed it since its cluster began", "nobody can tell who asked for it",
 	"the keys cannot be looked at", "no worker has taken", "waits for its campaign's word that it may back out", "no worker answers",
+	"if everybody has agreed by then", "; begins when somebody can tell that its window is open: ", "; waits for a change number of ",
 }
 
 // TestDocumentedWaits holds that docs/operations.md says of each what it means, in words that are still said.

@@ -19,10 +19,27 @@ func (p Plan) ahead(stage int, part Part) *Ahead {
 		return nil
 	}
 	gated := slices.ContainsFunc(p.Agreement.Gates, func(g Gate) bool { return g.Stage == stage })
-	if !part.Windowed() && (stage == 0 || gated) {
+	aged := part.Requires != nil && part.Requires.MinAge > 0
+	if !part.Windowed() && !aged && (stage == 0 || gated) {
 		return nil
 	}
 	return &Ahead{Segment: part.Segment()}
+}
+
+// FetchedMeanwhile is a plan whose instance waits for its turn: what its first stage gets is fetched meanwhile, also where no window is set.
+func (p Plan) FetchedMeanwhile(parts map[string]Part) Plan {
+	if len(p.Stages) == 0 {
+		return p
+	}
+	p.Stages = slices.Clone(p.Stages)
+	first := &p.Stages[0]
+	first.Clusters = slices.Clone(first.Clusters)
+	for i, c := range first.Clusters {
+		if part := parts[c.Name]; part.Planned != nil && part.Policy.Fetch == campaign.FetchApproved {
+			first.Clusters[i].Ahead = &Ahead{Segment: part.Segment()}
+		}
+	}
+	return p
 }
 
 func (a *Ahead) state() rollout.Ahead {

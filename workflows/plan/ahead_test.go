@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
@@ -26,6 +27,8 @@ func TestWhoIsFetchedForAhead(t *testing.T) {
 		}
 		return p
 	}
+	aged := part(false, true, campaign.FetchApproved)
+	aged.Requires = &Requires{Stage: "staging", MinAge: inventory.Duration(72 * time.Hour)}
 	for _, row := range []struct {
 		says  string
 		plan  Plan
@@ -39,6 +42,7 @@ func TestWhoIsFetchedForAhead(t *testing.T) {
 		{"not where the policy forbids it", gated(), 0, part(true, true, campaign.FetchWindow), false},
 		{"what begins at once fetches for itself", gated(), 0, part(false, true, campaign.FetchApproved), false},
 		{"so does what begins as its gate opens", gated(1), 1, part(false, true, campaign.FetchApproved), false},
+		{"what waits until versions are old enough elsewhere does not begin at once", gated(1), 1, aged, true},
 		{"a later stage waits for the one before", gated(0), 1, part(false, true, campaign.FetchApproved), true},
 	} {
 		a := row.plan.ahead(row.stage, row.part)

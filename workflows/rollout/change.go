@@ -92,7 +92,11 @@ func (c Campaign) withoutNumber(why string, now time.Time) Campaign {
 	if c.Outcome != "" { // by a person, meanwhile
 		return c
 	}
-	return c.NotStarted(why+"; no host was touched; once that is mended, start another instance: rollpatch run CAMPAIGN.yaml", now)
+	next := "rollpatch run CAMPAIGN.yaml"
+	if c.Turn != nil {
+		next = "rollpatch schedule trigger " + c.Name + ` --reason "..."; the schedule makes one at its next firing anyway`
+	}
+	return c.NotStarted(why+"; no host was touched; once that is mended, start another instance: "+next, now)
 }
 
 // ChangeTold records that whoever keeps changes knows how it ended.

@@ -109,5 +109,10 @@ func TestAChangeThatIsRefusedSaysWhatToType(t *testing.T) {
 		if !strings.HasPrefix(c.Reason, want) || last.Event != TellHalted || !strings.Contains(last.Text, "rollpatch run") {
 			t.Errorf("after %s: reason %q, told %+v; want %q and what to type", word, c.Reason, last, want)
 		}
+		c = newCampaign()
+		c.Change, c.Turn = &Change{By: "the change hook (open)", Within: time.Minute}, &Turn{Begin: epoch.Add(time.Hour)}
+		if c, _ = playChange(c, "ask "+word); !strings.Contains(c.Reason, "rollpatch schedule trigger "+c.Name+` --reason "..."`) || !c.NeverBegan() {
+			t.Errorf("one of a schedule, after %s: reason %q, and it never began: %t; want what to type", word, c.Reason, c.NeverBegan())
+		}
 	}
 }

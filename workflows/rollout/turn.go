@@ -117,7 +117,10 @@ func (c Campaign) begins() string {
 	if !c.turns() {
 		return ""
 	}
-	s := "; begins at " + stamp(c.Turn.Begin) + " if everybody has agreed by then"
+	s := "; begins at " + stamp(c.Turn.Begin)
+	if !c.approved(c.Stage) {
+		s += " if everybody has agreed by then"
+	}
 	if c.Turn.Trouble != "" {
 		s = "; begins when somebody can tell that its window is open: " + c.Turn.Trouble
 	}

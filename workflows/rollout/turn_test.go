@@ -112,6 +112,10 @@ func TestTurnIsSaid(t *testing.T) {
 	if got, want := c.Next(begin.Add(-time.Hour)).Reason, "begins at 2026-11-11T21:00:00Z if everybody has agreed by then"; !strings.Contains(got, want) {
 		t.Errorf("reason %q, want %q", got, want)
 	}
+	agreed := c.Judged(Judgment{Gate: "start", Open: true, Proven: true}, begin.Add(-time.Minute))
+	if got, want := agreed.Next(begin.Add(-time.Minute)).Reason, "begins at 2026-11-11T21:00:00Z"; !strings.HasSuffix(got, want) {
+		t.Errorf("with everybody's agreement: reason %q, want %q at its end", got, want)
+	}
 	if n := c.Outbox.Pending[0]; !strings.Contains(n.Text, "rollpatch schedule plan "+c.Instance) || !strings.Contains(n.Text, "2026-11-11T21:00:00Z") {
 		t.Errorf("told %q", n.Text)
 	}

@@ -40,7 +40,8 @@ type Report struct {
 	Change    string     `json:"change,omitempty"` // its number
 	Closed    string     `json:"closed,omitempty"` // what became of that change
 	Requester string     `json:"requester"`
-	Key       string     `json:"key,omitempty"` // that signed the request to run
+	Key       string     `json:"key,omitempty"`      // that signed the request to run
+	Schedule  *Schedule  `json:"schedule,omitempty"` // that made it; nil: a person ran it
 	Plan      string     `json:"plan"`
 	Started   time.Time  `json:"started"`
 	Ended     time.Time  `json:"ended,omitzero"`
@@ -53,6 +54,14 @@ type Report struct {
 	Debts     []Debt     `json:"debts"`
 	Leftovers []Leftover `json:"leftovers"`
 	Notes     []string   `json:"notes,omitempty"` // what could not be had
+}
+
+// Schedule is what made the instance, and when it was to begin.
+type Schedule struct {
+	Name  string    `json:"name"`
+	Due   time.Time `json:"due,omitzero"`   // its window opened, or opens; zero: a person had it fire, and it began as one that a person runs
+	Begun time.Time `json:"begun,omitzero"` // and everybody had agreed
+	Past  int       `json:"past,omitempty"` // windows that passed without that
 }
 
 // Cluster is one cluster.
@@ -150,6 +159,12 @@ func Build(in Input) Report {
 	}
 	if c.Asker.Signed() {
 		r.Requester, r.Key = c.Asker.Name(), c.Asker.Key
+	}
+	if m := c.Made; m != nil {
+		r.Schedule = &Schedule{Name: m.Schedule}
+		if t := c.Turn; t != nil {
+			r.Schedule.Due, r.Schedule.Begun, r.Schedule.Past = t.Begin, t.Begun, t.Past
+		}
 	}
 	if h := c.Change; h != nil {
 		r.Closed = closed(*h)

@@ -21,12 +21,14 @@ func awaits(s Status, c workflows.CampaignState) []Await {
 	switch {
 	case c.Unknown != "":
 		out = append(out, unidentified(s.Instance, c.Unknown))
-	case waits && !g.Expired && c.Change != nil && c.Change.Number == "":
-		out = append(out, Await{For: "its change number; gate " + g.ID + " waits for people after that"})
+	case c.Change != nil && c.Change.Number == "" && c.AbortFor == "":
+		out = append(out, itsNumber(c))
 	case waits && !g.Expired && g.Since.IsZero():
 		out = append(out, Await{For: "its request to run to be verified; gate " + g.ID + " waits for people after that"})
 	case waits && !g.Expired:
 		out = append(out, atGate(s.Instance, g, agreeing(c, g.ID)))
+	case c.Turn != nil && c.Turn.Begun.IsZero() && c.AbortFor == "" && c.BackoutFor == "" && !waits:
+		out = append(out, itsTurn(*c.Turn))
 	}
 	if c.Paused != "" && c.AbortFor == "" {
 		out = append(out, paused(s, c.Paused))
@@ -49,6 +51,23 @@ func unidentified(instance, why string) Await {
 		a.Type = append([]string{"rollpatchd --signers FILE", "rollpatch worker --signers FILE"}, a.Type...)
 	}
 	return a
+}
+
+// itsNumber is that of its change, which whoever keeps changes has not given yet.
+func itsNumber(c workflows.CampaignState) Await {
+	a := Await{For: "its change number, from " + c.Change.By, Since: c.Change.Asked}
+	if i := slices.IndexFunc(c.Gates, func(g rollout.Gate) bool { return g.Opened.IsZero() }); i >= 0 {
+		a.For += "; gate " + c.Gates[i].ID + " waits for people after that"
+	}
+	return a
+}
+
+// itsTurn is the time at which an instance of a schedule begins, to which everybody has agreed.
+func itsTurn(t rollout.Turn) Await {
+	if t.Trouble != "" {
+		return Await{For: "its turn, and nobody can tell whether its window is open: " + t.Trouble, Mend: true}
+	}
+	return Await{For: "its turn: its window opens at " + t.Begin.UTC().Format(time.RFC3339)}
 }
 
 // atGate is what a gate before the start, or before a stage, waits for.
