@@ -398,7 +398,7 @@ func (c claims) Take(_ context.Context, acc ConsulAccess, list []Claim) (held []
 		}
 	}
 	for _, want := range list {
-		if len(held) == 0 {
+		if now, ok := c.records[want.Key]; len(held) == 0 && (!ok || now.By() != want.By()) { // else it stays as it was written first
 			c.records[want.Key] = want
 		}
 	}
