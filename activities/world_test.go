@@ -161,7 +161,7 @@ func (w *world) Ask(_ context.Context, in AskInput) (AskResult, error) {
 	return AskResult{}, fmt.Errorf("nobody was to ask for %s", in.WorkflowID)
 }
 
-func (w *world) Orphans(context.Context) ([]Orphan, error) {
+func (w *world) Orphans(context.Context, []string) ([]Orphan, error) {
 	return []Orphan{{WorkflowID: "host/web-1", RunID: "run-1"}}, nil
 }
 
