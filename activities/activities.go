@@ -30,7 +30,8 @@ type Scripts interface {
 // Workflows asks the Temporal server what became of workflows.
 type Workflows interface {
 	Ask(ctx context.Context, in AskInput) (AskResult, error)
-	Orphans(ctx context.Context) ([]Orphan, error)
+	// Orphans lists so many of them at a time; those that are known stand beside them.
+	Orphans(ctx context.Context, known []string) ([]Orphan, error)
 	LastRun(ctx context.Context, in LastRunInput) (LastRun, error)
 	// Frozen says why the whole estate is frozen, by whom and since when; empty when it is not.
 	Frozen(ctx context.Context) (string, error)

@@ -125,6 +125,7 @@ type Claim struct {
 
 	Told     *Told     `json:"told,omitempty"`     // of a quarantine
 	Suspects *Suspects `json:"suspects,omitempty"` // of a quarantine of versions
+	Widened  *Widened  `json:"widened,omitempty"`  // of one that a person made of another
 
 	Workflow  string `json:"workflow,omitempty"`  // of a cluster's claim: who works on it, and can be asked to hand it over
 	Emergency bool   `json:"emergency,omitempty"` // of a cluster's claim: it takes over what others hand over

@@ -12,6 +12,12 @@ type Orphan struct {
 	Status     string `json:"status"` // terminated or timed out
 }
 
+// OrphansInput names the runs that the sweeper knows already: those that cannot be taken up are listed all the same, and take the place of no
+// other.
+type OrphansInput struct {
+	Known []string `json:"known,omitempty"` // their run ids
+}
+
 // LastRunInput asks for the latest run of a workflow that belongs to an instance; a RunID says which.
 type LastRunInput struct {
 	WorkflowID string `json:"workflow_id"`
@@ -26,10 +32,10 @@ type LastRun struct {
 }
 
 // Orphans lists what was ended from outside.
-func (a *Activities) Orphans(ctx context.Context) ([]Orphan, error) {
+func (a *Activities) Orphans(ctx context.Context, in OrphansInput) ([]Orphan, error) {
 	ctx, stop := a.beating(ctx)
 	defer stop()
-	return a.Workflows.Orphans(ctx)
+	return a.Workflows.Orphans(ctx, in.Known)
 }
 
 // LastRun finds a run and its State.

@@ -125,16 +125,20 @@ func (a *Activities) inQuarantine(ctx context.Context, s scene, f facts, instanc
 func shutFor(ctx context.Context, s scene, f facts, me Owner, list func(context.Context, ConsulAccess, string) ([]Claim, error)) (shut, error) {
 	q := shut{}
 	for _, cl := range s.clusters() {
-		records, err := list(ctx, s.consulFor(cl.Cluster), rollout.VersionsRecord+cl.Cluster.Name+"/")
-		if err != nil {
-			return nil, err
+		var records []Claim
+		for _, scope := range []string{rollout.Everywhere, cl.Cluster.Name} {
+			some, err := list(ctx, s.consulFor(cl.Cluster), rollout.VersionsRecord+scope+"/")
+			if err != nil {
+				return nil, err
+			}
+			records = append(records, some...)
 		}
 		for _, c := range records {
 			switch {
 			case c.Suspects == nil:
 				return nil, fmt.Errorf("the record %s names no versions: nobody knows what to leave out", c.Key)
-			case c.By() == me && cl.Cluster.Name == s.part.Cluster.Name:
-				continue
+			case c.By() == me && c.Suspects.Cluster == cl.Cluster.Name && cl.Cluster.Name == s.part.Cluster.Name:
+				continue // they failed right here; what a person has widened counts wherever they did not
 			case c.Suspects.OS != "" && (c.Suspects.OS != f.OS || c.Suspects.Release != f.Release || c.Suspects.Arch != f.Arch):
 				continue
 			}
@@ -200,7 +204,7 @@ func (q shut) told(left []Change) (text, release string) {
 		own = append(own, v)
 		if name := strings.TrimPrefix(c.Key, rollout.VersionsRecord); !slices.Contains(names, name) {
 			names = append(names, name)
-			why = append(why, fmt.Sprintf("%s since %s by %s: %s", name, c.Since.UTC().Format("2006-01-02"), c.Owner, short(c.Reason)))
+			why = append(why, fmt.Sprintf("%s since %s by %s: %s%s", name, c.Since.UTC().Format("2006-01-02"), c.Owner, short(c.Reason), c.Widened.text()))
 		}
 	}
 	var parts []string

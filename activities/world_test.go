@@ -161,7 +161,7 @@ func (w *world) Ask(_ context.Context, in AskInput) (AskResult, error) {
 	return AskResult{}, fmt.Errorf("nobody was to ask for %s", in.WorkflowID)
 }
 
-func (w *world) Orphans(context.Context) ([]Orphan, error) {
+func (w *world) Orphans(context.Context, []string) ([]Orphan, error) {
 	return []Orphan{{WorkflowID: "host/web-1", RunID: "run-1"}}, nil
 }
 
@@ -398,7 +398,7 @@ func (c claims) Take(_ context.Context, acc ConsulAccess, list []Claim) (held []
 		}
 	}
 	for _, want := range list {
-		if len(held) == 0 {
+		if now, ok := c.records[want.Key]; len(held) == 0 && (!ok || now.By() != want.By()) { // else it stays as it was written first
 			c.records[want.Key] = want
 		}
 	}

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ const (
 	RecordsList    = "list"
 	RecordsBreak   = "break"   // a cluster's claim, whose owner is gone
 	RecordsRelease = "release" // a quarantined member, or quarantined versions
+	RecordsWiden   = "widen"   // quarantined versions, beyond their cluster
 
 	Return  = "return"  // the member is in order again: check it and put it back into service
 	Rebuilt = "rebuilt" // the same, of a host that was set up anew
@@ -43,6 +45,8 @@ type RecordsInput struct {
 	Clusters []string `json:"clusters,omitempty"`
 	Hosts    []string `json:"hosts,omitempty"`
 	How      string   `json:"how,omitempty"` // out of a quarantine
+	// Scope is where versions are to be left out too: a cluster, or rollout.Everywhere. All parts but the first reach it.
+	Scope string `json:"scope,omitempty"`
 	// Elsewhere: a person says that the rollpatch with another database, whose record it is, is gone for good.
 	Elsewhere bool            `json:"elsewhere,omitempty"`
 	Segment   string          `json:"segment,omitempty"`
@@ -58,6 +62,8 @@ type Record struct {
 	Drained bool `json:"drained,omitempty"`
 	// Elsewhere: its owner runs on another Temporal server, which alone knows whether it works.
 	Elsewhere bool `json:"elsewhere,omitempty"`
+	// Into is what versions that were widened are left out as, from now on; empty: they were so before.
+	Into string `json:"into,omitempty"`
 }
 
 // Records lists the records, or does with one of them what a person says.
@@ -72,6 +78,8 @@ func Records(ctx workflow.Context, in RecordsInput) ([]Record, error) {
 	switch in.Word {
 	case RecordsBreak:
 		return r.breakClaim(ctx, all)
+	case RecordsWiden:
+		return r.widen(ctx, all)
 	case RecordsRelease:
 		if in.How == Versions {
 			return r.releaseVersions(ctx, all)
@@ -111,12 +119,8 @@ func (r *records) list(ctx workflow.Context) ([]Record, error) {
 	}
 	var all []Record
 	for _, part := range r.in.Parts {
-		segment := r.in.Segment
-		if s := r.in.Segments[part]; s != "" {
-			segment = s
-		}
 		var found []activities.Claim
-		if err := workflow.ExecuteActivity(brief(ctx, segment, "read the records in Consul"), "Records", activities.RecordsInput{Part: part}).Get(ctx, &found); err != nil {
+		if err := workflow.ExecuteActivity(brief(ctx, r.segment(part), "read the records in Consul"), "Records", activities.RecordsInput{Part: part}).Get(ctx, &found); err != nil {
 			return nil, err
 		}
 		drained := map[string]bool{}
@@ -257,6 +261,9 @@ func (r *records) releaseVersions(ctx workflow.Context, all []Record) ([]Record,
 	if rec.Elsewhere {
 		return []Record{rec}, r.drop(ctx, rec, rec.Key)
 	}
+	if rec.Widened != nil { // they did not fail here: nobody tries them again
+		return []Record{rec}, r.drop(ctx, rec, rec.Key)
+	}
 	cluster, _, _ := strings.Cut(r.in.Name, "/")
 	a, err := r.ask(ctx, ClusterID(rec.Owner, cluster))
 	if err != nil {
@@ -271,10 +278,21 @@ func (r *records) releaseVersions(ctx workflow.Context, all []Record) ([]Record,
 // tryOf tells one return of a host from the next: with the same run ids, a script that failed once would be followed to that end for ever.
 func tryOf(ctx workflow.Context) int { return int(workflow.Now(ctx).Unix()) }
 
+// drop removes records from every Consul that was asked.
 func (r *records) drop(ctx workflow.Context, rec Record, keys ...string) error {
-	in := activities.DropInput{Part: r.in.Parts[0], Owner: rec.By(), Keys: keys, Intent: intend(ctx, &r.head, r.in.Word, "", "", strings.Join(keys, ", ")+" of "+rec.Owner)}
-	return workflow.ExecuteActivity(brief(ctx, r.in.Segment, r.in.Word+" "+r.in.Name), "Drop", in).Get(ctx, nil)
+	for _, part := range r.in.Parts {
+		in := activities.DropInput{Part: part, Owner: rec.By(), Keys: keys, Intent: intend(ctx, &r.head, r.in.Word, "", "", strings.Join(keys, ", ")+" of "+rec.Owner)}
+		var done activities.DropResult
+		if err := workflow.ExecuteActivity(brief(ctx, r.segment(part), r.in.Word+" "+r.in.Name), "Drop", in).Get(ctx, &done); err != nil {
+			return err
+		}
+		r.owed.adopt(ctx, &r.head, in.Intent, done.Audit)
+	}
+	return nil
 }
+
+// segment is the one that reaches a part's Consul.
+func (r *records) segment(part string) string { return cmp.Or(r.in.Segments[part], r.in.Segment) }
 
 // brief are the options of an activity that a person waits for.
 func brief(ctx workflow.Context, segment, summary string) workflow.Context {

@@ -39,6 +39,17 @@ func (w *world) records(t *testing.T, in workflows.RecordsInput, stand []activit
 		w.entries = append(w.entries, in.Intent)
 		return activities.DropResult{}, nil
 	}, activity.RegisterOptions{Name: "Drop"})
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.WidenInput) (activities.WidenResult, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.entries = append(w.entries, in.Intent); in.Part == "away" {
+			return activities.WidenResult{}, temporal.NewNonRetryableApplicationError("connection refused", activities.ErrBadInput, nil)
+		}
+		w.calls = append(w.calls, "widen "+in.Of.Key+" to "+in.Scope+" through "+in.Part)
+		out, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: in.Intent.Action, Result: "left out"})
+		w.entries = append(w.entries, out)
+		return activities.WidenResult{Already: in.Scope == "mq", Audit: head}, nil
+	}, activity.RegisterOptions{Name: "Widen"})
 	w.ask = func(in activities.AskInput) activities.AskResult {
 		if slices.Contains(running, in.WorkflowID) {
 			return activities.AskResult{Running: true, Status: "Running", Instance: claimed.Owner}
@@ -252,4 +263,60 @@ func TestVersionsAreReleasedOnceTheirInstanceHasLeftTheCluster(t *testing.T) {
 	}
 	_, _, err = newWorld().records(t, in, []activities.Claim{quarantined})
 	refusedWith(t, err, "no versions are in quarantine as web/3f2a9c1b7d20")
+}
+
+func TestVersionsAreWidenedOnAPersonsWord(t *testing.T) {
+	shut := activities.Claim{Key: "versions/web/3f2a9c1b7d20", Owner: "monthly-1", Server: server, Plan: "sha256:plan", Reason: "page answers 500", Suspects: &activities.Suspects{Cluster: "web", Count: 2, Body: "sha256:versions"}}
+	in := workflows.RecordsInput{Word: workflows.RecordsWiden, Parts: []string{"web", "one", "two"}, Name: "web/3f2a9c1b7d20", Scope: rollout.Everywhere, Message: person}
+	w := newWorld()
+	was, dropped, err := w.records(t, in, []activities.Claim{shut}, "cluster/monthly-1/web")
+	if err != nil || len(dropped) > 0 || len(was) != 1 || was[0].Into != "+all/3f2a9c1b7d20" {
+		t.Fatalf("%+v, dropped %v, %v", was, dropped, err)
+	}
+	if got, want := strings.Join(w.calls, ", "), "widen versions/web/3f2a9c1b7d20 to +all through one, widen versions/web/3f2a9c1b7d20 to +all through two"; got != want {
+		t.Errorf("did %q, want %q", got, want)
+	}
+	kinds := ""
+	for i, e := range w.entries {
+		if kinds += string(e.Kind) + " "; i > 0 && e.Prev != w.entries[i-1].Digest {
+			t.Errorf("entry %d, %+v, does not follow the one before it", i, e)
+		}
+	}
+	if want := "message intent outcome intent outcome "; kinds != want || w.entries[0].Actor != "ann (claimed)" {
+		t.Errorf("on the chain: %s, want %s: %+v", kinds, want, w.entries)
+	}
+	if len(w.notices) != 1 || w.notices[0].Event != rollout.TellQuarantine || !strings.Contains(w.notices[0].Text, "left out as +all/3f2a9c1b7d20 too") || w.plans[0] != "sha256:plan" {
+		t.Errorf("told %+v by %v", w.notices, w.plans)
+	}
+
+	in.Parts, in.Scope, w = []string{"web", "one"}, "mq", newWorld()
+	if was, _, err = w.records(t, in, []activities.Claim{shut}); err != nil || was[0].Into != "" || len(w.notices) > 0 {
+		t.Errorf("where they were left out before: %+v, %v, told %v", was, err, w.notices)
+	}
+	in.Parts, in.Scope, w = []string{"web", "one", "away"}, rollout.Everywhere, newWorld()
+	_, _, err = w.records(t, in, []activities.Claim{shut})
+	refusedWith(t, err, "whether web/3f2a9c1b7d20 is left out as +all/3f2a9c1b7d20 is not known: connection refused")
+	if last := w.entries[len(w.entries)-1]; last.Kind != audit.Outcome || !strings.Contains(last.Result, "unknown") || len(w.notices) != 1 {
+		t.Errorf("the chain ends with %+v, told %v; want that nobody knows, and people to hear of the one that was done", last, w.notices)
+	}
+	theirs, broken := shut, shut
+	theirs.Server, broken.Broken = "another server", "consul kv get it"
+	for says, stand := range map[string][]activities.Claim{"no versions are in quarantine as": {quarantined}, "say it there": {theirs}, "consul kv get it": {broken}} {
+		w = newWorld()
+		_, _, err = w.records(t, in, stand)
+		refusedWith(t, err, says)
+		if len(w.calls) > 0 {
+			t.Errorf("%s: did %v", says, w.calls)
+		}
+	}
+}
+
+// What a person has widened did not fail there: nobody who works there tries it again, so nobody is waited for. Everywhere is in every Consul.
+func TestWidenedVersionsAreReleased(t *testing.T) {
+	shut := activities.Claim{Key: "versions/+all/3f2a9c1b7d20", Owner: "monthly-1", Server: server, Suspects: &activities.Suspects{Cluster: "web"}, Widened: &activities.Widened{From: "web/3f2a9c1b7d20", By: "ann"}}
+	in := workflows.RecordsInput{Word: workflows.RecordsRelease, Parts: []string{"one", "two"}, Name: "+all/3f2a9c1b7d20", How: workflows.Versions, Message: person}
+	_, dropped, err := newWorld().records(t, in, []activities.Claim{shut}, "cluster/monthly-1/web")
+	if want := []string{"monthly-1 versions/+all/3f2a9c1b7d20", "monthly-1 versions/+all/3f2a9c1b7d20"}; err != nil || !slices.Equal(dropped, want) {
+		t.Errorf("dropped %v, %v; want %v", dropped, err, want)
+	}
 }

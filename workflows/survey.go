@@ -180,6 +180,9 @@ func (s *sweeper) owners(ctx workflow.Context, suspects []rollout.Suspect) (owne
 		for _, host := range of.Hosts {
 			ids = append(ids, MemberID(host))
 		}
+		for _, name := range of.Quiet {
+			ids = append(ids, ClusterID(of.Instance, name))
+		}
 	}
 	answers, err := askAll(ctx, ids)
 	if err != nil {
@@ -188,7 +191,11 @@ func (s *sweeper) owners(ctx workflow.Context, suspects []rollout.Suspect) (owne
 	owners = map[string]rollout.Owner{}
 	var doubtful []rollout.Suspect
 	for _, of := range suspects {
-		owner := rollout.Owner{Runs: answers[CampaignID(of.Instance)].Running, Hosts: map[string]rollout.Home{}}
+		owner := rollout.Owner{Runs: answers[CampaignID(of.Instance)].Running, Hosts: map[string]rollout.Home{}, Over: map[string]bool{}}
+		for _, name := range of.Quiet {
+			a := answers[ClusterID(of.Instance, name)]
+			owner.Over[name] = !taken(a) && a.Status != activities.NotFound // one that is not known may be yet to begin: the database was put back
+		}
 		busy := owner.Runs
 		for _, host := range of.Hosts {
 			if id := MemberID(host); taken(answers[id]) && answers[id].Instance == of.Instance {

@@ -73,7 +73,7 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 		e.ways = activities.Ways{Server: server, Ways: []activities.Way{{Cluster: "web", Part: "part:web"}}}
 	}
 	register := func(name string, f any) { env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name}) }
-	register("Orphans", func(context.Context) ([]activities.Orphan, error) { return nil, e.noList })
+	register("Orphans", func(context.Context, activities.OrphansInput) ([]activities.Orphan, error) { return nil, e.noList })
 	register("LastRun", func(_ context.Context, in activities.LastRunInput) (activities.LastRun, error) {
 		if e.state == nil || in.WorkflowID != workflows.CampaignID(in.Instance) {
 			return activities.LastRun{}, nil

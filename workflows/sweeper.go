@@ -52,6 +52,13 @@ type Stuck struct {
 	Told  bool   `json:"told,omitempty"`
 }
 
+const (
+	// stuckAtOnce is how many runs that could not be taken up are tried again in one sweep, in turn: each may take its time to fail.
+	stuckAtOnce = 10
+	// stuckKept bounds what the sweeper remembers of them.
+	stuckKept = 1000
+)
+
 // takenUpKept is how many runs the sweeper remembers.
 const takenUpKept = 200
 
@@ -93,13 +100,11 @@ func (s *sweeper) sweep(ctx workflow.Context) {
 	var found []activities.Orphan
 	var did []string
 	stuck := s.Stuck
-	if err := workflow.ExecuteActivity(brief(ctx, "", "look for workflows that were ended from outside"), "Orphans").Get(ctx, &found); err != nil {
+	if err := workflow.ExecuteActivity(brief(ctx, "", "look for workflows that were ended from outside"), "Orphans", activities.OrphansInput{Known: s.known()}).Get(ctx, &found); err != nil {
 		did = append(did, "could not look for workflows that were ended from outside: "+cause(err)) // what stands in Consul is looked at all the same
 	} else {
-		stuck = nil
+		found, stuck = s.inTurn(found)
 	}
-	// Members first: a cluster that is taken up waits for them.
-	slices.SortStableFunc(found, func(a, b activities.Orphan) int { return strings.Compare(b.Type, a.Type) })
 	for _, o := range found {
 		if slices.Contains(s.TakenUp, o.RunID) {
 			continue
@@ -117,7 +122,7 @@ func (s *sweeper) sweep(ctx workflow.Context) {
 			s.TakenUp = s.TakenUp[1:]
 		}
 	}
-	s.Stuck = stuck
+	s.Stuck = stuck[:min(len(stuck), stuckKept)]
 	if s.Quiet--; s.asked || s.Quiet < 0 {
 		s.asked = false
 		did = append(did, s.survey(ctx)...)
@@ -128,13 +133,49 @@ func (s *sweeper) sweep(ctx workflow.Context) {
 	s.show(ctx)
 }
 
+// known are the runs that the list need not find room for: they stay in it, for a while or until somebody deletes them.
+func (s *sweeper) known() []string {
+	known := slices.Clone(s.TakenUp)
+	for _, one := range s.Stuck {
+		known = append(known, one.RunID)
+	}
+	return known
+}
+
+// inTurn puts what was found in the order in which it is tried: what is new goes first, and of that members, because a cluster that is taken
+// up waits for them. Of what could not be taken up before some are tried again; the others keep their turn.
+func (s *sweeper) inTurn(found []activities.Orphan) (try []activities.Orphan, wait []Stuck) {
+	slices.SortStableFunc(found, func(a, b activities.Orphan) int { return strings.Compare(b.Type, a.Type) })
+	there := map[string]activities.Orphan{}
+	for _, o := range found {
+		if there[o.RunID] = o; !slices.ContainsFunc(s.Stuck, func(known Stuck) bool { return known.RunID == o.RunID }) {
+			try = append(try, o)
+		}
+	}
+	again := 0
+	for _, known := range s.Stuck {
+		switch o, stands := there[known.RunID]; {
+		case !stands:
+		case again < stuckAtOnce:
+			try, again = append(try, o), again+1
+		default:
+			wait = append(wait, known)
+		}
+	}
+	return try, wait
+}
+
 func (s *sweeper) show(ctx workflow.Context) {
 	last := s.Last
 	if last == "" {
 		last = "nothing was found so far"
 	}
 	text := "Looks every " + s.Every.String() + " for clusters and members whose workflows were ended from outside, and takes them up to bring their hosts to a safe end; and in Consul for what instances left behind that this server does not know any more.\n\nLast: " + last + "\n"
-	for _, one := range s.Stuck {
+	for i, one := range s.Stuck {
+		if i == notesKept {
+			text += fmt.Sprintf("- and %d more that cannot be taken up\n", len(s.Stuck)-i)
+			break
+		}
 		text += "- " + oneLine(one.Text) + ": " + one.Next + "\n"
 	}
 	for _, note := range s.Notes {

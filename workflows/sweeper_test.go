@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,8 +29,16 @@ func (w *world) sweep(t *testing.T, orphans []activities.Orphan, states map[stri
 	env.SetWorkflowRunTimeout(24 * time.Hour)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.SweeperID, TaskQueue: workflows.Queue})
 	workflows.Register(env)
-	env.RegisterActivityWithOptions(func(context.Context) ([]activities.Orphan, error) {
-		return orphans, nil // lists lag behind: what was taken up stands in them for a while
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.OrphansInput) (some []activities.Orphan, err error) {
+		room := 100
+		for _, o := range orphans { // lists lag behind: what was taken up stands in them for a while
+			if known := slices.Contains(in.Known, o.RunID); known || room > 0 {
+				if some = append(some, o); !known {
+					room--
+				}
+			}
+		}
+		return some, nil
 	}, activity.RegisterOptions{Name: "Orphans"})
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.LastRunInput) (activities.LastRun, error) {
 		if in.RunID == "" {
@@ -134,6 +143,32 @@ func TestARunThatCannotBeTakenUpIsToldOnce(t *testing.T) {
 	}
 	if n != 1 || len(st.Stuck) != 1 || !strings.Contains(st.Stuck[0].Text, text) {
 		t.Errorf("told %d times, its page says %+v; want it told once: %+v", n, st.Stuck, w.notices)
+	}
+}
+
+// More of them than one sweep looks at stay until somebody deletes them, and keep it from no other. Each is tried again, in its turn.
+func TestRunsThatCannotBeTakenUpKeepNobodyOut(t *testing.T) {
+	const many = 130
+	w := newWorld("web-1", "web-2")
+	good := rollout.NewMember(instance, "web", "web-2", rollout.ModePatch, true, w.member)
+	states := map[string]any{workflows.MemberID("web-2"): workflows.MemberState{Member: good, Part: "part:web", Plan: "sha256:plan", Try: 1}}
+	var orphans []activities.Orphan
+	for i := range many {
+		id := workflows.MemberID("lost-" + strconv.Itoa(i))
+		states[id], orphans = "no state", append(orphans, orphan(workflows.MemberType, id))
+	}
+	st := w.sweep(t, append(orphans, orphan(workflows.MemberType, workflows.MemberID("web-2"))), states, nil)
+	if !slices.Equal(st.TakenUp, []string{"run of host/web-2"}) || len(st.Stuck) != many {
+		t.Errorf("taken up %v, %d that cannot be; want the one that can, and %d", st.TakenUp, len(st.Stuck), many)
+	}
+	told := 0
+	for _, one := range st.Stuck {
+		if one.Told {
+			told++
+		}
+	}
+	if told != many {
+		t.Errorf("%d of %d were tried again within the hour", told, many)
 	}
 }
 

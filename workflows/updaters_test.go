@@ -112,6 +112,20 @@ func TestSurveysTurnUpdatersOnThatWereLeftOff(t *testing.T) {
 	}
 }
 
+// The campaign goes on, for weeks maybe. Its cluster has ended, is to be taken up, or is not known: put back to a time before it began.
+func TestSurveysTurnUpdatersOnWhenTheirClusterHasEnded(t *testing.T) {
+	for status, back := range map[string]bool{"Completed": true, "Failed": true, "Terminated": false, "Running": false, activities.NotFound: false} {
+		cluster := activities.AskResult{Status: status, Running: status == "Running", EndedFromOutside: status == "Terminated"}
+		w, e := newWorld("web-1", "web-2"), &estate{records: []activities.Claim{of("updaters/web/web-1"), of("cluster/db")}, works: map[string]activities.AskResult{
+			"campaign/" + instance: {Status: "Running", Running: true}, "cluster/" + instance + "/web": cluster,
+		}}
+		w.survey(t, e)
+		if got := slices.Contains(e.dropped, "restore updaters/web/web-1"); got != back || len(e.dropped) > 1 {
+			t.Errorf("%s: it did %v, want the updates back: %t, and nothing else", status, e.dropped, back)
+		}
+	}
+}
+
 // A member that another hand has changed holds its cluster; a retry is a person's word to go on from there.
 func TestAnotherHandIsToldAndWaitsForAWord(t *testing.T) {
 	w := attended("web-1", "web-2")

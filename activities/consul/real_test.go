@@ -26,6 +26,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/activities"
 	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 	"github.com/rollpatch/rollpatch/workflows/staging"
 )
 
@@ -491,6 +492,20 @@ func TestRealClaims(t *testing.T) {
 		}
 		if got := listed(t, ""); got != "cluster/web=quick" {
 			t.Errorf("%s stands, want the quicker one's alone", got)
+		}
+	})
+
+	t.Run("versions that are left out everywhere", func(t *testing.T) {
+		clean(t)
+		key := "versions/" + rollout.Everywhere + "/3f2a9c1b7d20"
+		if held, err := c.Take(ctx, access, claim("a-1", key)); err != nil || len(held) != 0 {
+			t.Errorf("Take of %s = %v, %v, want it", key, held, err)
+		}
+		if got := listed(t, "versions/"+rollout.Everywhere+"/"); got != key+"=a-1" {
+			t.Errorf("listed %q, want %s", got, key)
+		}
+		if err := c.Release(ctx, access, activities.Owner{Instance: "a-1"}, []string{key}); err != nil || listed(t, "") != "" {
+			t.Errorf("Release of %s: %v, left %q", key, err, listed(t, ""))
 		}
 	})
 

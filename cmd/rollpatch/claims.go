@@ -132,7 +132,7 @@ func (d *desk) breakClaim(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	recs, err := d.changeRecord(c, m, part, workflows.RecordsInput{
+	recs, err := d.changeRecord(c, m, []plan.Part{part}, workflows.RecordsInput{
 		Word: workflows.RecordsBreak, Name: cluster, Clusters: part.Claims()[1:], Hosts: part.Cluster.Members, Segment: part.Segment(),
 	})
 	if err != nil {
@@ -150,13 +150,14 @@ type changed struct {
 	Actor   string `json:"actor"`
 	Reason  string `json:"reason"`
 	Was     held   `json:"was"`
+	Into    string `json:"into,omitempty"` // of versions that are left out there too: the name of what ends that
 }
 
 func (p printer) done(recs []workflows.Record, m rollout.Message, word string, text func(workflows.Record) string) error {
 	if len(recs) != 1 {
 		return failed(fmt.Errorf("the answer holds %s, want one", many(len(recs), "record")))
 	}
-	return p.result(changed{Message: word, ID: m.ID, Actor: m.Actor, Reason: m.Reason, Was: heldOf(recs[0])}, func() { fmt.Fprintln(p.w, text(recs[0])) })
+	return p.result(changed{Message: word, ID: m.ID, Actor: m.Actor, Reason: m.Reason, Was: heldOf(recs[0]), Into: recs[0].Into}, func() { fmt.Fprintln(p.w, text(recs[0])) })
 }
 
 // named is what commands about one record begin with.
@@ -188,15 +189,22 @@ func (d *desk) listRecords(c *cli.Context) ([]workflows.Record, error) {
 }
 
 // changeRecord has one record changed, on a person's word.
-func (d *desk) changeRecord(c *cli.Context, m rollout.Message, part plan.Part, in workflows.RecordsInput) ([]workflows.Record, error) {
+func (d *desk) changeRecord(c *cli.Context, m rollout.Message, parts []plan.Part, in workflows.RecordsInput) ([]workflows.Record, error) {
 	in.Message, in.Elsewhere = m, c.Bool("elsewhere")
-	recs, err := d.records(c, m.ID, []plan.Part{part}, in)
+	recs, err := d.records(c, m.ID, parts, in)
 	if refused := (*refusal)(nil); errors.As(err, &refused) {
 		return nil, failed(err)
 	}
 	how := flagOf(in.How)
 	if in.How == workflows.Versions {
 		how = "" // their name says it
+	}
+	switch in.Scope {
+	case "":
+	case rollout.Everywhere:
+		how = " --all"
+	default:
+		how = " --cluster " + in.Scope
 	}
 	if in.Elsewhere {
 		how += " --elsewhere"

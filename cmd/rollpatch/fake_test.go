@@ -146,7 +146,11 @@ func (f *fake) Records(_ context.Context, id string, in workflows.RecordsInput) 
 		return all, f.record(map[string]any{"records": id, "word": in.Word, "parts": len(in.Parts), "segments": len(in.Segments)})
 	}
 	for _, r := range all {
-		if strings.HasSuffix(r.Key, "/"+in.Name) && (strings.HasPrefix(r.Key, rollout.QuarantineRecord) || strings.HasPrefix(r.Key, rollout.VersionsRecord)) == (in.Word == workflows.RecordsRelease) && !strings.HasPrefix(r.Key, rollout.DrainRecord) {
+		if strings.HasSuffix(r.Key, "/"+in.Name) && (strings.HasPrefix(r.Key, rollout.QuarantineRecord) || strings.HasPrefix(r.Key, rollout.VersionsRecord)) == (in.Word != workflows.RecordsBreak) && !strings.HasPrefix(r.Key, rollout.DrainRecord) {
+			if in.Word == workflows.RecordsWiden && r.Widened == nil {
+				_, id, _ := strings.Cut(in.Name, "/")
+				r.Into = in.Scope + "/" + id
+			}
 			in.Parts, in.Segments = nil, nil // digests
 			return []workflows.Record{r}, f.record(map[string]any{"records": id, "in": in})
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -22,7 +21,7 @@ import (
 var ways = []string{workflows.Return, workflows.Rebuilt, workflows.Retired}
 
 func (d *desk) quarantineCommand() *cli.Command {
-	return group("quarantine", "show hosts that are not touched any more and versions that are left out, or end a quarantine",
+	return group("quarantine", "show hosts that are not touched any more and versions that are left out, widen or end a quarantine",
 		&cli.Command{
 			Name: "list", Usage: "list the hosts and the versions in quarantine, since when, and why",
 			Flags: join(inventoryFlags(), d.storeFlags(), outputFlags(), serverFlags()), Action: d.quarantines,
@@ -38,6 +37,7 @@ func (d *desk) quarantineCommand() *cli.Command {
 			}, elsewhereFlags(), messageFlags(), d.storeFlags(), outputFlags(), serverFlags()),
 			Action: d.release,
 		},
+		d.widenCommand(),
 	)
 }
 
@@ -53,7 +53,8 @@ type shut struct {
 	Owner   string `json:"owner,omitempty"` // of the cluster, and how to reach them
 	Contact string `json:"contact,omitempty"`
 
-	Scope    string              `json:"scope,omitempty"` // where versions are left out
+	Scope    string              `json:"scope,omitempty"`   // where versions are left out
+	Widened  *activities.Widened `json:"widened,omitempty"` // by whom, where that is not where they failed
 	Platform string              `json:"platform,omitempty"`
 	Versions []activities.Change `json:"versions,omitempty"` // absent where this store has no list of them
 	Count    int                 `json:"count,omitempty"`
@@ -86,7 +87,7 @@ func (d *desk) shutOf(c *cli.Context, r workflows.Record) (shut, bool, error) {
 		return s, false, nil
 	}
 	v := r.Suspects
-	s.Name, s.Host, s.State, s.Scope, s.Count, s.Review = name, v.Host, leftOut, "cluster "+v.Cluster, v.Count, v.Review
+	s.Name, s.Host, s.State, s.Scope, s.Count, s.Review, s.Widened = name, v.Host, leftOut, scopeOf(name), v.Count, v.Review, r.Widened
 	s.Platform = strings.TrimSpace(v.OS + " " + v.Release + " " + v.Arch)
 	s.Overdue = !v.Review.IsZero() && v.Review.Before(d.now())
 	path, err := d.storeFolder(c.Path("store"))
@@ -148,7 +149,11 @@ func (d *desk) quarantines(c *cli.Context) error {
 			if s.Overdue {
 				review += " (overdue)"
 			}
-			versions = append(versions, row{cells: []string{s.Name, s.Scope, stamp(s.Since), review, s.By, s.what(), s.Host + ": " + s.Reason}})
+			why := s.Host + ": " + s.Reason
+			if w := s.Widened; w != nil {
+				why += "; widened from " + w.From + " by " + w.By + ": " + w.Why
+			}
+			versions = append(versions, row{cells: []string{s.Name, s.Scope, stamp(s.Since), review, s.By, s.what(), why}})
 			continue
 		}
 		hosts = append(hosts, row{cells: []string{s.Host, stamp(s.Since), s.State, s.By, s.Reason}})
@@ -201,7 +206,7 @@ func (d *desk) release(c *cli.Context) error {
 	if how != workflows.Retired {
 		d.note("if %s is in quarantine, its checks are asked until they pass, for %s at most; Ctrl-C ends the waiting only", host, part.Policy.Checks.Timeout)
 	}
-	recs, err := d.changeRecord(c, m, part, workflows.RecordsInput{Word: workflows.RecordsRelease, Name: host, How: how, Segment: segment})
+	recs, err := d.changeRecord(c, m, []plan.Part{part}, workflows.RecordsInput{Word: workflows.RecordsRelease, Name: host, How: how, Segment: segment})
 	if err != nil {
 		return err
 	}
@@ -224,11 +229,8 @@ func (d *desk) releaseVersions(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cluster, id, _ := strings.Cut(name, "/")
-	if cluster == "" || id == "" || errors.Join(checkName(cluster), checkName(id)) != nil {
-		return usage(fmt.Sprintf("%q names no versions: they are CLUSTER/ID", name), "rollpatch quarantine list shows them")
-	}
-	if err := checkName(c.String("id")); err != nil {
+	cluster, err := versionsNamed(c, name)
+	if err != nil {
 		return err
 	}
 	for _, w := range ways {
@@ -240,25 +242,57 @@ func (d *desk) releaseVersions(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	part, ok := plan.PartOf(inv, cluster)
-	if !ok { // it may have left the inventory
-		all := plan.Reach(inv)
-		if len(all) != 1 {
-			return usage(fmt.Sprintf("%q is no cluster of %s: nothing says which Consul has its records", cluster, c.Path("inventory")), nothingHint)
-		}
-		part = all[0]
+	parts, err := consulsOf(c, inv, cluster)
+	if err != nil {
+		return err
 	}
 	m, err := d.messageOf(c, p.json)
 	if err != nil {
 		return err
 	}
-	recs, err := d.changeRecord(c, m, part, workflows.RecordsInput{Word: workflows.RecordsRelease, Name: name, How: workflows.Versions, Segment: part.Segment()})
+	recs, err := d.changeRecord(c, m, parts, workflows.RecordsInput{Word: workflows.RecordsRelease, Name: name, How: workflows.Versions, Segment: parts[0].Segment()})
 	if err != nil {
 		return err
 	}
 	return p.done(recs, m, "release", func(r workflows.Record) string {
+		if cluster == rollout.Everywhere {
+			return fmt.Sprintf("%s is released from quarantine: instances that begin now may install these versions again, but on clusters that quarantine list names with them", name)
+		}
 		return fmt.Sprintf("%s is released from quarantine, where %s put it at %s: instances that begin now may install these versions on cluster %s again", name, r.Owner, dash(stamp(r.Since)), cluster)
 	})
+}
+
+// versionsNamed is the cluster of a name of versions.
+func versionsNamed(c *cli.Context, name string) (cluster string, err error) {
+	cluster, id, _ := strings.Cut(name, "/")
+	if cluster == "" || id == "" || cluster != rollout.Everywhere && checkName(cluster) != nil || checkName(id) != nil {
+		return "", usage(fmt.Sprintf("%q names no versions: they are CLUSTER/ID", name), "rollpatch quarantine list shows them")
+	}
+	return cluster, checkName(c.String("id"))
+}
+
+// consulsOf are the parts that reach the records of a cluster's versions.
+func consulsOf(c *cli.Context, inv inventory.Inventory, cluster string) ([]plan.Part, error) {
+	all := plan.Reach(inv)
+	if cluster == rollout.Everywhere && len(all) > 0 {
+		return all, nil
+	}
+	if part, ok := plan.PartOf(inv, cluster); ok {
+		return []plan.Part{part}, nil
+	}
+	if len(all) != 1 { // it may have left the inventory
+		return nil, usage(fmt.Sprintf("%q is no cluster of %s: nothing says which Consul has its records", cluster, c.Path("inventory")), nothingHint)
+	}
+	return all, nil
+}
+
+// scopeOf says where the versions of a name are left out.
+func scopeOf(name string) string {
+	cluster, _, _ := strings.Cut(name, "/")
+	if cluster == rollout.Everywhere {
+		return "every cluster"
+	}
+	return "cluster " + cluster
 }
 
 // whereabouts are the part in which a host is reached, and its segment. One that is retired may have left the inventory before: then

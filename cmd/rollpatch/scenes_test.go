@@ -593,7 +593,9 @@ func versionsShut() []frame {
 	f[0].Records = append(f[0].Records[3:4:4],
 		record("versions/web/3f2a9c1b7d20", "web-1", `check "page" on web-1: status 500, want 200`, "012718f5f323ec31d93b7b55e5dda60fcbfcad31b5367333751bcc978fa4b961", 2, sceneStart),
 		record("versions/web/aa00bb11cc22", "web-2", "the soak failed", "0000000000000000000000000000000000000000000000000000000000000000", 41, sceneStart.Add(-60*24*time.Hour)),
+		record("versions/cache/aa00bb11cc22", "web-2", "the soak failed", "0000000000000000000000000000000000000000000000000000000000000000", 41, sceneStart.Add(-60*24*time.Hour)),
 	)
+	f[0].Records[3].Widened = &activities.Widened{ID: "id-0", From: "web/aa00bb11cc22", By: "ann", At: sceneStart, Why: "the same image"}
 	return f
 }
 

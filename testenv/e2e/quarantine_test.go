@@ -118,6 +118,16 @@ func TestRollingVersionsInQuarantine(t *testing.T) {
 	if !strings.Contains(cl.Reason, "left out: lab-web 1.2, lab-web-data 1.2") || !strings.Contains(cl.Members[0].Reason, "rollpatch quarantine release "+shut[0].Name) {
 		s.Errorf("the next campaign says %q, its canary %q; want what was left out and what ends that", cl.Reason, cl.Members[0].Reason)
 	}
+	// Widened, they stay out when the first record is gone, until that is released too.
+	_, id, _ := strings.Cut(shut[0].Name, "/")
+	s.cli(0, "quarantine", "widen", shut[0].Name, "-i", s.InventoryFile(), "--all", "--reason", "openssl is broken")
+	s.cli(0, "quarantine", "release", shut[0].Name, "-i", s.InventoryFile(), "--reason", "it was our configuration")
+	again = s.run(s.campaign(false, "web"), 0)
+	s.untouched(logs)
+	if cl = again.Stages[0].Clusters[0]; !strings.Contains(cl.Reason, "left out: lab-web 1.2, lab-web-data 1.2") || !strings.Contains(cl.Members[0].Reason, "widened from "+shut[0].Name) {
+		s.Errorf("once widened, the campaign says %q, its canary %q; want what was left out, and who said so", cl.Reason, cl.Members[0].Reason)
+	}
+	shut[0].Name = "+all/" + id
 	s.publish("1.4")
 	s.lossless(s.traffic(func() { s.run(s.campaign(false, "web"), 0) }))
 	s.at("1.4", web...)

@@ -111,6 +111,12 @@ func (a *act) begin() (takes time.Duration, finish func() any) {
 		return a.claim(in)
 	case activities.EvidenceInput:
 		return a.shuts(in)
+	case activities.UpdatersInput:
+		return a.turns(in)
+	case activities.RestoreInput:
+		return a.restores(in)
+	case activities.WindowInput:
+		return a.fit(in, strings.TrimPrefix(in.Part, "part:"))
 	case activities.WatchInput:
 		return a.watch(in)
 	case activities.RecordInput:
@@ -146,6 +152,9 @@ func (w *world) tell(n activities.Notice) {
 		about = n.Host
 	}
 	w.told[n.Event+" "+about]++
+	if strings.HasPrefix(n.Text, "automatic updates are not back") {
+		w.told["updaters "+about]++
+	}
 	w.seen["told "+n.Event]++
 	w.logf("%s is told of %s: %s", about, n.Event, n.Text)
 }
@@ -348,7 +357,7 @@ func (a *act) step(in activities.StepInput) (takes time.Duration, finish func() 
 			return res
 		}
 	case "Gate":
-		takes, do = time.Second, func() rollout.MemberResult { return b.gate(a) }
+		takes, do = time.Second, func() rollout.MemberResult { return b.gate(a, in) }
 	case "Check":
 		takes, do = 20*time.Second, func() rollout.MemberResult { return b.verdict(false) }
 	case "Quarantine":

@@ -23,6 +23,8 @@ type memberBook struct {
 	to   int // the version fetched
 	over bool
 
+	canary bool
+
 	cuts     map[string]int // interruptions told
 	begun    map[string]int // scripts begun
 	last     string         // the step that was told last
@@ -48,7 +50,7 @@ func (w *world) memberOpens(st workflows.MemberState) {
 	b := w.members[key]
 	if b == nil {
 		b = &memberBook{
-			world: w, h: w.machine(st.Host), cl: w.cluster(st.Instance, st.Cluster), name: key + "(" + string(st.Mode) + ")", mode: st.Mode,
+			world: w, h: w.machine(st.Host), cl: w.cluster(st.Instance, st.Cluster), name: key + "(" + string(st.Mode) + ")", mode: st.Mode, canary: st.Canary,
 			cuts: map[string]int{}, begun: map[string]int{}, serves: true,
 		}
 		b.from = b.h.version
@@ -105,6 +107,9 @@ func (b *memberBook) asked(a *act, in activities.StepInput) {
 		if first && a.now().Sub(b.gateAt) > rollout.GateCounts {
 			a.broken("P2: %s begins %s %s after the gate's word", b.name, step, a.now().Sub(b.gateAt))
 		}
+	}
+	if step == "Drain" || first && (step == "Patch" || step == "Backout") && b.begun[step] == 0 {
+		b.mayBegin(step)
 	}
 	switch step {
 	case "Patch", "Backout":
@@ -213,7 +218,7 @@ func (b *memberBook) leftOut(version int) bool {
 	return false
 }
 
-func (b *memberBook) gate(a *act) rollout.MemberResult {
+func (b *memberBook) gate(a *act, in activities.StepInput) rollout.MemberResult {
 	h, me := b.h, b.cl.camp.instance
 	if a.isBlind() || a.claims[b.cl.spec.name] != me || a.trouble(a.rng, 0.03) {
 		return unknown
@@ -226,6 +231,8 @@ func (b *memberBook) gate(a *act) rollout.MemberResult {
 	if a.now().Before(a.frozen) {
 		a.seen["frozen"]++
 		r.Frozen = "the estate is frozen"
+	} else if !b.timed(a, in, &r) {
+		return unknown
 	}
 	return r
 }
@@ -513,13 +520,19 @@ type clusterBook struct {
 	unforgiven map[string]bool // hosts that ended badly, and nobody has said go on
 	outcome    rollout.ClusterOutcome
 	answers    int
+	quiet      bool            // it turned automatic updates off, and did not bring them back yet
+	closing    bool            // it has begun to bring them back
+	exempt     map[string]bool // hosts that were in quarantine when they were turned off
+	fitAt      time.Time       // when windows said last that a member may begin
+	person     bool            // a person said that it is brought back
+	cut        map[string]int  // how often a member's window closed while it waited
 }
 
 func (w *world) cluster(instance, name string) *clusterBook {
 	key := instance + "/" + name
 	c := w.clusters[key]
 	if c == nil {
-		c = &clusterBook{world: w, camp: w.campaign(instance), spec: w.spec(name), last: map[string]rollout.Outcome{}, fails: map[string]int{}, unforgiven: map[string]bool{}}
+		c = &clusterBook{world: w, camp: w.campaign(instance), spec: w.spec(name), last: map[string]rollout.Outcome{}, fails: map[string]int{}, unforgiven: map[string]bool{}, exempt: map[string]bool{}, cut: map[string]int{}}
 		w.clusters[key] = c
 	}
 	return c
@@ -544,6 +557,7 @@ func (w *world) mayStartMember(by *run, st workflows.MemberState) {
 	if on := c.working(); on != "" {
 		w.broken("P1: %s starts %s beside %s", c.name(), st.Host, on)
 	}
+	c.mayStart(st.Mode)
 	switch st.Mode {
 	case rollout.ModeBackout:
 		if !c.mayBackout {
@@ -553,6 +567,7 @@ func (w *world) mayStartMember(by *run, st workflows.MemberState) {
 		if c.failed != "" || c.aborted {
 			w.broken("P3: %s starts %s after %q (aborted %t)", c.name(), st.Host, c.failed, c.aborted)
 		}
+		c.isQuiet()
 		if st.Canary != (c.first == nil) {
 			w.broken("P4: %s starts %s with canary %t, but %v was first", c.name(), st.Host, st.Canary, c.first)
 		}
@@ -621,6 +636,9 @@ func (c *clusterBook) ended(b *memberBook, r workflows.MemberReport) {
 	host := b.h.name
 	delete(c.unforgiven, host)
 	c.last[host] = r.Outcome
+	if b.mode == rollout.ModePatch && c.notNow(r.MemberEnd) {
+		return
+	}
 	if b.mode == rollout.ModeBackout {
 		if r.Outcome == rollout.Patched || r.Outcome == rollout.Returned {
 			c.unforgiven[host] = true
@@ -718,6 +736,7 @@ func (c *clusterBook) undo() {
 
 // spokenAgainst is a person's word against what the members of the cluster got.
 func (c *clusterBook) spokenAgainst(why string) {
+	c.person = true
 	c.failed, c.mayBackout, c.judged, c.owes = why, true, true, c.owes || c.patchedCount() > 0
 }
 
@@ -736,6 +755,9 @@ func (c *clusterBook) blames(version int) bool {
 
 // mayRelease holds that what failed is on record before another instance may come.
 func (c *clusterBook) mayRelease() {
+	if c.quiet {
+		c.broken("P8: %s gives its claim back, and did not bring automatic updates back", c.name())
+	}
 	if c.owes && !c.kills && c.first != nil && c.shut[c.spec.name][c.first.to] == "" {
 		c.broken("%s gives its claim back, and version %d, which failed, is not on record", c.name(), c.first.to)
 	}

@@ -43,6 +43,9 @@ func (w *world) expire() {
 
 // owed says that something was forgotten, and that a survey has not mended yet what it left.
 func (w *world) owed() bool {
+	if w.updatersOwed() {
+		return true
+	}
 	if !w.forgot {
 		return false
 	}

@@ -137,6 +137,7 @@ func (w *world) judge() {
 			w.broken("everything went well, and %s has version %d (in service %t), want %d", h.name, h.version, w.inService(h), w.newest())
 		}
 	}
+	w.judgeUpdaters()
 	w.judgeChains()
 }
 
@@ -172,6 +173,9 @@ func (w *world) calmDown() {
 	w.calm = true
 	w.logf("all is calm")
 	w.blind, w.mute, w.frozen = w.now(), w.now(), w.now()
+	if w.calendar != nil {
+		w.calendar.dark = w.now()
+	}
 	for _, h := range w.machines {
 		h.foreign, h.sickUntil = false, w.now()
 		if h.downUntil.After(w.now()) {
@@ -207,7 +211,9 @@ func (w *world) somethingHappens() {
 			w.between(lasts, func() { h.foreign = false })
 		}
 	case what < 8:
-		w.blind = w.now().Add(lasts / 3)
+		if w.blind = w.now().Add(lasts / 3); w.calendar != nil {
+			w.calendar.dark = w.blind
+		}
 		w.logf("the servers cannot be read for %s", lasts/3)
 	case what < 9:
 		w.publish(rng)

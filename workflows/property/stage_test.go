@@ -343,9 +343,12 @@ func (w *world) perform(own, ctx workflow.Context, r *run, name string, in any) 
 		switch fault {
 		case none:
 			out := finish()
-			a.end()
-			_ = a.told(out, nil)
-			return out, nil
+			if _, bad := out.(error); !bad {
+				a.end()
+				_ = a.told(out, nil)
+				return out, nil
+			}
+			w.seen["error"]++
 		case lostReply:
 			finish() // it was done, and nobody heard
 			w.seen["lost reply"]++

@@ -73,6 +73,15 @@ func (w *world) found() activities.Found {
 			f.Marks = append(f.Marks, rollout.Mark{Node: h.name, Service: "web", Reason: "rollpatch: " + h.ours + " " + h.name, Instance: h.ours, Host: h.name})
 		}
 	}
+	for _, h := range w.machines {
+		for _, s := range h.in {
+			for _, c := range w.campaigns {
+				if h.updatersOf(c.instance + "/" + s.name).record {
+					record(rollout.UpdaterRecord+s.name+"/"+h.name, c.instance)
+				}
+			}
+		}
+	}
 	return f
 }
 
@@ -90,6 +99,11 @@ func (w *world) homes(in activities.HomesInput) activities.Homes {
 			policy := c.member
 			policy.Unattended = true
 			out.Homes[host] = activities.Home{Cluster: s.name, Part: "part:" + s.name, Member: policy, Limits: map[rollout.Step]time.Duration{}}
+		}
+		for _, host := range of.Updaters {
+			for _, s := range w.machine(host).in {
+				clusters = append(clusters, s.name)
+			}
 		}
 		for _, name := range slices.Clone(clusters) {
 			clusters = append(clusters, w.spec(name).shares...)

@@ -62,6 +62,7 @@ type world struct {
 	mute      time.Time                 // until then nobody answers to a claim or a release
 	frozen    time.Time                 // until then a person has the estate frozen
 	traits    []trait
+	calendar  *calendar // nil: no windows
 
 	entries map[string]audit.Entry // by digest
 	inOrder []audit.Entry
@@ -109,6 +110,7 @@ type machine struct {
 	scripts     map[string]*script
 	busy        string // what changes it now
 	in          []*spec
+	updaters    map[string]*updaters // by owner
 }
 
 // script is a run that goes on whoever watches.
@@ -364,6 +366,10 @@ func (w *world) newCampaign(rng *rand.Rand, i int) *campaign {
 	c.member.PowerAfter = []time.Duration{0, 20 * time.Minute, 40 * time.Minute}[more.IntN(3)]
 	c.member.HoldMax = []time.Duration{0, 20 * time.Minute, 2 * time.Hour}[more.IntN(3)]
 	c.gated(w.rng("gates of " + c.instance))
+	c.cluster.Updaters = w.seed%4 == 1 || w.seed%4 == 2 // the others play as they did before there were any
+	if w.seed%4 >= 2 {
+		c.windowed(w.rng("windows of " + c.instance))
+	}
 	lowest := 1
 	for _, s := range w.specs {
 		lowest = min(lowest, s.stage)

@@ -9,5 +9,8 @@ const (
 	VersionsRecord   = "versions/"   // versions of packages that are left out, below their cluster
 )
 
+// Everywhere stands in the place of a cluster's name where a person has versions left out on every cluster; no cluster can be named so.
+const Everywhere = "+all"
+
 // StagedRoot is where it stands which versions have finished in which stage, below the stage and the cluster.
 const StagedRoot = "rollpatch/staged/"

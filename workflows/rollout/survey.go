@@ -40,6 +40,7 @@ type Suspect struct {
 	Clusters []string `json:"clusters,omitempty"` // that it has claimed
 	Hosts    []string `json:"hosts,omitempty"`    // that it has drained
 	Updaters []string `json:"updaters,omitempty"` // hosts whose automatic updates it has turned off
+	Quiet    []string `json:"quiet,omitempty"`    // the clusters that it has done so for
 }
 
 // Owner is what the server, and the inventory, say of a suspect.
@@ -47,6 +48,8 @@ type Owner struct {
 	Runs  bool   `json:"runs,omitempty"`  // its campaign runs, and may still come to all that it has claimed
 	Works string `json:"works,omitempty"` // a workflow of it that is at work on a cluster or a host, or that is about to be taken up
 	Ended string `json:"ended,omitempty"` // how it ended; empty: the server does not know it
+	// Over are clusters whose workflow has come to its end: it brings nothing back any more, however long the campaign goes on.
+	Over map[string]bool `json:"over,omitempty"`
 	// Hosts are those that it has drained.
 	Hosts map[string]Home `json:"hosts,omitempty"`
 }
@@ -111,11 +114,11 @@ func (s Survey) at(r Record, quarantined map[string]bool) (cluster, host string)
 	return "", ""
 }
 
-// updatesOf is the host whose automatic updates a record says are off.
-func updatesOf(r Record) (host string, ok bool) {
+// updatesOf is the host whose automatic updates a record says are off, and the cluster that they are off for.
+func updatesOf(r Record) (cluster, host string, ok bool) {
 	name, ok := strings.CutPrefix(r.Key, UpdaterRecord)
-	_, host, _ = strings.Cut(name, "/")
-	return host, ok
+	cluster, host, _ = strings.Cut(name, "/")
+	return cluster, host, ok
 }
 
 // Suspects are the instances of this server with records that somebody must work on, by name.
@@ -124,7 +127,7 @@ func (s Survey) Suspects() []Suspect {
 	var all []Suspect
 	for _, r := range s.Records {
 		cluster, host := s.at(r, quarantined)
-		updates, off := updatesOf(r)
+		quiet, updates, off := updatesOf(r)
 		if r.Server != s.Server || s.Server == "" || cluster+host == "" && !off {
 			continue
 		}
@@ -134,7 +137,7 @@ func (s Survey) Suspects() []Suspect {
 		}
 		switch {
 		case off:
-			all[i].Updaters = append(all[i].Updaters, updates)
+			all[i].Updaters, all[i].Quiet = append(all[i].Updaters, updates), append(all[i].Quiet, quiet)
 		case cluster != "":
 			all[i].Clusters = append(all[i].Clusters, cluster)
 		default:
@@ -145,7 +148,8 @@ func (s Survey) Suspects() []Suspect {
 		slices.Sort(all[i].Clusters)
 		slices.Sort(all[i].Hosts)
 		slices.Sort(all[i].Updaters)
-		all[i].Updaters = slices.Compact(all[i].Updaters)
+		slices.Sort(all[i].Quiet)
+		all[i].Updaters, all[i].Quiet = slices.Compact(all[i].Updaters), slices.Compact(all[i].Quiet)
 		all[i].Clusters, all[i].Hosts = slices.Compact(all[i].Clusters), slices.Compact(all[i].Hosts)
 	}
 	slices.SortFunc(all, func(a, b Suspect) int { return cmp.Compare(a.Instance, b.Instance) })
@@ -176,7 +180,7 @@ func (s Survey) Mend(owners map[string]Owner, seen []Seen, began, now time.Time)
 			continue
 		}
 		cluster, host := s.at(r, quarantined)
-		updates, off := updatesOf(r)
+		quiet, updates, off := updatesOf(r)
 		if cluster+host == "" && !off {
 			continue
 		}
@@ -190,11 +194,15 @@ func (s Survey) Mend(owners map[string]Owner, seen []Seen, began, now time.Time)
 			_, asked = of.Hosts[host]
 			idle = asked && !home.AtWork
 		}
+		left := r.Owner + ", which " + of.gone()
+		if off && !idle && of.Over[quiet] {
+			idle, left = true, r.Owner+", whose work on cluster "+quiet+" has ended"
+		}
 		if !idle || !long(r.Key+" "+r.Owner) {
 			continue
 		}
 		if off {
-			todo = append(todo, Mend{Do: MendUpdate, Key: r.Key, Owner: r.Owner, Host: updates, Text: "automatic updates of " + updates + " were left off by " + r.Owner + ", which " + of.gone()})
+			todo = append(todo, Mend{Do: MendUpdate, Key: r.Key, Owner: r.Owner, Host: updates, Text: "automatic updates of " + updates + " were left off by " + left})
 			continue
 		}
 		m := Mend{Do: MendDrop, Key: r.Key, Owner: r.Owner, Cluster: cluster, Host: host, Text: "it was left claimed by " + r.Owner + ", which " + of.gone()}

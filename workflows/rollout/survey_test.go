@@ -142,7 +142,7 @@ func TestSuspects(t *testing.T) {
 	s := Survey{Server: here, Records: slices.Concat(
 		stands(here, "cluster/web", "cluster/cache", "drain/web-1", "drain/web-2", "quarantine/web-2", "cluster/db of weekly-1", "versions/x of daily-1"), stands("server-2", "cluster/mq of daily-2"),
 	)}
-	if got, want := fmt.Sprint(s.Suspects()), "[{monthly-1 [cache web] [web-1] []} {weekly-1 [db] [] []}]"; got != want {
+	if got, want := fmt.Sprint(s.Suspects()), "[{monthly-1 [cache web] [web-1] [] []} {weekly-1 [db] [] [] []}]"; got != want {
 		t.Errorf("Suspects = %s, want %s", got, want)
 	}
 	s.Server = ""

@@ -220,6 +220,9 @@ func TestSurveyFindsUpdatersThatWereLeftOff(t *testing.T) {
 	if got := s.Suspects(); len(got) != 2 || !slices.Equal(got[0].Updaters, []string{"web-2"}) || !slices.Equal(got[1].Updaters, []string{"web-3"}) || len(got[0].Hosts) > 0 {
 		t.Fatalf("Suspects = %+v", got)
 	}
+	if got := s.Suspects(); !slices.Equal(got[0].Quiet, []string{"web"}) {
+		t.Errorf("off for the clusters %v, want web", got[0].Quiet)
+	}
 	owners := map[string]Owner{"monthly-1": {Ended: "terminated"}, "weekly-1": {Works: "cluster/weekly-1/web"}}
 	_, seen, _ := s.Mend(owners, nil, epoch, epoch)
 	todo, _, _ := s.Mend(owners, seen, epoch.Add(Patience), epoch.Add(Patience))
@@ -229,6 +232,20 @@ func TestSurveyFindsUpdatersThatWereLeftOff(t *testing.T) {
 	}
 	if want := []string{MendUpdate + " web-2", MendNote + " "}; !slices.Equal(did, want) {
 		t.Errorf("it does %q, want %q: of those that nobody works for, and of ours", did, want)
+	}
+}
+
+// A campaign of weeks is not waited for by the hosts of a cluster that has ended.
+func TestUpdatersLeftOffAreAskedForOnceTheirClusterHasEnded(t *testing.T) {
+	s := Survey{Server: here, Records: stands(here, "updaters/web/web-1", "updaters/db/db-1")}
+	owners := map[string]Owner{"monthly-1": {Runs: true, Over: map[string]bool{"web": true, "db": false}}}
+	todo, seen, due := s.Mend(owners, nil, epoch, epoch)
+	if len(todo) > 0 || len(seen) != 1 || !due.Equal(epoch.Add(Patience)) {
+		t.Fatalf("at once it does %+v, and has seen %v, due %s", todo, seen, due)
+	}
+	todo, _, _ = s.Mend(owners, seen, epoch.Add(Patience), epoch.Add(Patience))
+	if want := "automatic updates of web-1 were left off by monthly-1, whose work on cluster web has ended"; len(todo) != 1 || todo[0].Do != MendUpdate || todo[0].Key != "updaters/web/web-1" || todo[0].Text != want {
+		t.Errorf("it does %+v, want %q", todo, want)
 	}
 }
 

@@ -20,12 +20,38 @@ import (
 	"github.com/rollpatch/rollpatch/workflows"
 )
 
-// sweepAtMost bounds the orphans of one sweep; the next one finds the others.
+// sweepAtMost bounds the orphans of one sweep that nobody knew of; the next one finds the others.
 const sweepAtMost = 100
 
+// room is how many orphans one sweep still has room for. Those that it knows need none: they may be there for months, and must not keep
+// anybody out.
+type room struct {
+	known map[string]bool
+	left  int
+}
+
+func newRoom(known []string) *room {
+	r := &room{known: map[string]bool{}, left: sweepAtMost}
+	for _, run := range known {
+		r.known[run] = true
+	}
+	return r
+}
+
+// has says whether a run that may be an orphan is to be looked at.
+func (r *room) has(run string) bool { return r.known[run] || r.left > 0 }
+
+// take is called for one that is.
+func (r *room) take(run string) {
+	if !r.known[run] {
+		r.left--
+	}
+}
+
 // Orphans lists workflows that were ended from outside, but those that a later run of their instance went on with.
-func (a asker) Orphans(ctx context.Context) ([]activities.Orphan, error) {
+func (a asker) Orphans(ctx context.Context, known []string) ([]activities.Orphan, error) {
 	var found []activities.Orphan
+	room := newRoom(known)
 	query := fmt.Sprintf(`ExecutionStatus IN ("Terminated", "TimedOut") AND WorkflowType IN (%q, %q)`, workflows.ClusterType, workflows.MemberType)
 	for _, run := range a.list(ctx, query) {
 		if run.err != nil {
@@ -35,15 +61,16 @@ func (a asker) Orphans(ctx context.Context) ([]activities.Orphan, error) {
 			WorkflowID: run.info.GetExecution().GetWorkflowId(), RunID: run.info.GetExecution().GetRunId(), Type: run.info.GetType().GetName(),
 			Instance: instanceOf(run.info), Status: strings.ToLower(run.info.GetStatus().String()),
 		}
+		if !room.has(o.RunID) {
+			continue
+		}
 		last, err := a.latest(ctx, o.WorkflowID, o.Instance)
 		if err != nil {
 			return nil, err
 		}
 		if last == o.RunID {
+			room.take(o.RunID)
 			found = append(found, o)
-		}
-		if len(found) == sweepAtMost {
-			break
 		}
 	}
 	return found, nil

@@ -160,7 +160,7 @@ _rollpatch() {
 		;;
 	quarantine)
 		if [ "$COMP_CWORD" -eq 2 ]; then
-			words="list release"
+			words="list release widen"
 		fi
 		case ${COMP_WORDS[2]} in
 		list)
@@ -169,6 +169,10 @@ _rollpatch() {
 			;;
 		release)
 			flags="--address --as --elsewhere --help --id --inventory --namespace --output --reason --rebuilt --retired --return --store --verbose"
+			formats="text json"
+			;;
+		widen)
+			flags="--address --all --as --cluster --help --id --inventory --namespace --output --reason --store --verbose"
 			formats="text json"
 			;;
 		esac
