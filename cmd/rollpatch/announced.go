@@ -85,14 +85,14 @@ func (p printer) announced(list []announcement) {
 	}
 	var rows []row
 	for _, a := range list {
-		from, who := stamp(a.From), strings.Join(a.Approvers, ", ")
+		why, who := oneLine(a.Reason), strings.Join(a.Approvers, ", ")
 		if a.Unknown != "" {
-			from = "not known: " + oneLine(a.Unknown)
+			why += "; when is not known: " + oneLine(a.Unknown)
 		}
 		if who == "" {
 			who = "nobody"
 		}
-		rows = append(rows, row{cells: []string{a.Name, dash(from), dash(stamp(a.To)), who, oneLine(a.Reason)}})
+		rows = append(rows, row{cells: []string{a.Name, dash(stamp(a.From)), dash(stamp(a.To)), who, why}})
 	}
 	fmt.Fprintln(p.w)
 	p.table([]string{"freeze", "from", "to", "may be broken by", "why"}, rows)
