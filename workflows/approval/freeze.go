@@ -7,7 +7,7 @@ import (
 )
 
 // Breaker is the role of those who may break a freeze: its own approvers, and nobody else.
-const Breaker Role = "approvers"
+const Breaker Role = "approver of the freeze"
 
 const freezeGate = "freeze/"
 

@@ -168,7 +168,7 @@ func breakable(c workflows.CampaignState, stands []rollout.Freeze, a Await) Awai
 		case !who.Requester.Signed():
 			text += " cannot be broken for this instance: its request is not signed"
 		default:
-			text += " may be broken by its " + strings.Join(who.Could(), "; ") + "; it must be signed, with --key or the SSH agent"
+			text += " may be broken by an " + strings.Join(who.Could(), "; ") + "; it must be signed, with --key or the SSH agent"
 			a.Type = append(a.Type, sign(who, fmt.Sprintf("rollpatch approve %s --freeze %s --reason %q", c.Instance, s.Name, "...")))
 		}
 		a.For += text
