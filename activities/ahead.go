@@ -19,9 +19,11 @@ import (
 
 // AheadInput has the packages that are planned for a cluster fetched before its turn.
 type AheadInput struct {
-	Instance string      `json:"instance"`
-	Part     string      `json:"part"`
-	Intent   audit.Entry `json:"intent"`
+	Instance string `json:"instance"`
+	Part     string `json:"part"`
+	// Broken are the freezes that their approvers broke for this instance.
+	Broken []rollout.Broken `json:"broken,omitempty"`
+	Intent audit.Entry      `json:"intent"`
 }
 
 // AheadResult says whether every member has them, and if not, why.
@@ -43,7 +45,7 @@ func (a *Activities) FetchAhead(ctx context.Context, in AheadInput) (AheadResult
 	}
 	r.Audit, err = a.audited(ctx, in.Intent, func(ctx context.Context) (string, string, error) {
 		lacks, others := map[string]error{}, map[string]string{}
-		switch closed, next := a.frozen(ctx, p); {
+		switch closed, next := a.frozen(ctx, p, in.Broken); {
 		case ctx.Err() != nil:
 			return "", "", ctx.Err()
 		case closed != "":
@@ -86,7 +88,7 @@ func because(why string) string {
 }
 
 // frozen says why nothing is fetched ahead now, and until when.
-func (a *Activities) frozen(ctx context.Context, p plan.Part) (why string, next time.Time) {
+func (a *Activities) frozen(ctx context.Context, p plan.Part, broken []rollout.Broken) (why string, next time.Time) {
 	typed, err := a.Workflows.Frozen(ctx)
 	switch {
 	case err != nil:
@@ -96,7 +98,7 @@ func (a *Activities) frozen(ctx context.Context, p plan.Part) (why string, next 
 	case !p.Windowed():
 		return "", time.Time{}
 	}
-	says, err := a.timing(ctx, p, true, rollout.AskFreeze, calendar.Need{})
+	says, err := a.timing(ctx, p, true, rollout.AskFreeze, calendar.Need{}, broken)
 	if err != nil {
 		return err.Error(), time.Time{}
 	}

@@ -27,15 +27,15 @@ func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error)
 			return r.orUnknown(ctx, fmt.Errorf("whether the estate is frozen: %w", err))
 		}
 		if in.Ask != "" {
-			says, err := a.timing(ctx, s.part, in.Canary, in.Ask, need(s.part, in.Mode, in.Spent))
+			says, err := a.timing(ctx, s.part, in.Canary, in.Ask, need(s.part, in.Mode, in.Spent), in.Broken)
 			if err != nil {
 				return r.orUnknown(ctx, err)
 			}
-			r.Closed, r.Next = says.closed, says.next
+			r.Closed, r.Next, r.Stands = says.closed, says.next, says.stands
 			if r.Frozen == "" {
 				r.Frozen = says.freeze
 			} else {
-				r.Next = time.Time{} // a person ends it
+				r.Next, r.Stands = time.Time{}, nil // a person ends it
 			}
 		}
 		now, err := a.standing(ctx, s, in)

@@ -29,8 +29,11 @@ type FireInput struct {
 
 // FireResult is what the firing is for.
 type FireResult struct {
-	Begin time.Time   `json:"begin,omitzero"` // its window opens; zero: a person had it fire, and it begins as one that a person runs
-	Next  []time.Time `json:"next,omitempty"` // when it fires after this
+	Begin  time.Time        `json:"begin,omitzero"`   // its window opens; zero: a person had it fire, and it begins as one that a person runs
+	Stands []rollout.Freeze `json:"stands,omitempty"` // the freezes that keep it from an earlier begin
+	Next   []time.Time      `json:"next,omitempty"`   // when it fires after this
+	// Wanted is when the schedule would have it begin, whatever windows and freezes say.
+	Wanted time.Time `json:"wanted,omitzero"`
 	// Trouble is why the server was not told of these: it still knows those that it was told of before.
 	Trouble string `json:"trouble,omitempty"`
 }
@@ -63,12 +66,12 @@ func (a *Activities) Fire(ctx context.Context, in FireInput) (FireResult, error)
 	if begin.IsZero() {
 		return r, nil
 	}
-	o, err := a.opening(ctx, in.Files, begin)
+	o, err := a.opening(ctx, in.Files, begin, nil)
 	if err != nil {
 		return r, err
 	}
-	if r.Begin = begin; !o.OK && !o.Next.IsZero() {
-		r.Begin = o.Next
+	if r.Begin, r.Wanted = begin, begin; !o.OK && !o.Next.IsZero() {
+		r.Begin, r.Stands = o.Next, o.Stands
 	}
 	return r, nil
 }
@@ -185,15 +188,23 @@ func (a *Activities) answersOf(ctx context.Context, b DraftBatch) ([]plan.Answer
 // TurnInput is an instance of a schedule whose window should open now.
 type TurnInput struct {
 	Plan string `json:"plan"` // digest
+	// Broken are the freezes that their approvers broke for this instance.
+	Broken []rollout.Broken `json:"broken,omitempty"`
+	// From is when it may begin at the earliest; zero: now.
+	From time.Time `json:"from,omitzero"`
 }
 
 // Turn says whether the first canary may begin now, and when the next window opens.
 func (a *Activities) Turn(ctx context.Context, in TurnInput) (rollout.Opening, error) {
-	return a.opening(ctx, in.Plan, a.Now().UTC())
+	at := a.Now().UTC()
+	if in.From.After(at) {
+		at = in.From
+	}
+	return a.opening(ctx, in.Plan, at, in.Broken)
 }
 
 // opening asks the windows of the first stage's canaries at one time.
-func (a *Activities) opening(ctx context.Context, digest string, at time.Time) (rollout.Opening, error) {
+func (a *Activities) opening(ctx context.Context, digest string, at time.Time, broken []rollout.Broken) (rollout.Opening, error) {
 	var pl plan.Plan
 	if err := a.load(ctx, digest, &pl); err != nil {
 		return rollout.Opening{}, err
@@ -211,6 +222,7 @@ func (a *Activities) opening(ctx context.Context, digest string, at time.Time) (
 	case cal.Unknown != "":
 		return rollout.Opening{Unknown: clip(cal.Unknown)}, nil
 	}
+	cal = without(cal, broken)
 	// It takes its time to get here: a window that is as long as a host needs fits one that asks as it opens.
 	need := p.Need()
 	barely := calendar.Need{Work: need.Work - min(askTakes, need.Work/20), Backout: need.Backout}
@@ -219,5 +231,9 @@ func (a *Activities) opening(ctx context.Context, digest string, at time.Time) (
 	if !found {
 		next = time.Time{}
 	}
-	return rollout.Opening{OK: ok, Why: clip(why), Next: next}, nil
+	o := rollout.Opening{OK: ok, Why: clip(why), Next: next}
+	if !ok {
+		o.Stands = inTheWay(cal, at, need, broken)
+	}
+	return o, nil
 }

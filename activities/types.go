@@ -27,6 +27,8 @@ type StepInput struct {
 	Canary bool          `json:"canary,omitempty"`
 	Mode   rollout.Mode  `json:"mode,omitempty"`
 	Spent  time.Duration `json:"spent,omitempty"`
+	// Broken are the freezes that their approvers broke for this instance (gate).
+	Broken []rollout.Broken `json:"broken,omitempty"`
 	// Manifest is what the canary got; empty for the canary itself.
 	Manifest string `json:"manifest,omitempty"`
 	// Before is what every member had when automatic updates were turned off.

@@ -23,6 +23,8 @@ type WindowInput struct {
 	Host     string       `json:"host"`
 	Canary   bool         `json:"canary,omitempty"`
 	Mode     rollout.Mode `json:"mode"`
+	// Broken are the freezes that its approvers broke for this instance.
+	Broken []rollout.Broken `json:"broken,omitempty"`
 }
 
 // Window says whether a member may begin now, and if not, when. It is read only, and on no audit chain: the gate before the drain is.
@@ -40,16 +42,16 @@ func (a *Activities) Window(ctx context.Context, in WindowInput) (rollout.FitRes
 	case frozen != "":
 		return rollout.FitResult{Closed: frozen, Frozen: true}, nil
 	}
-	says, err := a.timing(ctx, p, in.Canary, rollout.AskFit, need(p, in.Mode, 0))
+	says, err := a.timing(ctx, p, in.Canary, rollout.AskFit, need(p, in.Mode, 0), in.Broken)
 	switch {
 	case ctx.Err() != nil:
 		return rollout.FitResult{}, ctx.Err()
 	case err != nil:
 		return rollout.FitResult{Reason: clip(err.Error())}, nil
 	case says.freeze != "":
-		return rollout.FitResult{Closed: says.freeze, Next: says.next}, nil
+		return rollout.FitResult{Closed: says.freeze, Next: says.next, Stands: says.stands}, nil
 	case says.closed != "":
-		return rollout.FitResult{Closed: says.closed, Next: says.next}, nil
+		return rollout.FitResult{Closed: says.closed, Next: says.next, Stands: says.stands}, nil
 	}
 	return rollout.FitResult{OK: true}, nil
 }
@@ -58,10 +60,11 @@ func (a *Activities) Window(ctx context.Context, in WindowInput) (rollout.FitRes
 type timing struct {
 	freeze, closed string
 	next           time.Time
+	stands         []rollout.Freeze // that keep it from beginning
 }
 
-// timing asks them as they are now. A freeze comes first: nothing lifts it but its end.
-func (a *Activities) timing(ctx context.Context, p plan.Part, canary bool, ask rollout.Ask, n calendar.Need) (timing, error) {
+// timing asks them as they are now, without the freezes that are broken. A freeze comes first: nothing lifts it but its end, and its approvers.
+func (a *Activities) timing(ctx context.Context, p plan.Part, canary bool, ask rollout.Ask, n calendar.Need, broken []rollout.Broken) (timing, error) {
 	now := a.Now().UTC()
 	cal, err := a.Calendars.Calendar(ctx, p, canary, now)
 	switch {
@@ -70,12 +73,13 @@ func (a *Activities) timing(ctx context.Context, p plan.Part, canary bool, ask r
 	case cal.Unknown != "":
 		return timing{}, fmt.Errorf("the windows and freezes are not known: %s", cal.Unknown)
 	}
+	cal = without(cal, broken)
 	freezes := calendar.Calendar{Always: true, Freezes: cal.Freezes}
 	if ok, why, next := freezes.Fit(now, calendar.Need{}); !ok {
 		if ask == rollout.AskFit {
 			_, why, next = cal.Fit(now, n) // when it may begin then, windows included
 		}
-		return timing{freeze: clip(why + byClocks(p, canary, next)), next: next}, nil
+		return timing{freeze: clip(why + byClocks(p, canary, next)), next: next, stands: inTheWay(cal, now, n, broken)}, nil
 	}
 	switch ask {
 	case rollout.AskFreeze:
@@ -90,8 +94,36 @@ func (a *Activities) timing(ctx context.Context, p plan.Part, canary bool, ask r
 		return timing{}, nil
 	}
 	_, why, next := cal.Fit(now, n)
-	return timing{closed: clip(why + byClocks(p, canary, next)), next: next}, nil
+	return timing{closed: clip(why + byClocks(p, canary, next)), next: next, stands: inTheWay(cal, now, n, broken)}, nil
 }
+
+// without is the calendar for an instance whose freezes were broken.
+func without(cal calendar.Calendar, broken []rollout.Broken) calendar.Calendar {
+	var breaks []calendar.Break
+	for _, b := range broken {
+		breaks = append(breaks, calendar.Break{Span: calendar.Span{Name: b.Name, Start: b.From, End: b.To}, Until: b.Until})
+	}
+	return cal.Broken(breaks)
+}
+
+// inTheWay lists the freezes that keep a host from beginning, as the sources have them: what is broken of one for a while is the same freeze.
+func inTheWay(cal calendar.Calendar, now time.Time, n calendar.Need, broken []rollout.Broken) []rollout.Freeze {
+	var out []rollout.Freeze
+	for _, f := range cal.InTheWay(now, n) {
+		for _, b := range broken {
+			if f.Name == b.Name && f.End.Equal(b.To) && f.Start.Equal(b.Until) {
+				f.Start = b.From
+			}
+		}
+		if len(out) < mostStanding {
+			out = append(out, rollout.Freeze{Name: f.Name, From: f.Start.UTC(), To: f.End.UTC()})
+		}
+	}
+	return out
+}
+
+// mostStanding bounds what is kept of them.
+const mostStanding = 10
 
 // byClocks says an instant once more, by the clocks that the files mean.
 func byClocks(p plan.Part, canary bool, at time.Time) string {

@@ -210,6 +210,9 @@ func (p *Problems) Freezes(at string, freezes []Freeze, zone string) {
 		}
 		approvers := map[string]string{}
 		for j, name := range f.Approvers {
+			if name == "" || strings.ContainsAny(name, "*?!, \t\"#") {
+				p.Add(fmt.Sprintf("%s.approvers[%d]", here, j), "%q is no name of one person: write it as in the file of allowed signers, such as ann@example.org", name)
+			}
 			p.Once(approvers, name, fmt.Sprintf("%s.approvers[%d]", here, j), "%q is already listed", name)
 		}
 		p.when(here, f.When(), zone)

@@ -19,7 +19,7 @@ func (c *campaign) fetchAhead(ctx workflow.Context, a rollout.Action) {
 		if r.Name != a.Name {
 			continue
 		}
-		in := activities.AheadInput{Instance: c.Instance, Part: r.Part}
+		in := activities.AheadInput{Instance: c.Instance, Part: r.Part, Broken: c.Broken}
 		in.Intent = intend(ctx, &c.Audit, string(a.Do), "", "", r.Name)
 		var out activities.AheadResult
 		err := workflow.ExecuteActivity(options(ctx, SegmentQueue(r.Ahead.Segment), "fetch the packages of "+r.Name+" ahead", aheadLimit), "FetchAhead", in).Get(ctx, &out)

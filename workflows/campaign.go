@@ -51,6 +51,7 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 		c.identify()
 		c.changed = false // what came while it was written is in the State that Next sees
 		c.judge()
+		c.breakFreezes()
 		c.Campaign = c.TurnDue(c.now()).Book(c.now())
 		d := c.Next(c.now())
 		c.show(ctx, d)
@@ -223,7 +224,7 @@ func (c *campaign) startCluster(name string) {
 
 func (c *campaign) follow(ctx workflow.Context, r rollout.Ref) {
 	st := ClusterState{Part: r.Part, Plan: c.plan(), Parent: CampaignID(c.Instance), Why: c.Why, Unattended: c.Unattended}
-	st.Instance, st.Name, st.Stage = c.Instance, r.Name, c.Stages[r.Stage]
+	st.Instance, st.Name, st.Stage, st.Broken = c.Instance, r.Name, c.Stages[r.Stage], c.Broken
 	st.Agreement = Agreement{Campaign: c.Name, Plan: c.Plan, Requester: c.requester(), Soak: c.Agreement.Soak, Signers: c.Agreement.Signers}
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: ClusterID(c.Instance, r.Name), TaskQueue: Queue, ParentClosePolicy: parentCloseAbandon,
@@ -244,6 +245,9 @@ func (c *campaign) follow(ctx workflow.Context, r rollout.Ref) {
 	}
 	if c.BackoutFor != "" {
 		c.pass(r.Name, signalBackout, rollout.Message{Actor: "the campaign", Reason: c.BackoutFor})
+	}
+	if !rollout.SameBroken(c.Broken, st.Broken) {
+		c.send(ClusterID(c.Instance, r.Name), signalBroken, c.Broken)
 	}
 	c.handOn(r.Name)
 	var report ClusterReport

@@ -129,6 +129,7 @@ func (c *cluster) begin(ctx workflow.Context) error {
 	if err := workflow.ExecuteActivity(options(ctx, SegmentQueue(""), "read the plan of "+c.Name, time.Minute), "Begin", in).Get(ctx, &r); err != nil {
 		return err
 	}
+	r.Cluster.Broken = c.Broken
 	c.Cluster, c.Member, c.Segments, c.Limits = r.Cluster, r.Member, r.Segments, r.Limits
 	c.Since, c.Agreement.Owner = workflow.Now(ctx), r.Owner
 	return nil
@@ -148,6 +149,7 @@ func (c *cluster) listen(ctx workflow.Context) error {
 	onSignal(c.carrier, signalAbort, func(m rollout.Message) { c.hear(UpdateAbort, m) })
 	onSignal(c.carrier, signalBackout, func(m rollout.Message) { c.hear(backoutAll, m) })
 	onSignal(c.carrier, signalThawed, func(any) { c.Cluster = c.Thawed(c.now()) })
+	onSignal(c.carrier, signalBroken, func(list []rollout.Broken) { c.breakFreezes(list) })
 	onSignal(c.carrier, signalVote, func(w clusterWord) {
 		c.keeper().words++
 		c.start("word."+itoa(c.keeper().words), func(ctx workflow.Context) { _ = c.vote(ctx, w.Word, w.Message) }) // refused, it is on record
@@ -319,11 +321,13 @@ func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
 // window asks windows and freezes whether a member may begin. The answer is in the history, and the gate's on the chain.
 func (c *cluster) window(ctx workflow.Context, a rollout.Action) {
 	var r rollout.FitResult
-	in := activities.WindowInput{Instance: c.Instance, Part: c.Part, Host: a.Host, Canary: a.Canary, Mode: a.Mode}
+	in := activities.WindowInput{Instance: c.Instance, Part: c.Part, Host: a.Host, Canary: a.Canary, Mode: a.Mode, Broken: c.Broken}
 	if err := workflow.ExecuteActivity(options(ctx, SegmentQueue(c.Segments[a.Host]), "ask whether "+a.Host+" may begin now", time.Minute), "Window", in).Get(ctx, &r); err != nil {
 		r = rollout.FitResult{Reason: cause(err)}
 	}
-	c.Cluster = c.Fitted(a.ID, r, workflow.Now(ctx))
+	if c.Cluster = c.Fitted(a.ID, r, workflow.Now(ctx)); !rollout.SameBroken(in.Broken, c.Broken) {
+		c.Cluster = c.AskAnew()
+	}
 }
 
 // staged asks whether what the member would get has finished in the stage that goes first: of the host itself, or where its canary is through,
@@ -389,6 +393,7 @@ func (c *cluster) startMember(a rollout.Action) {
 		Part:   c.Part, Plan: c.Plan, Parent: ClusterID(c.Instance, c.Name), Segment: c.Segments[a.Host], Limits: c.Limits, Peers: peers, Manifest: c.Manifest,
 		Try: slot.Tries, Changed: slot.Changes, Before: c.Before,
 	}
+	st.Broken = c.Broken
 	if slot.OtherHand { // a person has seen it, and said go on
 		st.Before = ""
 	}
@@ -413,6 +418,9 @@ func (c *cluster) follow(ctx workflow.Context, a rollout.Action, st MemberState)
 	c.Cluster = c.Confirmed(a.Host, run.RunID)
 	if c.AbortFor != "" || c.BackoutFor != "" && a.Mode == rollout.ModePatch { // it was said while the member started
 		c.send(MemberID(a.Host), signalAbort, memberAbort{c.Instance})
+	}
+	if !rollout.SameBroken(c.Broken, st.Broken) {
+		c.send(MemberID(a.Host), signalBroken, memberBroken{c.Instance, c.Broken})
 	}
 	var r MemberReport
 	if err := child.Get(ctx, &r); err != nil && !reported(err, &r) {

@@ -103,7 +103,7 @@ func (f *firing) make(ctx workflow.Context) (next []time.Time, begun workflow.Ch
 	}
 	st := CampaignState{Campaign: draft.Campaign, Tell: draft.Tell, Agreement: draft.Agreement, Request: f.Request, Made: &Made{Schedule: f.Name, Files: f.Files, Saved: draft.Saved}}
 	if f.Instance = st.Instance; !f.Begin.IsZero() {
-		st.Turn = &rollout.Turn{Begin: f.Begin}
+		st.Turn = &rollout.Turn{Begin: f.Begin, Wanted: fire.Wanted, Stands: fire.Stands}
 		if len(fire.Next) > 0 {
 			st.Turn.Last = fire.Next[0]
 		}
@@ -166,11 +166,15 @@ func (c *campaign) asked() string {
 // turn asks windows and freezes whether the instance may begin.
 func (c *campaign) turn(ctx workflow.Context, id string) {
 	var o rollout.Opening
-	if err := workflow.ExecuteActivity(options(ctx, SegmentQueue(""), "may it begin?", 0), "Turn", activities.TurnInput{Plan: c.Plan}).Get(ctx, &o); err != nil {
+	broken := c.Broken
+	if err := workflow.ExecuteActivity(options(ctx, SegmentQueue(""), "may it begin?", 0), "Turn", activities.TurnInput{Plan: c.Plan, Broken: c.Broken, From: c.Turn.From(workflow.Now(ctx))}).Get(ctx, &o); err != nil {
 		if ctx.Err() != nil {
 			return
 		}
 		o = rollout.Opening{Unknown: cause(err)}
+	}
+	if !rollout.SameBroken(broken, c.Broken) {
+		return // it is asked anew, without what is broken now
 	}
 	past := c.Turn.Past
 	if c.Campaign = c.TurnAsked(id, o, workflow.Now(ctx)); c.Turn.Past > past {

@@ -119,6 +119,9 @@ func (c *campaign) vote(ctx workflow.Context, word string, m rollout.Message) er
 	if err != nil {
 		return k.refuse(ctx, word, m, err)
 	}
+	if slices.ContainsFunc(s.Gates, approval.IsFreeze) {
+		return k.take(ctx, word, m, func() (approval.Gate, error) { return c.freezeMeant(s.Gates) })
+	}
 	soaks := slices.DeleteFunc(slices.Clone(s.Gates), func(g string) bool { return !strings.HasPrefix(g, "soak/") })
 	ahead := m
 	if len(soaks) < len(s.Gates) || len(soaks) == 0 {

@@ -59,6 +59,12 @@ type memberAbort struct {
 	Instance string `json:"instance"`
 }
 
+// memberBroken tells the members of an instance which freezes are broken for it.
+type memberBroken struct {
+	Instance string           `json:"instance"`
+	Broken   []rollout.Broken `json:"broken,omitempty"`
+}
+
 // memberWord is what a person said to a member of an instance that holds.
 type memberWord struct {
 	Instance string `json:"instance"`
@@ -86,6 +92,11 @@ func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
 		}
 	})
 	onSignal(m.carrier, signalThawed, func(any) { m.Member = m.Thawed(workflow.Now(m.ctx)) })
+	onSignal(m.carrier, signalBroken, func(b memberBroken) {
+		if b.Instance == m.Instance {
+			m.Member = m.Break(b.Broken)
+		}
+	})
 	onSignal(m.carrier, signalWord, func(w memberWord) {
 		if w.Instance == m.Instance {
 			m.Member = m.Hear(w.Word, w.Why, workflow.Now(m.ctx))
@@ -138,7 +149,7 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 		Before: m.Before, Repair: a.Attempt > 1, Gated: a.Gated, Attach: a.Attach, By: a.By,
 	}
 	if a.Ask != "" {
-		in.Ask, in.Canary, in.Mode, in.Spent = a.Ask, a.Canary, a.Mode, a.Spent
+		in.Ask, in.Canary, in.Mode, in.Spent, in.Broken = a.Ask, a.Canary, a.Mode, a.Spent, m.Broken
 	}
 	if a.Do == rollout.StepInspect && !m.Touched {
 		in.Mode = m.Mode // what stands against patching it counts before that only
@@ -170,7 +181,9 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 		m.Unwritten.adopt(ctx, &m.Audit, in.Intent, r.Audit)
 	}
 	m.keep(a.Do, r)
-	m.Member = m.Apply(a.ID, r.MemberResult, workflow.Now(ctx))
+	if m.Member = m.Apply(a.ID, r.MemberResult, workflow.Now(ctx)); a.Ask != "" && !rollout.SameBroken(in.Broken, m.Broken) {
+		m.Member = m.AskAnew()
+	}
 }
 
 // tellHolds tells its cluster when it begins to hold, and when it goes on: the cluster takes people's words for it. As long as it holds it

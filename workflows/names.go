@@ -57,6 +57,7 @@ const (
 	signalReport = "cluster-report"
 	signalMay    = "backout-word" // a campaign's word on automatic backouts
 	signalYield  = "yield"        // an emergency's cluster asks whoever has its claim to hand it over
+	signalBroken = "broken"       // which freezes are broken for an instance, as its campaign tells clusters, and these members
 	signalVote   = "vote"         // a word for soaks of many clusters, which their campaign hands on
 )
 

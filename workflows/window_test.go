@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,8 +67,11 @@ func (h *hours) at(what string, n int) time.Time {
 }
 
 // says is what windows and freezes say now, as the activity has it.
-func (h *hours) says(ask rollout.Ask, mode rollout.Mode) (freeze, closed string, next time.Time) {
+func (h *hours) says(ask rollout.Ask, mode rollout.Mode, broken []rollout.Broken) (freeze, closed string, next time.Time) {
 	now, need, cal := h.env.Now().UTC(), h.need, h.cal
+	for _, b := range broken {
+		cal = cal.Broken([]calendar.Break{{Span: calendar.Span{Name: b.Name, Start: b.From, End: b.To}, Until: b.Until}})
+	}
 	if mode == rollout.ModeBackout {
 		need = calendar.Need{Work: need.Backout}
 	}
@@ -88,10 +92,22 @@ func (h *hours) says(ask rollout.Ask, mode rollout.Mode) (freeze, closed string,
 	return "", why, next
 }
 
+// stands are the freezes of now that are not broken.
+func (h *hours) stands(broken []rollout.Broken) (out []rollout.Freeze) {
+	for _, f := range h.cal.Freezes {
+		is := rollout.Freeze{Name: f.Name, From: f.Start, To: f.End}
+		if !slices.ContainsFunc(broken, func(b rollout.Broken) bool { return b.Freeze == is }) {
+			out = append(out, is)
+		}
+	}
+	return out
+}
+
 func (h *hours) gate(in activities.StepInput, r *rollout.MemberResult) {
 	if h != nil {
 		if r.Frozen = h.frozen; in.Ask != "" && r.Frozen == "" {
-			r.Frozen, r.Closed, r.Next = h.says(in.Ask, in.Mode)
+			r.Frozen, r.Closed, r.Next = h.says(in.Ask, in.Mode, in.Broken)
+			r.Stands = h.stands(in.Broken)
 		}
 	}
 }
@@ -108,8 +124,8 @@ func (h *hours) register(env *testsuite.TestWorkflowEnvironment, w *world) {
 		if h.frozen != "" {
 			return rollout.FitResult{Closed: h.frozen, Frozen: true}, nil
 		}
-		freeze, closed, next := h.says(rollout.AskFit, in.Mode)
-		return rollout.FitResult{OK: freeze+closed == "", Closed: freeze + closed, Next: next}, nil
+		freeze, closed, next := h.says(rollout.AskFit, in.Mode, in.Broken)
+		return rollout.FitResult{OK: freeze+closed == "", Closed: freeze + closed, Next: next, Stands: h.stands(in.Broken)}, nil
 	}, activity.RegisterOptions{Name: "Window"})
 	for host, takes := range h.takes {
 		of := mock.MatchedBy(func(in activities.StepInput) bool { return in.Host == host })

@@ -21,7 +21,7 @@ import (
 
 func (d *desk) approveCommand() *cli.Command {
 	return d.decision(word{
-		name: workflows.UpdateApprove, usage: "agree to what waits at a gate: a start, a stage, or the end of a soak that passed", says: "approved", toCluster: true, soak: true, fits: rollout.Cluster.MayApprove,
+		name: workflows.UpdateApprove, usage: "agree to what waits at a gate: a start, a stage, or the end of a soak that passed; or break a freeze", says: "approved", toCluster: true, soak: true, fits: rollout.Cluster.MayApprove,
 	}, &cli.BoolFlag{Name: "when-pass", Usage: "ahead of a soak's end: valid only if it passes without a finding"})
 }
 
@@ -38,6 +38,10 @@ func (d *desk) decision(w word, more ...cli.Flag) *cli.Command {
 		"To sign elsewhere: --print-statement, ssh-keygen -Y sign -n " + approval.Namespace + ", then --statement FILE --signature FILE."
 	cmd.Flags = join([]cli.Flag{
 		&cli.StringFlag{Name: "stage", Usage: "`NAME` of a stage: its gate, and with one signature every soak of its clusters that waits (with --when-pass also those to come)"},
+		&cli.StringFlag{Name: "freeze", Usage: map[bool]string{
+			true:  "`NAME` of a freeze that keeps it waiting: its own approvers break this one span of it for this one instance",
+			false: "`NAME` of a freeze: it stands, also if it was broken for this instance",
+		}[w.name == workflows.UpdateApprove]},
 	}, more, signFlags(), []cli.Flag{
 		&cli.BoolFlag{Name: "print-statement", Usage: "print what would be signed, and send nothing"},
 		&cli.PathFlag{Name: "statement", Usage: "`FILE` with what was signed, as --print-statement printed it"},
@@ -76,7 +80,7 @@ func (d *desk) decide(c *cli.Context, w word) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(checkName(arg), checkName(c.String("cluster")), checkName(c.String("stage")), excluded(c)); err != nil {
+	if err := errors.Join(checkName(arg), checkName(c.String("cluster")), checkName(c.String("stage")), checkName(c.String("freeze")), excluded(c)); err != nil {
 		return err
 	}
 	ready, err := d.signedElsewhere(c, w)
@@ -157,6 +161,9 @@ func (d *desk) decide(c *cli.Context, w word) error {
 	case err != nil:
 		return failed(err, statusHint(instance))
 	}
+	if c.String("freeze") != "" {
+		w.says = map[bool]string{true: "the freeze is broken for it", false: "the freeze stands"}[w.name == workflows.UpdateApprove]
+	}
 	effect, err := afterHold(c.Context, srv, w, st, to)
 	if err != nil {
 		d.note("it was taken; whether a hold keeps it back could not be read: %v", err)
@@ -201,7 +208,7 @@ func afterHold(ctx context.Context, srv server, w word, st workflows.CampaignSta
 // again are the flags that say the same to the same.
 func again(c *cli.Context, to target) string {
 	out := inFlags(to.cluster)
-	for _, name := range []string{"stage", "key", "statement", "signature"} {
+	for _, name := range []string{"stage", "freeze", "key", "statement", "signature"} {
 		if v := c.String(name); v != "" {
 			out += " --" + name + " " + v
 		}
@@ -217,7 +224,7 @@ func again(c *cli.Context, to target) string {
 // excluded says which flags exclude each other.
 func excluded(c *cli.Context) error {
 	for _, pair := range [][2]string{
-		{"stage", "cluster"}, {"stage", "soak"}, {"signature", "key"}, {"signature", "unsigned"}, {"signature", "print-statement"}, {"unsigned", "print-statement"},
+		{"stage", "cluster"}, {"stage", "soak"}, {"freeze", "stage"}, {"freeze", "cluster"}, {"freeze", "soak"}, {"freeze", "when-pass"}, {"freeze", "unsigned"}, {"freeze", "signature"}, {"signature", "key"}, {"signature", "unsigned"}, {"signature", "print-statement"}, {"unsigned", "print-statement"},
 		{"signature", "reason"}, {"signature", "stage"}, {"signature", "cluster"}, {"signature", "soak"}, {"signature", "when-pass"}, {"signature", "expires"},
 	} {
 		if c.IsSet(pair[0]) && c.IsSet(pair[1]) {
@@ -283,6 +290,11 @@ func (d *desk) statement(c *cli.Context, w word, st workflows.CampaignState, to 
 // target is the gate that a person means: a stage's, the one that the campaign stands at, or that of a cluster's soak.
 func (d *desk) target(c *cli.Context, srv server, w word, st workflows.CampaignState, m *rollout.Message) (target, error) {
 	to := target{instance: st.Instance}
+	if name := c.String("freeze"); name != "" {
+		gates, err := ofFreeze(c.Context, srv, w, st, name)
+		to.gates = gates
+		return to, err
+	}
 	if name := c.String("stage"); name != "" {
 		gates, err := ofStage(c.Context, srv, w, st, name, *m)
 		to.gates = gates

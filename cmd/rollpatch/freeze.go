@@ -22,7 +22,12 @@ func (d *desk) freezeCommand() *cli.Command {
 				"is still brought back to its former versions.",
 			Flags: join(messageFlags(), outputFlags(), serverFlags()), Action: d.freeze,
 		},
-		&cli.Command{Name: "list", Usage: "say whether the estate is frozen, by whom, since when and why", Flags: join(outputFlags(), serverFlags()), Action: d.frozen},
+		&cli.Command{
+			Name: "list", Usage: "say whether the estate is frozen, by whom, since when and why; and which freezes of the files stand within a day, and who may break them",
+			Flags: join(inventoryFlags(), []cli.Flag{
+				&cli.StringSliceFlag{Name: "campaign", Usage: "`FILE` of a campaign whose freezes are listed too; may be given several times"},
+			}, outputFlags(), serverFlags()), Action: d.frozen,
+		},
 	)
 }
 
@@ -124,6 +129,10 @@ func (d *desk) frozen(c *cli.Context) error {
 	if err := atMost(c, 0); err != nil {
 		return err
 	}
+	announced, err := d.announced(c)
+	if err != nil {
+		return err
+	}
 	srv, err := d.connect(c)
 	if err != nil {
 		return err
@@ -133,7 +142,11 @@ func (d *desk) frozen(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.result(f, func() {
+	if err := p.result(struct {
+		frozen
+		Freezes []announcement `json:"freezes,omitempty"`
+	}{f, announced}, func() {
+		defer p.announced(announced)
 		if !f.Frozen {
 			fmt.Fprintln(p.w, "the estate is not frozen")
 			return

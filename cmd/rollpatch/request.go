@@ -209,6 +209,10 @@ func (r requesting) window() []passage {
 	if r.dates == nil {
 		return []passage{text("None is set: it begins when somebody starts it.")}
 	}
+	var freezes []string
+	for _, f := range r.Plan.Agreement.Freezes {
+		freezes = append(freezes, "In freeze "+f.Name+" ("+f.Reason+") nothing begins. "+whoBreaks(f.People)+".")
+	}
 	t := passage{head: dateColumns}
 	for _, row := range dateRows(r.Plan, r.Parts, r.dates) {
 		t.rows = append(t.rows, row.cells)
@@ -216,6 +220,9 @@ func (r requesting) window() []passage {
 	out := []passage{text("%s", ifAll(r.dates)), t}
 	if late := late(r.dates); len(late) > 0 {
 		out = append(out, passage{list: late})
+	}
+	if len(freezes) > 0 {
+		out = append(out, passage{list: freezes})
 	}
 	return out
 }

@@ -399,6 +399,16 @@ var scenes = map[string]func() []frame{
 		s := newStage().cacheDone().begin("web").out("web", "web-1", rollout.StepGate)
 		return []frame{s.step("web-1", rollout.MemberResult{Verdict: rollout.Pass, Frozen: "the whole estate is frozen since 2026-11-01 01:00 by bob (claimed): incident 12"}).frame()}
 	},
+	// a cluster waits for the end of two freezes of the files, one of which some people may break
+	"frozenday": func() []frame {
+		s := newStage().cacheDone().begin("web")
+		day := sceneStart.Truncate(24 * time.Hour)
+		c := s.clusters["web"]
+		c.Policy.Windows, c.Closed, c.WaitFor, c.NextAsk = true, true, `freeze "fair" until 2026-11-03T00:00:00Z`, s.at.Add(time.Hour)
+		c.Stands = []rollout.Freeze{{Name: "fair", From: day, To: day.Add(48 * time.Hour)}, {Name: "audit", From: day, To: day.Add(24 * time.Hour)}}
+		return []frame{agreeing(s.frame(), `{"asker":{"names":["ann@example.org"],"key":"SHA256:ann"},"agreement":{"freezes":[
+			{"name":"fair","reason":"shop","people":["mia@example.org","ben@example.org"]},{"name":"audit","reason":"books"},{"name":"quiet","reason":"night","people":["mia@example.org"]}]}}`)}
+	},
 	// a host that was released from its quarantine, as its own workflow has it
 	"returning": func() []frame { return returned("") },
 	"returned":  func() []frame { return returned(rollout.Pass) },

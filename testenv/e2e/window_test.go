@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
@@ -165,4 +166,71 @@ func TestChangeFreezeInMidSoak(t *testing.T) {
 	s.begun("web-3", removed)
 	s.at("1.1", web...)
 	s.safe()
+}
+
+// TestChangeFreezeBroken: two instances wait for the end of the same freeze. Its own approver breaks it for one of them, which goes on; whoever
+// else signs is refused, and the other one waits.
+func TestChangeFreezeBroken(t *testing.T) {
+	s := begin(t)
+	s.publish("1.1")
+	p := s.identities()
+	now := time.Now().Truncate(time.Second)
+	freeze := event{"Freeze: fair", now.Add(-time.Minute), now.Add(time.Hour)}
+	calendar := s.announce(freeze)
+	run := func(name, cluster string) (instance string) {
+		text := fmt.Sprintf("name: %s\nreason: November security updates\nunattended: true\nzone: UTC\n"+
+			"freezes: [{name: fair, reason: shop, ical: {file: %q, events: Freeze*}, approvers: [ann@example.org, rita@example.org]}]\n"+
+			"approvers: [{principal: ben@example.org, roles: [manager]}]\nsigners: {allowed: %q, revoked: %q}\n"+
+			"stages:\n  - {name: production, clusters: [%s]}\n%s  estimate: {work: 16s, backout: 4s}\n", name, calendar, p.file("allowed_signers"), p.file("revoked_keys"), cluster, policy)
+		file, err := s.Write(name+".yaml", text)
+		s.must(err)
+		out, _ := s.cli(0, "run", "--detach", "-i", s.InventoryFile(), "--key", p.file("rita"), file)
+		return strings.TrimSpace(out)
+	}
+	mine, other := run(s.name(), "web"), run(s.name()+"-other", "cache")
+	logs, others := s.logs(web...), s.logs("cache-1", "cache-2")
+	waits := func(cluster, instance string) error {
+		a := s.why(cluster)
+		if want := "rollpatch approve " + instance + " --freeze fair"; !strings.Contains(fmt.Sprintf("%+v", a), want) {
+			return fmt.Errorf("why %s says %+v, without %q", cluster, a, want)
+		}
+		return nil
+	}
+	s.eventually("both to wait for the freeze's end", func() error {
+		if err := waits("web", mine); err != nil {
+			return err
+		}
+		return waits("cache", other)
+	})
+	own := p.statement(mine, "--freeze", "fair")
+	if gate := "\ngate: " + approval.GateFreeze("fair", freeze.from, freeze.to) + "\n"; !strings.Contains(own, gate) {
+		t.Fatalf("what is signed is\n%s\nwithout %q", own, gate)
+	}
+	p.refused(mine, p.signs("ben", own), approval.CauseRole, "ben@example.org does not count here")
+	p.refused(mine, p.signs("rita", own), approval.CauseRequester, "rita@example.org asked for this instance")
+	p.refused(mine, p.signs("mallory", own), approval.CauseUnknownKey, "is not in "+p.file("allowed_signers"))
+	p.refused(mine, p.signs("ann", planLine.ReplaceAllString(own, "plan: sha256:"+strings.Repeat("0", 64))), approval.CausePlan, "it is for plan sha256:000")
+	s.untouched(logs)
+	s.must(waits("web", mine))
+
+	broken := time.Now().Truncate(time.Second)
+	s.cli(0, "approve", mine, "--freeze", "fair", "--key", p.file("ann"), "--reason", "the hole is worse")
+	if st := s.ends(mine); st.State != "done" {
+		t.Errorf("campaign is %s: %s", st.State, st.Reason)
+	}
+	for _, h := range web {
+		s.begun(h, broken)
+	}
+	s.at("1.1", web...)
+	if n := p.vouched(mine, "ann", "freeze/fair/"); n == 0 {
+		t.Error("the audit trail does not prove that ann broke the freeze")
+	}
+	s.untouched(others)
+	s.must(waits("cache", other))
+	s.announce(event{"Lunch", now, now.Add(time.Hour)})
+	s.say("abort", other)
+	s.ends(other)
+	s.untouched(others)
+	s.safe()
+	s.chained()
 }

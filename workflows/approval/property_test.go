@@ -17,9 +17,9 @@ var (
 )
 
 // TestNoGateOpensWithoutItsQuorum plays stories of signed, claimed, replayed, expired, held back, conflicting and foreign words, with keys that
-// are revoked on the way, and holds each verdict against a count of its own.
+// are revoked on the way, and holds each verdict against a count of its own. A fifth of the gates are freezes.
 func TestNoGateOpensWithoutItsQuorum(t *testing.T) {
-	opened, refused, rejected := 0, map[approval.Cause]int{}, 0
+	opened, broke, refused, rejected := 0, 0, map[approval.Cause]int{}, 0
 	from, to := 0, *seeds
 	if *one >= 0 {
 		from, to = *one, *one+1
@@ -38,6 +38,16 @@ func TestNoGateOpensWithoutItsQuorum(t *testing.T) {
 			}
 			if got.Open && (got.Rejected != "" || got.Expired != "" || len(got.Missing) > 0) {
 				t.Fatalf("seed %d: open, and %+v", seed, got)
+			}
+			if words, until := approval.Broken(w.gate, w.votes, w.now); approval.IsFreeze(w.gate.ID) {
+				if stands := !must || !w.now.Before(start.Add(6*time.Hour)); stands != (len(words) == 0) || stands != until.IsZero() || until.After(start.Add(6*time.Hour)) {
+					t.Fatalf("seed %d: broken until %s at %s by %d words, and it stands is %t: %s\nlog:\n%s", seed, until, w.now, len(words), stands, why, w.log)
+				}
+				if len(words) > 0 {
+					broke++
+				}
+			} else if len(words) > 0 {
+				t.Fatalf("seed %d: %s is no freeze, and is broken", seed, w.gate.ID)
 			}
 			// Order and repetition change nothing, and neither does what was refused.
 			again := append(w.shuffled(), w.shuffled()...)
@@ -59,8 +69,8 @@ func TestNoGateOpensWithoutItsQuorum(t *testing.T) {
 		return
 	}
 	// A test in which no gate opens, or nothing is ever refused, would hold anything.
-	if opened < *seeds/4 || rejected < *seeds/4 {
-		t.Errorf("open %d times, rejected %d times in %d stories", opened, rejected, *seeds)
+	if opened < *seeds/4 || rejected < *seeds/4 || broke < *seeds/20 {
+		t.Errorf("open %d times, broken %d times, rejected %d times in %d stories", opened, broke, rejected, *seeds)
 	}
 	for _, cause := range []approval.Cause{
 		approval.CauseUnknownKey, approval.CauseRevokedKey, approval.CauseUnsigned, approval.CauseGate, approval.CauseSoak, approval.CauseInstance, approval.CausePlan,
@@ -145,7 +155,25 @@ func newStory(seed int) *story {
 		g.Rule.Expiry = time.Duration(1+w.rnd.IntN(24)) * time.Hour
 	}
 	w.gate = g
+	if seed%5 == 4 {
+		w.freeze()
+	}
 	return w
+}
+
+// freeze makes the story one about a freeze: whatever somebody's roles are, what counts is whom that freeze names.
+func (w *story) freeze() {
+	g := &w.gate
+	g.ID, g.Ripe, g.Since, g.Owners = approval.GateFreeze("christmas", start.Add(-time.Hour), start.Add(6*time.Hour)), true, time.Time{}, nil
+	var named []string
+	for i := range w.people {
+		h := &w.people[i]
+		h.roles = nil
+		if w.rnd.IntN(2) == 0 {
+			named, h.roles = append(named, h.principal), map[approval.Role]bool{approval.Breaker: true}
+		}
+	}
+	g.Rule = approval.BreakRule(named)
 }
 
 func (w *story) note(format string, args ...any) {
@@ -183,7 +211,7 @@ func (w *story) fresh() spoken {
 	i := w.rnd.IntN(len(w.people))
 	h := w.people[i]
 	s := approval.Statement{
-		Decision: approval.Approve, Campaign: "monthly", Instance: "monthly-1", Plan: "sha256:1", Gates: []string{"soak/db/1", "soak/web/2"}, Reason: "because",
+		Decision: approval.Approve, Campaign: "monthly", Instance: "monthly-1", Plan: "sha256:1", Gates: []string{"soak/db/1", w.gate.ID}, Reason: "because",
 		At: w.now, Expires: w.now.Add(time.Duration(1+w.rnd.IntN(12)) * time.Hour), Nonce: fmt.Sprintf("nonce-number-%08d", w.n),
 	}
 	if w.rnd.IntN(8) == 0 {
@@ -196,6 +224,9 @@ func (w *story) fresh() spoken {
 		s.Plan = "sha256:2"
 	case 1:
 		s.Gates = []string{"soak/web/1"}
+		if approval.IsFreeze(w.gate.ID) { // its next span, or one that was announced to be longer
+			s.Gates = []string{approval.GateFreeze("christmas", start.Add(-time.Hour), start.Add(time.Duration(7+w.rnd.IntN(3))*time.Hour))}
+		}
 	case 2:
 		s.Gates = []string{"soak/db/2", "start"}
 	case 3:
@@ -259,7 +290,7 @@ func (w *story) keepBooks(sp spoken) {
 	s := sp.stmt
 	here := false
 	for _, g := range s.Gates {
-		here = here || g == "soak/web/2"
+		here = here || g == w.gate.ID
 	}
 	known := !sp.signed || sp.key != "SHA256:stranger" && !w.revoked[sp.key]
 	binds := here && s.Campaign == "monthly" && (s.Instance == "monthly-1" || s.Instance == "") && s.Plan == "sha256:1"

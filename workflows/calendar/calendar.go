@@ -3,7 +3,6 @@
 package calendar
 
 import (
-	"slices"
 	"time"
 )
 
@@ -116,12 +115,6 @@ func (c Calendar) thawed(t time.Time, need time.Duration) time.Time {
 // covers says that some of the time from t on lies in the span; of no time, that t itself does.
 func (s Span) covers(t time.Time, need time.Duration) bool {
 	return t.Before(s.End) && s.Start.Before(s.End) && (!t.Before(s.Start) || t.Add(need).After(s.Start))
-}
-
-// Without is the calendar without the freezes of that name: what its approvers decide when they break it.
-func (c Calendar) Without(freeze string) Calendar {
-	c.Freezes = slices.DeleteFunc(slices.Clone(c.Freezes), func(f Span) bool { return f.Name == freeze })
-	return c
 }
 
 func later(a, b time.Time) time.Time {

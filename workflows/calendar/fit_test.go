@@ -112,17 +112,6 @@ func TestFit(t *testing.T) {
 	}
 }
 
-func TestWithout(t *testing.T) {
-	t.Parallel()
-	c := of(t, "always; f party 10:00-12:00; f audit 11:00-13:00")
-	if _, _, next := c.Without("party").Fit(clock(t, "10:30"), host); !next.Equal(clock(t, "13:00")) {
-		t.Errorf("without the party: next %s, want the audit's end", next)
-	}
-	if len(c.Freezes) != 2 {
-		t.Errorf("what it was taken from has %v left", c.Freezes)
-	}
-}
-
 // world is a calendar at random, its instants whole minutes of two days.
 func world(r *rand.Rand) (Calendar, Need) {
 	const days = 2 * 24 * 60

@@ -18,6 +18,7 @@ type Agreement struct {
 	Gates   []Gate         `json:"gates,omitempty"` // in the order in which the campaign comes to them
 	Soak    *approval.Rule `json:"soak,omitempty"`  // at the end of soaks; nil: one word of anybody
 	Signers *Signers       `json:"signers,omitempty"`
+	Freezes []Freeze       `json:"freezes,omitempty"`
 }
 
 // Gate is a gate before a stage.
@@ -28,6 +29,31 @@ type Gate struct {
 	Owners  []string      `json:"owners,omitempty"`  // of the clusters behind it
 	Unowned []string      `json:"unowned,omitempty"` // clusters that have none
 	After   bool          `json:"after,omitempty"`   // of an emergency: nothing waits for it, and it is agreed to afterwards
+}
+
+// Freeze is who may break a freeze.
+type Freeze struct {
+	Name   string   `json:"name"`
+	Reason string   `json:"reason"`
+	People []string `json:"people,omitempty"` // none: nobody may
+}
+
+// Freeze finds one by its name.
+func (a Agreement) Freeze(name string) (Freeze, bool) {
+	i := slices.IndexFunc(a.Freezes, func(f Freeze) bool { return f.Name == name })
+	if i < 0 {
+		return Freeze{}, false
+	}
+	return a.Freezes[i], true
+}
+
+// FreezeNames lists the freezes.
+func (a Agreement) FreezeNames() []string {
+	var names []string
+	for _, f := range a.Freezes {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // SoakRule is what the gate at a soak's end asks for.
@@ -41,6 +67,9 @@ func (a Agreement) SoakRule() approval.Rule {
 // Signed says that one of these gates takes signed words only.
 func (a Agreement) Signed(gates ...string) bool {
 	return slices.ContainsFunc(gates, func(id string) bool {
+		if approval.IsFreeze(id) {
+			return true
+		}
 		if strings.HasPrefix(id, "soak/") {
 			return !a.SoakRule().Unsigned
 		}
@@ -62,6 +91,9 @@ func (p Plan) FreeToBegin() bool {
 // agreed works out who must agree.
 func agreed(c campaign.Campaign, inv inventory.Inventory) Agreement {
 	a := Agreement{Signers: c.Signers}
+	for _, f := range c.FreezesOver(inv) {
+		a.Freezes = append(a.Freezes, Freeze{Name: f.Name, Reason: f.Reason, People: f.Approvers})
+	}
 	var all []string
 	for _, s := range c.Stages {
 		all = append(all, s.In(inv)...)

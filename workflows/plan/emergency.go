@@ -25,7 +25,7 @@ func urgently(c campaign.Campaign, inv inventory.Inventory) Agreement {
 		g.Owners, g.Unowned = campaign.Owners(inv, all)
 		usual.Gates = append(usual.Gates, g)
 	}
-	a := Agreement{Gates: []Gate{{ID: approval.GateEmergency, Rule: now}}, Signers: usual.Signers}
+	a := Agreement{Gates: []Gate{{ID: approval.GateEmergency, Rule: now}}, Signers: usual.Signers, Freezes: usual.Freezes}
 	for _, g := range usual.Gates {
 		g.Stage, g.After = 0, true
 		g.Rule.Expiry, g.Rule.OnExpiry = 0, "" // what is owed does not lapse

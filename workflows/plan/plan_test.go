@@ -382,6 +382,7 @@ func TestDigestSeesEveryField(t *testing.T) {
 	p.Agreement = Agreement{
 		Gates: []Gate{{ID: "stage/first", Stage: 1, Rule: rule, Owners: []string{"ops"}, Unowned: []string{"db"}, After: true}}, Soak: &rule,
 		Signers: &Signers{Allowed: "allowed_signers", Revoked: "revoked_keys"},
+		Freezes: []Freeze{{Name: "fair", Reason: "shop", People: []string{"mia@example.org"}}},
 	}
 	on := bookworm
 	on.Packages = []Version{{"libssl3", "2", "aa"}}

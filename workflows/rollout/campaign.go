@@ -91,6 +91,8 @@ type Campaign struct {
 	Gates     []Gate     `json:"gates,omitempty"` // in the order in which it comes to them
 	Approvals []Approval `json:"approvals,omitempty"`
 
+	Broken []Broken `json:"broken,omitempty"` // freezes, by their approvers
+
 	Turn *Turn `json:"turn,omitempty"` // of an instance that a schedule made; nil: it begins at once
 }
 

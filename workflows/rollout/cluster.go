@@ -157,6 +157,8 @@ type Cluster struct {
 	Closed     bool      `json:"closed,omitempty"`     // what it waits for is a window, or the end of a freeze
 	Frozen     bool      `json:"frozen,omitempty"`     // of a freeze whose thaw is told
 	Unbound    bool      `json:"unbound,omitempty"`    // a person had it brought back: no window is asked for
+	Stands     []Freeze  `json:"stands,omitempty"`     // the freezes that keep it waiting
+	Broken     []Broken  `json:"broken,omitempty"`     // those that do not, because their approvers broke them
 	MixedSince time.Time `json:"mixed_since,omitzero"` // since when some members have what others do not have
 	MixedTold  time.Time `json:"mixed_told,omitzero"`
 
@@ -799,7 +801,7 @@ func (c Cluster) to(p Phase, now time.Time) Cluster {
 
 // asked ends a wait for an answer.
 func (c Cluster) asked() Cluster {
-	c.WaitFor, c.NextAsk, c.Stuck, c.Held, c.Closed, c.Frozen = "", time.Time{}, time.Time{}, false, false, false
+	c.WaitFor, c.NextAsk, c.Stuck, c.Held, c.Closed, c.Frozen, c.Stands = "", time.Time{}, time.Time{}, false, false, false, nil
 	return c
 }
 

@@ -127,6 +127,8 @@ type Member struct {
 	Closed    bool      `json:"closed,omitempty"`  // what is waited for is a window
 	Lame      bool      `json:"lame,omitempty"`    // its checks failed a moment ago: its way back takes nothing from its peers
 	Unbound   bool      `json:"unbound,omitempty"` // on its way back on a person's word, which asks for no window
+	Stands    []Freeze  `json:"stands,omitempty"`  // the freezes that keep it waiting
+	Broken    []Broken  `json:"broken,omitempty"`  // those that do not, because their approvers broke them
 	NotNow    bool      `json:"not_now,omitempty"` // it ends unchanged, because its window closed or a freeze began
 	Waited    bool      `json:"waited,omitempty"`  // for something else until then
 	Opens     time.Time `json:"opens,omitzero"`    // when it may be tried again
@@ -175,6 +177,8 @@ type MemberResult struct {
 	// Closed: why its window does not let it begin, or empty. Next: when windows and freezes let it; zero: nobody knows (gate).
 	Closed string    `json:"closed,omitempty"`
 	Next   time.Time `json:"next,omitzero"`
+	// Stands are the freezes of files and calendars that keep it from beginning (gate).
+	Stands []Freeze `json:"stands,omitempty"`
 	// Late: the reboot's time is over (reboot). Begun: the host was told to, just now, and fell silent. Power: it cannot be reached, and its
 	// power can be cycled. OtherKey: who answers has another host key.
 	Late     bool `json:"late,omitempty"`
@@ -477,7 +481,7 @@ func (m Member) asked(r MemberResult, now time.Time) Member {
 		m.Again = true
 		return m.turn(StepCheck)
 	case r.Frozen != "":
-		return m.thaw(why, r.Next, now)
+		return m.thaw(why, r, now)
 	case r.Closed != "" && m.ask() == AskFreeze:
 		return m.turn(StepGate) // a person said so while it was asked
 	case r.Closed != "" && !m.drainsFirst():
@@ -707,16 +711,16 @@ func (m Member) giveUp(why string) Member {
 }
 
 // thaw waits for the end of a freeze, however long: a person said so, and another ends it.
-func (m Member) thaw(why string, next, now time.Time) Member {
+func (m Member) thaw(why string, r MemberResult, now time.Time) Member {
 	if !m.Frozen {
 		if m.Failed {
 			m.Outbox.tell(TellHold, m.Host, "the way back of "+m.Host+" waits: "+why, "rollpatch thaw --reason \"...\"")
 		}
 		m.WaitSince, m.Frozen, m.Closed, m.Held, m.HeldAt = now, true, false, false, time.Time{}
 	}
-	m.WaitFor, m.NextAsk, m.Opens = why, now.Add(m.Policy.RetryEvery), next
-	if next.After(now) { // a calendar's freeze
-		m.NextAsk = askAgain(next, now, m.Policy.RetryEvery)
+	m.WaitFor, m.NextAsk, m.Opens, m.Stands = why, now.Add(m.Policy.RetryEvery), r.Next, r.Stands
+	if r.Next.After(now) { // a calendar's freeze
+		m.NextAsk = askAgain(r.Next, now, m.Policy.RetryEvery)
 	}
 	return m
 }
@@ -792,7 +796,7 @@ func (m Member) exit(why string) (Member, bool) {
 
 // to moves on to another step; a wait is over.
 func (m Member) to(s Step) Member {
-	m.WaitFor, m.WaitSince, m.Held, m.HeldAt, m.Frozen, m.Closed = "", time.Time{}, false, time.Time{}, false, false
+	m.WaitFor, m.WaitSince, m.Held, m.HeldAt, m.Frozen, m.Closed, m.Stands = "", time.Time{}, false, time.Time{}, false, false, nil
 	return m.turn(s)
 }
 

@@ -70,7 +70,7 @@ func TestSimulation(t *testing.T) {
 		"gate opened by several,campaign's gate opened,campaign's gate expired,soak's gate expired,refused at a gate,said again at a gate,revoked before its gate opened,keys not looked at,"+
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
-		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,finished past its window,not now,"+
+		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,freeze broken,went on in a freeze that was broken for it,finished past its window,not now,"+
 		"fetched ahead,not fetched ahead,its turn came first,change refused,change unknown,change closed,change not closed,"+
 		"told skip,window passed without a start,began in its turn,turn not known,never began,"+
 		"taken over,superseded in soak,superseded in gate,superseded in hold,superseded in settle,superseded in roll,cluster superseded,finishes its member first,kept as it failed,an emergency was undone,"+
@@ -943,6 +943,7 @@ func (c *clusterRun) run(s Slot) {
 		world: c.world, cl: c, try: s.Tries, serves: true, flights: flights{}, runNo: map[Step]int{}, inUse: map[Step]bool{}, cuts: map[Step]int{},
 		m: NewMember(c.camp.c.Instance, c.spec.name, s.Host, s.Mode, s.Canary, c.camp.member).Begins(c.c.Unbound, c.now),
 	}
+	r.m.Broken = c.c.Broken
 	for _, h := range c.spec.members {
 		if h.name == s.Host {
 			r.h = h
@@ -1654,6 +1655,7 @@ func (r *campaignRun) begin(name string) {
 			c.people = r.assembly(c.name())
 			c.people.gate = c.gateOf
 			r.clusters[name] = c
+			c.c.Broken = r.c.Broken
 			if r.c.Paused != "" {
 				c.c = c.c.Hold(jane)
 			}

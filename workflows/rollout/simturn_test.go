@@ -52,7 +52,8 @@ func (r *campaignRun) open() {
 // turn is the answer of windows and freezes.
 func (r *campaignRun) turn(a Action) {
 	t := r.turning
-	if t == nil || r.now.Before(t.opens) {
+	anew := t != nil && r.now.Before(t.opens) && r.c.Turn.Anew // a freeze was broken: it may begin earlier
+	if t == nil || r.now.Before(t.opens) && !anew {
 		r.broken("%s asks for its turn before its window opens", r.c.Instance)
 	}
 	agreed := t.agreed
@@ -66,9 +67,16 @@ func (r *campaignRun) turn(a Action) {
 		case n == 3 && r.kind != cooperative:
 			o.Next = time.Time{}
 		}
-		past := r.c.Turn.Past
+		past, asked := r.c.Turn.Past, r.c.Turn.Asked
 		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.TurnAsked(a.ID, o, r.now) })
 		switch {
+		case anew && r.c.Turn.Asked == asked:
+		case anew && r.now.Before(t.opens):
+			if r.c.Turn.Past != past || !r.c.Turn.Begun.IsZero() {
+				r.broken("%s was asked for its window before its time, and went on: %+v", r.c.Instance, *r.c.Turn)
+			}
+			t.agreed, t.opens = false, r.c.Turn.Begin
+			r.seen["turn asked anew"]++
 		case r.c.Turn.Past > past:
 			if agreed && o.OK {
 				r.broken("%s lets its window pass, and nothing stood against it", r.c.Instance)

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -12,7 +13,8 @@ type calendar struct {
 	canary, peers hours
 	work, back    time.Duration // what a host needs
 	freezes       []stretch
-	dark          time.Time // until then nobody can read them
+	broken        map[string][]Broken // by their approvers, for one instance each
+	dark          time.Time           // until then nobody can read them
 }
 
 // hours are a window that comes again and again.
@@ -78,12 +80,85 @@ func (w *world) calendarHappens() {
 	if k := w.calendar; k != nil && !w.calm {
 		if w.chance2(0.3) {
 			w.announce()
+		} else if w.chance2(0.4) {
+			w.breaksOne()
 		} else if w.chance2(0.3) {
 			k.dark = w.now.Add(time.Duration(k.dice.IntN(120)) * time.Minute)
 			w.logf("the calendar cannot be read until %s", k.dark)
 		}
 		w.after(time.Duration(1+k.dice.IntN(12))*30*time.Minute, w.calendarHappens)
 	}
+}
+
+// breaksOne has a freeze broken for one instance by those who may. Its campaign knows at once, clusters and members hear of it.
+func (w *world) breaksOne() {
+	k := w.calendar
+	if len(k.freezes) == 0 || len(w.runs) == 0 {
+		return
+	}
+	f, run := k.freezes[k.dice.IntN(len(k.freezes))], w.runs[k.dice.IntN(len(w.runs))]
+	until := w.now.Add(time.Duration(1+k.dice.IntN(40)) * 20 * time.Minute)
+	if until.After(f.to) {
+		until = f.to
+	}
+	if run.over || !until.After(f.from) || !f.to.After(w.now) {
+		return
+	}
+	if k.broken == nil {
+		k.broken = map[string][]Broken{}
+	}
+	instance := run.c.Instance
+	k.broken[instance] = append(slices.Clip(k.broken[instance]), Broken{Freeze: Freeze{Name: "fair", From: f.from, To: f.to}, Until: until, By: "mia", At: w.now})
+	w.seen["freeze broken"]++
+	w.logf("the freeze from %s to %s is broken for %s until %s", f.from, f.to, instance, until)
+	list := k.broken[instance]
+	run.c = untouched(w, run.c, func(c Campaign) Campaign {
+		return c.Break(list, func(f Freeze) string { return "freeze/" + f.Name }, w.now)
+	})
+	for _, c := range run.ordered() {
+		w.after(time.Duration(k.dice.IntN(5))*time.Second, func() { c.hearsOfBroken() })
+	}
+	run.step()
+}
+
+// hearsOfBroken tells a cluster which freezes are broken, and its members on their way.
+func (c *clusterRun) hearsOfBroken() {
+	if c.over {
+		return
+	}
+	c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Break(c.camp.c.Broken) })
+	for _, m := range c.world.working() {
+		if m.cl == c && !m.over {
+			m.m = untouched(c.world, m.m, func(st Member) Member { return st.Break(c.c.Broken) })
+			m.step()
+		}
+	}
+	c.step()
+}
+
+// frozenBut is frozen for whom some freezes are broken: they begin when that ends.
+func (k *calendar) frozenBut(broken []Broken, t time.Time, need time.Duration) (until time.Time, is bool) {
+	mine := calendar{}
+	for _, f := range k.freezes {
+		for _, b := range broken {
+			if b.From.Equal(f.from) && b.To.Equal(f.to) && b.Until.After(f.from) {
+				f.from = b.Until
+			}
+		}
+		if f.from.Before(f.to) {
+			mine.freezes = append(mine.freezes, f)
+		}
+	}
+	return mine.frozen(t, need)
+}
+
+// frozenFor is whether an instance must let it be: only what was broken for this very one is none.
+func (r *memberRun) frozenFor(t time.Time) bool {
+	_, is := r.calendar.frozenBut(r.calendar.broken[r.cl.camp.c.Instance], t, 0)
+	if _, others := r.calendar.frozen(t, 0); others && !is {
+		r.seen["went on in a freeze that was broken for it"]++
+	}
+	return is
 }
 
 func (k *calendar) calmDown(now time.Time) {
@@ -129,9 +204,9 @@ func (h hours) open(t time.Time) bool {
 }
 
 // next is when so much time is left.
-func (k *calendar) next(t time.Time, h hours, need time.Duration) time.Time {
+func (k *calendar) next(t time.Time, h hours, need time.Duration, broken []Broken) time.Time {
 	for at := t; at.Before(t.Add(30 * 24 * time.Hour)); {
-		until, is := k.frozen(at, need)
+		until, is := k.frozenBut(broken, at, need)
 		switch {
 		case is:
 			at = until
@@ -166,15 +241,15 @@ func (r *memberRun) timed(a Action, res *MemberResult) bool {
 	if a.Spent > 0 {
 		need -= min(a.Spent, k.work/2)
 	}
-	if until, is := k.frozen(r.now, 0); is {
+	if until, is := k.frozenBut(r.m.Broken, r.now, 0); is {
 		res.Frozen, res.Next = "a freeze", until
 		r.seen["calendar freeze in "+string(r.m.Mode)]++
 		return true
 	}
-	_, soon := k.frozen(r.now, need)
+	_, soon := k.frozenBut(r.m.Broken, r.now, need)
 	switch {
 	case ask == AskFit && (soon || !h.fits(r.now, need)), ask == AskOpen && !h.open(r.now):
-		res.Closed, res.Next = "no window is open", k.next(r.now, h, need)
+		res.Closed, res.Next = "no window is open", k.next(r.now, h, need, r.m.Broken)
 		r.seen["closed for "+string(r.m.Mode)+" asked "+string(ask)]++
 	}
 	return true
@@ -193,7 +268,7 @@ func (r *memberRun) mayDrain() {
 	if k == nil || r.m.Mode == ModePatch && r.blamed { // what was begun is finished
 		return
 	}
-	if _, is := k.frozen(r.now, 0); is {
+	if r.frozenFor(r.now) {
 		r.broken("P7: %s drains in a freeze", r.name())
 	}
 	switch h, need := k.hours(r.m.Canary, r.m.Policy.Keep), k.need(r.m.Mode); {
@@ -223,7 +298,7 @@ func (r *memberRun) mayChange(a Action) {
 	if k == nil {
 		return
 	}
-	_, is := k.frozen(r.now, 0)
+	is := r.frozenFor(r.now)
 	is = is || r.now.Before(r.frozen)
 	h := k.hours(r.m.Canary, r.m.Policy.Keep)
 	switch {
@@ -249,7 +324,7 @@ func (c *clusterRun) window(a Action) {
 		k := c.calendar
 		h, need := k.hours(a.Canary, c.c.Policy.Emergency), k.need(a.Mode)
 		r := FitResult{OK: true}
-		_, is := k.frozen(c.now, need)
+		_, is := k.frozenBut(c.c.Broken, c.now, need)
 		switch {
 		case c.now.Before(k.dark):
 			r = FitResult{Reason: "the calendar cannot be read"}
@@ -263,7 +338,7 @@ func (c *clusterRun) window(a Action) {
 				}
 			})
 		case is || !h.fits(c.now, need):
-			r = FitResult{Closed: "no window is open", Next: k.next(c.now, h, need)}
+			r = FitResult{Closed: "no window is open", Next: k.next(c.now, h, need, c.c.Broken)}
 		}
 		before := c.c
 		c.logf("%s %s: %+v", c.name(), a.ID, r)

@@ -19,6 +19,9 @@ type Turn struct {
 	Asked   int       `json:"asked,omitempty"`
 	NextAsk time.Time `json:"next_ask,omitzero"`
 	Trouble string    `json:"trouble,omitempty"` // why nobody can tell whether the window is open
+	Stands  []Freeze  `json:"stands,omitempty"`  // the freezes that keep it from an earlier begin
+	Wanted  time.Time `json:"wanted,omitzero"`   // when the schedule would have it begin: never before, whatever is broken
+	Anew    bool      `json:"anew,omitempty"`    // which freezes are broken has changed since that was asked
 
 	Begun time.Time `json:"begun,omitzero"`
 }
@@ -29,6 +32,7 @@ type Opening struct {
 	Why     string    `json:"why,omitempty"`     // it is not
 	Next    time.Time `json:"next,omitzero"`     // when the next window opens; zero: none does within what is known
 	Unknown string    `json:"unknown,omitempty"` // why nobody can tell
+	Stands  []Freeze  `json:"stands,omitempty"`  // the freezes that keep it from beginning
 }
 
 // turnAgain is how long it takes until windows that nobody could read are asked again.
@@ -42,10 +46,21 @@ func (c Campaign) turns() bool {
 // due says that its window opens now, or did.
 func (t Turn) due(now time.Time) bool { return !now.Before(t.Begin) }
 
+// From is the time that windows and freezes are asked for.
+func (t Turn) From(now time.Time) time.Time {
+	if t.Wanted.After(now) {
+		return t.Wanted
+	}
+	return now
+}
+
 // turn adds what comes next while its turn is still to come.
 func (c Campaign) turn(d Decision, now time.Time) Decision {
 	t := c.Turn
 	wake := t.Begin
+	if !t.due(now) && t.Anew && !t.NextAsk.After(now) {
+		d.Start = append(d.Start, Action{ID: turnID(t.Asked), Do: DoTurn})
+	}
 	if t.due(now) {
 		wake = t.NextAsk
 		if _, waits := c.Awaits(); waits && t.Unmet == "" {
@@ -77,12 +92,16 @@ func (c Campaign) TurnDue(now time.Time) Campaign {
 
 // TurnAsked applies what windows and freezes say.
 func (c Campaign) TurnAsked(id string, o Opening, now time.Time) Campaign {
-	if !c.turns() || id != turnID(c.Turn.Asked) || !c.Turn.due(now) {
+	if !c.turns() || id != turnID(c.Turn.Asked) || !c.Turn.due(now) && !c.Turn.Anew {
 		return c
 	}
 	t := *c.Turn
 	c.Turn = &t
 	t.Asked++
+	t.Anew, t.Stands = false, o.Stands
+	if !t.due(now) {
+		return c.anew(o, now)
+	}
 	why := t.Unmet
 	switch {
 	case o.Unknown != "":
@@ -109,6 +128,24 @@ func (c Campaign) TurnAsked(id string, o Opening, now time.Time) Campaign {
 		return c.finish(CampaignAborted, "not started: "+why+last, now)
 	}
 	c.Outbox.tell(TellSkip, "", c.Instance+" does not begin in its window: "+why+"; the next one that it tries opens at "+stamp(t.Begin), "rollpatch status "+c.Instance)
+	return c
+}
+
+// anew applies what windows say since other freezes are broken than before. An open window is begun in where nobody is waited for; where
+// somebody is, the next one is his.
+func (c Campaign) anew(o Opening, now time.Time) Campaign {
+	t, at := c.Turn, c.Turn.From(now)
+	_, waits := c.Awaits()
+	switch {
+	case o.Unknown != "":
+		t.Anew, t.NextAsk = true, now.Add(turnAgain)
+		return c
+	case o.OK && (!waits || at.After(now)):
+		t.Begin = at
+	case !o.Next.IsZero() && (t.Last.IsZero() || o.Next.Before(t.Last)):
+		t.Begin = o.Next
+	}
+	t.NextAsk = time.Time{}
 	return c
 }
 

@@ -39,6 +39,7 @@ type FitResult struct {
 	Closed string    `json:"closed,omitempty"` // why no host may begin now
 	Next   time.Time `json:"next,omitzero"`    // when one may; zero: nobody knows
 	Frozen bool      `json:"frozen,omitempty"` // a person froze the estate, whose thaw is told
+	Stands []Freeze  `json:"stands,omitempty"` // the freezes of files and calendars that keep it from beginning
 	Reason string    `json:"reason,omitempty"` // why it could not be told
 }
 
@@ -102,7 +103,9 @@ func (c Cluster) Fitted(id string, r FitResult, now time.Time) Cluster {
 	case r.Closed == "":
 		return c.wait(ClaimResult{Reason: r.Reason}, now).border(now).stuck(now)
 	}
-	return c.closed(r.Closed, r.Next, r.Frozen, now).border(now)
+	c = c.closed(r.Closed, r.Next, r.Frozen, now)
+	c.Stands = r.Stands
+	return c.border(now)
 }
 
 // closed waits for a window, or for the end of a freeze. People are told once.
@@ -226,7 +229,7 @@ func (m Member) closed(r MemberResult, now time.Time) Member {
 		m.Outbox.tell(TellWait, m.Host, text, hint)
 		m.WaitSince, m.Closed, m.Frozen, m.Held, m.HeldAt = now, true, false, false, time.Time{}
 	}
-	m.WaitFor, m.NextAsk, m.Opens = r.Closed, askAgain(r.Next, now, m.Policy.RetryEvery), r.Next
+	m.WaitFor, m.NextAsk, m.Opens, m.Stands = r.Closed, askAgain(r.Next, now, m.Policy.RetryEvery), r.Next, r.Stands
 	return m
 }
 
@@ -237,7 +240,7 @@ func (m Member) lamely(r MemberResult, now time.Time) Member {
 	case r.Verdict == Fail:
 		return m.wait(r.Reason, now)
 	case r.Frozen != "":
-		m = m.thaw(r.Frozen, r.Next, now)
+		m = m.thaw(r.Frozen, r, now)
 	case r.Closed != "" && m.ask() == AskFreeze:
 		m.Lame = true
 		return m.turn(StepGate) // a person said so while it was asked

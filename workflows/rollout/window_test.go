@@ -301,3 +301,114 @@ func TestAClusterThatIsFrozen(t *testing.T) {
 		t.Errorf("who waits for a window hears of a thaw, and asks in %s", got)
 	}
 }
+
+// Who waits for a freeze's end asks at once when that is broken for it, or stands again, and does not otherwise.
+func TestBreak(t *testing.T) {
+	t.Parallel()
+	fair := Broken{Freeze: Freeze{Name: "fair", From: epoch, To: epoch.Add(9 * time.Hour)}, Until: epoch.Add(5 * time.Hour), By: "mia", Reason: "a hole", At: epoch}
+	later := fair
+	later.Until = epoch.Add(7 * time.Hour)
+	p := patient
+	p.Windows = true
+	waits := newCluster(3, 2, p)
+	waits, now := playCluster(t, waits, "window=closed", epoch)
+	if got := waits.Break([]Broken{fair}); !got.NextAsk.IsZero() || !got.FitAt.IsZero() || len(got.Broken) != 1 {
+		t.Errorf("a cluster that waits asks at %s", got.NextAsk)
+	}
+	if got := waits.Break(nil); got.NextAsk.IsZero() {
+		t.Error("nothing was broken, and it asks anew")
+	}
+	said := waits.Break([]Broken{fair})
+	said.NextAsk = now.Add(time.Hour)
+	for what, list := range map[string][]Broken{"for longer": {later}, "not any more": nil} {
+		if got := said.Break(list); !got.NextAsk.IsZero() {
+			t.Errorf("broken %s: it asks at %s", what, got.NextAsk)
+		}
+	}
+	if got := said.Break([]Broken{fair}); got.NextAsk.IsZero() {
+		t.Error("it is told the same twice, and asks anew")
+	}
+	frozen, _ := playCluster(t, newCluster(3, 2, p), "window=frozen", epoch)
+	if got := frozen.Break([]Broken{fair}); got.NextAsk.IsZero() {
+		t.Error("a freeze that a person typed is ended by the thaw alone")
+	}
+	for _, row := range []struct {
+		says string
+		m    Member
+		asks bool
+	}{
+		{"out, and waiting for a freeze's end", Member{WaitFor: "freeze", Frozen: true, Opens: now.Add(time.Hour), NextAsk: now.Add(time.Hour)}, true},
+		{"in service, and waiting for its time", Member{WaitFor: "freeze", Closed: true, NextAsk: now.Add(time.Hour)}, true},
+		{"frozen by a person", Member{WaitFor: "freeze", Frozen: true, NextAsk: now.Add(time.Hour)}, false},
+		{"waiting for peers", Member{WaitFor: "peers", NextAsk: now.Add(time.Hour)}, false},
+	} {
+		if got := row.m.Break([]Broken{fair}); got.NextAsk.IsZero() != row.asks || len(got.Broken) != 1 {
+			t.Errorf("a member that is %s asks at %s", row.says, got.NextAsk)
+		}
+	}
+}
+
+// The campaign tells once, keeps who broke it, and has an instance of a schedule ask for its window anew.
+func TestCampaignBreaks(t *testing.T) {
+	t.Parallel()
+	fair := Broken{Freeze: Freeze{Name: "fair", From: epoch, To: epoch.Add(9 * time.Hour)}, Until: epoch.Add(5 * time.Hour), By: "mia", Key: "SHA256:mia", Reason: "a hole", At: epoch}
+	gate := func(f Freeze) string { return "freeze/" + f.Name }
+	begin := epoch.Add(9 * time.Hour)
+	c := Campaign{Instance: "monthly-1", Turn: &Turn{Begin: begin, Wanted: epoch.Add(2 * time.Hour), Stands: []Freeze{fair.Freeze}}}
+	b := c.Break([]Broken{fair}, gate, epoch)
+	if len(b.Approvals) != 1 || b.Approvals[0].Gate != "freeze/fair" || b.Approvals[0].Key != "SHA256:mia" || len(b.Outbox.Pending) != 1 {
+		t.Errorf("approvals %+v, told %+v", b.Approvals, b.Outbox.Pending)
+	}
+	again := b.Break([]Broken{fair}, gate, epoch.Add(time.Minute))
+	if len(again.Approvals) != 1 || len(again.Outbox.Pending) != 1 {
+		t.Errorf("said again: approvals %+v, told %+v", again.Approvals, again.Outbox.Pending)
+	}
+	if over := b.Break(nil, gate, epoch.Add(6*time.Hour)); len(over.Outbox.Pending) != 1 || len(over.Broken) != 0 {
+		t.Errorf("it is over, and told: %+v", over.Outbox.Pending)
+	}
+	if back := b.Break(nil, gate, epoch.Add(time.Hour)); len(back.Outbox.Pending) != 2 {
+		t.Errorf("it was taken back, and told: %+v", back.Outbox.Pending)
+	}
+	if ended := (Campaign{Outcome: CampaignDone}).Break([]Broken{fair}, gate, epoch); len(ended.Broken) != 0 {
+		t.Error("broken for an instance that has ended")
+	}
+
+	d := b.Next(epoch.Add(time.Minute))
+	if len(d.Start) < 1 || d.Start[len(d.Start)-1].Do != DoTurn {
+		t.Fatalf("it starts %+v, want its turn asked for", d.Start)
+	}
+	if d := c.Next(epoch.Add(time.Minute)); len(d.Start) != 0 {
+		t.Errorf("nothing was broken, and it starts %+v", d.Start)
+	}
+	id := d.Start[len(d.Start)-1].ID
+	for _, row := range []struct {
+		says string
+		o    Opening
+		want time.Time
+		anew bool
+	}{
+		{"its window opens when the schedule would have it", Opening{OK: true, Next: epoch.Add(30 * time.Hour)}, epoch.Add(2 * time.Hour), false},
+		{"another freeze still stands", Opening{Why: "freeze", Next: epoch.Add(5 * time.Hour), Stands: []Freeze{{Name: "audit"}}}, epoch.Add(5 * time.Hour), false},
+		{"no window at all", Opening{Why: "freeze"}, begin, false},
+		{"nobody can tell", Opening{Unknown: "no such file"}, begin, true},
+	} {
+		got := b.TurnAsked(id, row.o, epoch.Add(2*time.Minute))
+		if !got.Turn.Begin.Equal(row.want) || got.Turn.Anew != row.anew || got.Turn.Past != 0 || !got.Turn.Begun.IsZero() || len(got.Turn.Stands) != len(row.o.Stands) {
+			t.Errorf("%s: %+v, want its begin at %s", row.says, *got.Turn, row.want)
+		}
+	}
+	if got := c.TurnAsked(id, Opening{OK: true}, epoch.Add(2*time.Minute)); !got.Turn.Begin.Equal(begin) {
+		t.Error("nobody asked, and its begin is another one")
+	}
+	open := b
+	turn := *b.Turn
+	turn.Wanted = epoch.Add(-time.Hour)
+	open.Turn = &turn
+	if got := open.TurnAsked(id, Opening{OK: true, Next: begin}, epoch.Add(2*time.Minute)); !got.Turn.Begin.Equal(epoch.Add(2 * time.Minute)) {
+		t.Errorf("in an open window it begins at %s", got.Turn.Begin)
+	}
+	open.Gates = []Gate{{ID: "start"}}
+	if got := open.TurnAsked(id, Opening{OK: true, Next: begin}, epoch.Add(2*time.Minute)); !got.Turn.Begin.Equal(begin) {
+		t.Errorf("people are waited for, and it would begin at %s", got.Turn.Begin)
+	}
+}

@@ -30,6 +30,9 @@ func awaits(s Status, c workflows.CampaignState) []Await {
 	case c.Turn != nil && c.Turn.Begun.IsZero() && c.AbortFor == "" && c.BackoutFor == "" && !waits:
 		out = append(out, itsTurn(*c.Turn))
 	}
+	if t := c.Turn; t != nil && t.Begun.IsZero() && len(t.Stands) > 0 && c.AbortFor == "" {
+		out = append(out, breakable(c, t.Stands, Await{For: "its begin at " + t.Begin.UTC().Format(time.RFC3339)}))
+	}
 	if c.Paused != "" && c.AbortFor == "" {
 		out = append(out, paused(s, c.Paused))
 	}
@@ -38,7 +41,7 @@ func awaits(s Status, c workflows.CampaignState) []Await {
 			if cl.paused != "" && c.Paused == "" {
 				out = append(out, Await{Cluster: cl.Name, For: "its next border, then for a person to resume it: " + cl.paused, Person: true, Type: []string{say("resume", s.Instance, cl.Name)}})
 			}
-			out = append(out, cl.awaits(s.Instance, soakAgreeing(c, cl))...)
+			out = append(out, cl.awaits(s.Instance, soakAgreeing(c, cl), func(stands []rollout.Freeze, a Await) Await { return breakable(c, stands, a) })...)
 		}
 	}
 	return out
@@ -167,7 +170,32 @@ func (c Cluster) left() bool {
 	return slices.ContainsFunc(c.Members, func(m Member) bool { return m.State == Waiting })
 }
 
-func (c Cluster) awaits(instance string, who approval.Gate) []Await {
+// breakable adds to a wait for the end of freezes who may break them, and what they type.
+func breakable(c workflows.CampaignState, stands []rollout.Freeze, a Await) Await {
+	var named []string
+	for _, s := range stands {
+		f, known := c.Agreement.Freeze(s.Name)
+		if !known || slices.Contains(named, s.Name) {
+			continue
+		}
+		named = append(named, s.Name)
+		text := fmt.Sprintf("; freeze %q (%s to %s)", s.Name, s.From.UTC().Format(time.RFC3339), s.To.UTC().Format(time.RFC3339))
+		who := approval.Gate{Rule: approval.BreakRule(f.People), Requester: requester(c)}
+		switch {
+		case len(f.People) == 0:
+			text += " names no approvers: nobody can break it"
+		case !who.Requester.Signed():
+			text += " cannot be broken for this instance: its request is not signed"
+		default:
+			text += " may be broken by an " + strings.Join(who.Could(), "; ") + "; it must be signed, with --key or the SSH agent"
+			a.Type = append(a.Type, sign(who, fmt.Sprintf("rollpatch approve %s --freeze %s --reason %q", c.Instance, s.Name, "...")))
+		}
+		a.For += text
+	}
+	return a
+}
+
+func (c Cluster) awaits(instance string, who approval.Gate, breakable func([]rollout.Freeze, Await) Await) []Await {
 	var out []Await
 	a := Await{Cluster: c.Name, Since: c.Since}
 	state := rollout.Phase(c.State)
@@ -175,7 +203,7 @@ func (c Cluster) awaits(instance string, who approval.Gate) []Await {
 		out, state = append(out, c.inTrouble(a, instance)), "" // nothing else of it is waited for
 	}
 	if c.closed != "" && c.stuck == "" {
-		out, state = append(out, c.itsTime(a, instance)), ""
+		out, state = append(out, breakable(c.stands, c.itsTime(a, instance))), ""
 	}
 	switch state {
 	case rollout.PhaseGate:
@@ -234,7 +262,7 @@ func (c Cluster) awaits(instance string, who approval.Gate) []Await {
 			if c.later {
 				w.Type = []string{say("backout", instance, c.Name)}
 			}
-			out = append(out, w)
+			out = append(out, breakable(m.stands, w))
 		}
 		if m.Held {
 			out = append(out, Await{Cluster: c.Name, Host: m.Host, For: "its cause to clear, or a person: " + m.waitFor, Since: m.Since, Person: true, Type: c.toMember(instance, m.Host)})

@@ -173,7 +173,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 		}
 	}
 	if out.open, out.later, out.gate = c.Open(), c.Later(), c.Gate.Why; c.Closed && c.Outcome == "" && c.Paused == "" {
-		out.closed, out.frozen = c.WaitFor, c.Frozen
+		out.closed, out.frozen, out.stands = c.WaitFor, c.Frozen, c.Stands
 	}
 	if c.SoakNo > 0 {
 		out.Soak = &Soak{Number: c.SoakNo, Ends: c.SoakEnds, Verdict: string(c.Verdict), Passes: c.Passes, Watched: c.Watched}
@@ -242,6 +242,9 @@ func (r *Reader) onItsWay(ctx context.Context, instance string, m *Member, now t
 	m.Step, m.Reason, m.Held, m.Since = string(st.Step), d.Reason, st.Held, st.WaitSince
 	m.waitFor, m.frozen = st.WaitFor, st.Frozen && st.WaitFor != "" && st.Opens.IsZero()
 	m.closed = !m.frozen && (st.Closed || st.Frozen) && st.WaitFor != ""
+	if m.closed {
+		m.stands = st.Stands
+	}
 	if m.Reason == m.Step+" "+m.Host {
 		m.Reason = "" // that much is told by the step
 	}

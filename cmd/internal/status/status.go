@@ -93,17 +93,18 @@ type Cluster struct {
 	Soak    *Soak     `json:"soak,omitempty"`
 	Members []Member  `json:"members,omitempty"`
 	ended   bool
-	paused  string        // why a person holds it from its next border on
-	stuck   rollout.Phase // where it cannot ask for what it waits for
-	trouble string        // and why
-	open    []string      // what a person may say to it now, where it holds or one of its members does
-	untaken Activity      // one that no worker has taken for too long
-	gate    string        // who has agreed to its soak, and who is missing
-	asksFor string        // why it would be brought back, if its campaign lets it
-	closed  string        // the window, or the freeze, that it waits for
-	frozen  bool          // which a person typed
-	claims  []Await       // what the owners of the claims wait for that it waits for
-	later   bool          // its way back waits for a window, and a person may have it begin now
+	paused  string           // why a person holds it from its next border on
+	stuck   rollout.Phase    // where it cannot ask for what it waits for
+	trouble string           // and why
+	open    []string         // what a person may say to it now, where it holds or one of its members does
+	untaken Activity         // one that no worker has taken for too long
+	gate    string           // who has agreed to its soak, and who is missing
+	asksFor string           // why it would be brought back, if its campaign lets it
+	closed  string           // the window, or the freeze, that it waits for
+	frozen  bool             // which a person typed
+	stands  []rollout.Freeze // the freezes that keep it waiting
+	claims  []Await          // what the owners of the claims wait for that it waits for
+	later   bool             // its way back waits for a window, and a person may have it begin now
 }
 
 // Soak is the soak that goes on, or was the last.
@@ -134,10 +135,11 @@ type Member struct {
 	OutSeconds float64             `json:"out_seconds,omitempty"` // out of service
 	Reason     string              `json:"reason,omitempty"`
 	waitFor    string
-	frozen     bool     // it waits for the end of a freeze that a person typed
-	closed     bool     // it waits for its window, or for the end of a calendar's freeze
-	own        string   // the reason without what the State cannot say
-	untaken    Activity // one that no worker has taken for too long
+	frozen     bool             // it waits for the end of a freeze that a person typed
+	stands     []rollout.Freeze // the freezes of files and calendars that it waits for
+	closed     bool             // it waits for its window, or for the end of a calendar's freeze
+	own        string           // the reason without what the State cannot say
+	untaken    Activity         // one that no worker has taken for too long
 }
 
 // The states that are not words of the rules.

@@ -48,11 +48,11 @@ _rollpatch() {
 		formats="text json markdown"
 		;;
 	approve)
-		flags="--address --as --cluster --expires --help --id --key --namespace --output --print-statement --reason --signature --soak --stage --statement --unsigned --verbose --when-pass"
+		flags="--address --as --cluster --expires --freeze --help --id --key --namespace --output --print-statement --reason --signature --soak --stage --statement --unsigned --verbose --when-pass"
 		formats="text json"
 		;;
 	reject)
-		flags="--address --as --cluster --expires --help --id --key --namespace --output --print-statement --reason --signature --soak --stage --statement --unsigned --verbose"
+		flags="--address --as --cluster --expires --freeze --help --id --key --namespace --output --print-statement --reason --signature --soak --stage --statement --unsigned --verbose"
 		formats="text json"
 		;;
 	extend)
@@ -134,7 +134,7 @@ _rollpatch() {
 			formats="text json"
 			;;
 		list)
-			flags="--address --help --namespace --output --verbose"
+			flags="--address --campaign --help --inventory --namespace --output --verbose"
 			formats="text json"
 			;;
 		esac

@@ -12,7 +12,7 @@ _rollpatch() {
 		'watch:print what an instance does, as it happens, until it ends'
 		'why:say what a host, a cluster or a campaign does or waits for, since when, and who can change it'
 		'report:say what became of an instance: plan and versions, approvals, holds, debts, what is left'
-		'approve:agree to what waits at a gate: a start, a stage, or the end of a soak that passed'
+		'approve:agree to what waits at a gate: a start, a stage, or the end of a soak that passed; or break a freeze'
 		'reject:refuse what waits at a gate; after a soak: bring its patched members back instead of going on'
 		'extend:let a soak last longer'
 		'retry:try a member again that failed, or ask again at once for what it holds for'
@@ -151,6 +151,7 @@ _rollpatch() {
 			'--as=[NAME on record; nobody proves it]:value:' \
 			'--cluster=[NAME of the cluster; may be left out where only one is meant]:value:' \
 			'--expires=[TIME for which what is signed counts - 90m, 12h, 2d]:value:' \
+			'--freeze=[NAME of a freeze that keeps it waiting - its own approvers break this one span of it for this one instance]:value:' \
 			'--help[show help]' \
 			'--id=[request ID; a message with the same one is taken once]:value:' \
 			'--key=[sign with this FILE - a private key, or a public one whose private key the SSH agent has]:file:_files' \
@@ -172,6 +173,7 @@ _rollpatch() {
 			'--as=[NAME on record; nobody proves it]:value:' \
 			'--cluster=[NAME of the cluster; may be left out where only one is meant]:value:' \
 			'--expires=[TIME for which what is signed counts - 90m, 12h, 2d]:value:' \
+			'--freeze=[NAME of a freeze - it stands, also if it was broken for this instance]:value:' \
 			'--help[show help]' \
 			'--id=[request ID; a message with the same one is taken once]:value:' \
 			'--key=[sign with this FILE - a private key, or a public one whose private key the SSH agent has]:file:_files' \
@@ -380,7 +382,7 @@ _rollpatch() {
 	freeze)
 		commands=(
 			'now:drain, patch and reboot no member of any campaign until the thaw'
-			'list:say whether the estate is frozen, by whom, since when and why'
+			'list:say whether the estate is frozen, by whom, since when and why; and which freezes of the files stand within a day, and who may break them'
 		)
 		if (( CURRENT == 2 )); then
 			_describe command commands
@@ -403,7 +405,9 @@ _rollpatch() {
 		list)
 			_arguments \
 				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--campaign=[FILE of a campaign whose freezes are listed too; may be given several times]:value:' \
 				'--help[show help]' \
+				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
 				'--namespace=[Temporal NAMESPACE]:value:' \
 				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
 				'--verbose[log what the Temporal client does on stderr]'
