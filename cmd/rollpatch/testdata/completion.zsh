@@ -25,7 +25,7 @@ _rollpatch() {
 		'freeze:keep the whole estate as it is, or say whether it is kept so'
 		'thaw:end the freeze of the whole estate'
 		'claims:show what instances have locked in Consul, or break a claim whose owner is gone'
-		'quarantine:show hosts that are not touched any more and versions that are left out, or end a quarantine'
+		'quarantine:show hosts that are not touched any more and versions that are left out, widen or end a quarantine'
 		'inventory:make an inventory of what other programs know'
 		'worker:carry instances out until told to stop'
 		'completion:print a shell'\''s completion script'
@@ -467,6 +467,7 @@ _rollpatch() {
 		commands=(
 			'list:list the hosts and the versions in quarantine, since when, and why'
 			'release:end a host'\''s quarantine in one of three ways, or that of versions'
+			'widen:leave versions in quarantine out on another cluster too, or on every one'
 		)
 		if (( CURRENT == 2 )); then
 			_describe command commands
@@ -499,6 +500,21 @@ _rollpatch() {
 				'--rebuilt[the host was set up anew - check it and put it into service]' \
 				'--retired[the host is gone for good - forget it, and touch nothing]' \
 				'--return[the host is in order again - check it and put it back into service]' \
+				'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		widen)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--all[leave them out on every cluster]' \
+				'--as=[NAME on record; nobody proves it]:value:' \
+				'--cluster=[NAME of the cluster that they are left out on too]:value:' \
+				'--help[show help]' \
+				'--id=[request ID; a message with the same one is taken once]:value:' \
+				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--reason=[WHY, on record; asked for on a terminal]:value:' \
 				'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
 				'--verbose[log what the Temporal client does on stderr]'
 			;;
