@@ -150,18 +150,24 @@ func (t *temporalServer) State(ctx context.Context, workflowID string, into any)
 }
 
 // lastWorker is which worker asked for work last, and when: each asks once a minute at least, for as long as it lives. The server
-// remembers those of a few minutes, but not who was told to stop.
+// remembers those of a few minutes, even one that was told to stop. One that works on an activity may have asked for
+// workflows long before, so both queues are looked at.
 func (t *temporalServer) lastWorker(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	r, err := t.client.DescribeTaskQueue(ctx, workflows.Queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
-	if err != nil {
-		return "nobody can say which was there last: " + err.Error()
-	}
 	who, when := "", time.Time{}
-	for _, p := range r.GetPollers() {
-		if at := p.GetLastAccessTime().AsTime(); at.After(when) {
-			who, when = strings.TrimRight(p.GetIdentity(), "@"), at
+	for queue, kind := range map[string]enumspb.TaskQueueType{
+		workflows.Queue:            enumspb.TASK_QUEUE_TYPE_WORKFLOW,
+		workflows.SegmentQueue(""): enumspb.TASK_QUEUE_TYPE_ACTIVITY,
+	} {
+		r, err := t.client.DescribeTaskQueue(ctx, queue, kind)
+		if err != nil {
+			return "nobody can say which was there last: " + err.Error()
+		}
+		for _, p := range r.GetPollers() {
+			if at := p.GetLastAccessTime().AsTime(); at.After(when) {
+				who, when = strings.TrimRight(p.GetIdentity(), "@"), at
+			}
 		}
 	}
 	if who == "" {

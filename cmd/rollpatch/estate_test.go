@@ -36,13 +36,17 @@ type stub struct {
 	gone     error
 	query    error
 	pollers  []*taskqueuepb.PollerInfo
+	busy     []*taskqueuepb.PollerInfo // of activities
 }
 
 func (s *stub) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
 	return nil, s.query
 }
 
-func (s *stub) DescribeTaskQueue(context.Context, string, enumspb.TaskQueueType) (*workflowservice.DescribeTaskQueueResponse, error) {
+func (s *stub) DescribeTaskQueue(_ context.Context, _ string, kind enumspb.TaskQueueType) (*workflowservice.DescribeTaskQueueResponse, error) {
+	if kind == enumspb.TASK_QUEUE_TYPE_ACTIVITY {
+		return &workflowservice.DescribeTaskQueueResponse{Pollers: s.busy}, s.gone
+	}
 	return &workflowservice.DescribeTaskQueueResponse{Pollers: s.pollers}, s.gone
 }
 

@@ -148,6 +148,11 @@ func TestTheLastWorkerIsTold(t *testing.T) {
 	}{
 		{"the latest of several", &stub{query: serviceerror.NewDeadlineExceeded("x"), pollers: []*taskqueuepb.PollerInfo{at("7@ops-1@", 1), at("8@ops-2@", 2), at("9@ops-1@", 0)}},
 			status.ErrNoWorker, "no worker answers: the last to ask for work was 8@ops-2, at 2026-11-01T01:02:00Z"},
+		{
+			"one that asked for an activity after the other was told to stop",
+			&stub{query: serviceerror.NewDeadlineExceeded("x"), pollers: []*taskqueuepb.PollerInfo{at("7@ops-1@", 1), at("8@ops-2@", 2)}, busy: []*taskqueuepb.PollerInfo{at("7@ops-1@", 3)}},
+			status.ErrNoWorker, "no worker answers: the last to ask for work was 7@ops-1, at 2026-11-01T01:03:00Z",
+		},
 		{"none that is remembered", &stub{query: serviceerror.NewFailedPrecondition("no poller")}, status.ErrNoWorker, "no worker answers: none asks for work"},
 		{"a server that goes away meanwhile", &stub{query: serviceerror.NewDeadlineExceeded("x"), gone: serviceerror.NewUnavailable("down")}, status.ErrNoWorker, "no worker answers: nobody can say which was there last: down"},
 		{"another error says nothing of workers", &stub{query: serviceerror.NewNotFound("x"), pollers: []*taskqueuepb.PollerInfo{at("7@ops-1@", 1)}}, status.ErrNotFound, "no such workflow"},

@@ -11,15 +11,15 @@ import (
 // dropped, nobody is told, connections stay open, and what was sent arrives once the way is whole again.
 type relay struct {
 	ln net.Listener
-	to func() string // the server's address of now
 
 	mu    sync.Mutex
+	to    string        // the server's address
 	whole chan struct{} // closed while what the worker says goes through
 	conns []net.Conn
 	shut  bool
 }
 
-func newRelay(to func() string) (*relay, error) {
+func newRelay(to string) (*relay, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -31,6 +31,13 @@ func newRelay(to func() string) (*relay, error) {
 }
 
 func (r *relay) address() string { return r.ln.Addr().String() }
+
+// lead has those that come from now on reach the server at that address.
+func (r *relay) lead(to string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.to = to
+}
 
 // cut has nothing that the worker says reach the server any more; what the server says still reaches the worker.
 func (r *relay) cut() {
@@ -80,7 +87,10 @@ func (r *relay) serve() {
 		if err != nil {
 			return // closed
 		}
-		server, err := net.Dial("tcp", r.to())
+		r.mu.Lock()
+		to := r.to
+		r.mu.Unlock()
+		server, err := net.Dial("tcp", to)
 		if err != nil {
 			worker.Close() // as where nobody listens
 			continue

@@ -14,7 +14,7 @@ func TestRelayIsCutInOneDirection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	r, err := newRelay(func() string { return server.Addr().String() })
+	r, err := newRelay(server.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

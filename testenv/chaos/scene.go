@@ -142,7 +142,7 @@ func open(ctx context.Context, kind, dir, bin, network string) (*scene, error) {
 	if err != nil {
 		return nil, errors.Join(err, e.Down())
 	}
-	if s.way, err = newRelay(func() string { return e.Daemon.Address }); err != nil {
+	if s.way, err = newRelay(e.Daemon.Address); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -165,6 +165,7 @@ func (s *scene) apart(ctx context.Context, apart bool) error {
 		s.Daemon.Args = append(slices.Clone(s.args), "--worker=false")
 	}
 	if err = errors.Join(err, s.Daemon.Start(ctx)); err == nil && apart {
+		s.way.lead(s.Daemon.Address)
 		s.worker = s.Worker("worker")
 		s.worker.Address = s.way.address()
 		err = s.worker.Start(ctx)

@@ -67,7 +67,9 @@ func (d *Daemon) Start(ctx context.Context) error {
 			UI      string `json:"ui"`
 		}
 		if body, err := os.ReadFile(ready); err == nil && json.Unmarshal(body, &r) == nil {
-			d.Address, d.UI = r.Address, r.UI
+			if r.Address != d.Address || r.UI != d.UI { // nothing is written at a later start: others read these meanwhile
+				d.Address, d.UI = r.Address, r.UI
+			}
 			return nil
 		}
 		select {
