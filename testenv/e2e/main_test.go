@@ -18,7 +18,7 @@ var all *estate.Estate
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 24*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 29*time.Minute)
 	defer cancel()
 	// What is ended from outside is taken up within seconds; inherited by all that is started here.
 	if err := os.Setenv("ROLLPATCH_SWEEP", "1s"); err != nil {

@@ -38,11 +38,11 @@ type group struct {
 }
 
 // hostTests are the names of tests that bring up a lab, wherever they are.
-const hostTests = `^Test(Lab|Rolling|Change|Fault)`
+const hostTests = `^Test(Lab|Rolling|Change|Knows|Fault)`
 
 // ofWorkflows are the names of campaigns whose point is the workflows and what is kept of them, and not what hosts make of it.
-const ofWorkflows = "^TestChange(EmergencyTakesOver|FetchedAhead|HookAndReport|Scheduled.*|StagingFirst)$|^TestRolling(AbortInSoak|CampaignTerminated|ClusterTerminated|ClusterTerminatedInSoak|ContinuedAsNew" +
-	"|CtrlCLeavesTheCampaignRunning|FrozenWhileDrained|MemberTerminated|SameFileTwicePatchesTwice|SoakRejected)$"
+const ofWorkflows = "^TestChange(EmergencyTakesOver|FetchedAhead|FreezeBroken|FreezeInMidSoak|HookAndReport|Scheduled.*|StagingFirst)$|^TestRolling(AbortInSoak|CampaignTerminated|ClaimBroken" +
+	"|ClusterTerminated|ClusterTerminatedInSoak|ContinuedAsNew|CtrlCLeavesTheCampaignRunning|Freeze|FrozenWhileDrained|MemberTerminated|QuarantineRetired|SameFileTwicePatchesTwice|Solo.*|SoakRejected)$"
 
 const buildGroup = "build"
 
@@ -141,11 +141,11 @@ var groups = []group{
 	{
 		name: "rolling", about: "the other campaigns over the lab, through the built binaries",
 		packages: []string{"./testenv/e2e"},
-		match:    "^Test(Rolling|Change)",
+		match:    "^Test",
 		except:   ofWorkflows,
 		hosts:    true,
 		binaries: true,
-		timeout:  25 * time.Minute,
+		timeout:  30 * time.Minute,
 		lane:     "hosts",
 	},
 }
