@@ -31,8 +31,7 @@ func (inv *Inventory) ini(name, text string) {
 		return nil
 	}
 	// settle gives a group that is declared at last to its parents, and those that were waiting to theirs.
-	var settle func(p *promised, line int)
-	settle = func(p *promised, line int) {
+	settle := func(p *promised, line int) {
 		waiting = slices.DeleteFunc(waiting, func(x *promised) bool { return x == p })
 		for _, parent := range p.parents {
 			inv.addChild(name, line, parent, p.name)
