@@ -98,6 +98,37 @@ with those beside it: go test ./testenv/chaos -run TestFaultWorkerKilledAtRandom
 	}
 }
 
+// Of a thousand lives, two hundred have several ways stopped up at the same time, and opened again in another order.
+func TestLivesWithEverythingAtOnce(t *testing.T) {
+	clogged, other := 0, 0
+	for _, seed := range seedsFrom(1, 1000) {
+		open, most := []string{}, 0
+		inTurn := true // each that is opened is the one that was stopped up last
+		for _, m := range newLife(seed).moves() {
+			name, ends := strings.CutPrefix(m.name, "end of ")
+			if !ends {
+				open = append(open, name)
+				most = max(most, len(open))
+				continue
+			}
+			inTurn = inTurn && open[len(open)-1] == name
+			open = slices.DeleteFunc(open, func(o string) bool { return o == name })
+		}
+		if seed%everyOther == 0 && most < 2 {
+			t.Errorf("seed %d: %d ways stopped up at the same time, want some", seed, most)
+		}
+		if seed%everyOther == 0 {
+			clogged++
+		}
+		if !inTurn {
+			other++
+		}
+	}
+	if clogged != 200 || other < clogged/4 {
+		t.Errorf("%d lives have everything at once, %d of them end it in another order; want 200, and many", clogged, other)
+	}
+}
+
 // TestListMarksTheFaultsOfEveryRun keeps the rows that the list of faults marks, and each in one of its own steps.
 func TestListMarksTheFaultsOfEveryRun(t *testing.T) {
 	marked := map[string]bool{}

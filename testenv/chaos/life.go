@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,6 +83,10 @@ func newLife(seed uint64) *life {
 		members = 3 // with a peer to spare
 	}
 	l := &life{seed: seed, cluster: sim.Cluster{Name: name, Members: sim.Members(name, members), Kind: sim.Page}}
+	if seed%everyOther == 0 {
+		l.clogged(r)
+		return l
+	}
 	end := time.Duration(0)
 	for range 1 + r.IntN(3) {
 		d := l.deed(r)
@@ -93,6 +98,50 @@ func newLife(seed uint64) *life {
 		}
 	}
 	return l
+}
+
+// everyOther is how many lives there are to one that has everything done to it at once (F35).
+const everyOther = 5
+
+// clogged has some deeds done one by one, and undone in another order once all are done.
+func (l *life) clogged(r *rand.Rand) {
+	after := time.Duration(r.Int64N(int64(youth / 2))).Round(100 * time.Millisecond)
+	for want := 2 + r.IntN(3); len(l.deeds) < want; {
+		d := l.deed(r)
+		if d.undo == nil || slices.ContainsFunc(l.deeds, func(o deed) bool { return o.name == d.name }) {
+			continue
+		}
+		d.after = after
+		l.deeds = append(l.deeds, d)
+		after += time.Duration(r.IntN(20)) * 100 * time.Millisecond
+	}
+	ends := make([]time.Duration, len(l.deeds))
+	for i := range ends {
+		after += time.Duration(1+r.IntN(20)) * 100 * time.Millisecond
+		ends[i] = after
+	}
+	for i, n := range r.Perm(len(ends)) {
+		l.deeds[i].last = ends[n] - l.deeds[i].after
+	}
+}
+
+// moves are its deeds and their ends, in the order of time.
+func (l *life) moves() (all []move) {
+	for _, d := range l.deeds {
+		all = append(all, move{d.after, d.name, d.do})
+		if d.undo != nil {
+			all = append(all, move{d.after + d.last, "end of " + d.name, d.undo})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b move) int { return cmp.Compare(a.at, b.at) })
+	return all
+}
+
+// move is a moment of a life.
+type move struct {
+	at   time.Duration
+	name string
+	do   func(*scene) error
 }
 
 // deed is a random one.
@@ -185,19 +234,13 @@ func (l *life) live() error {
 		return err
 	}
 	began := time.Now()
-	for _, d := range l.deeds {
-		if err := s.lasts(max(0, d.after-time.Since(began))); err != nil {
+	for _, m := range l.moves() {
+		if err := s.lasts(max(0, m.at-time.Since(began))); err != nil {
 			return err
 		}
 		// What is not there to be broken, or has ended already, is none.
-		s.note(oracle.Event{Kind: "deed", Cluster: l.cluster.Name, Text: d.name})
-		_ = d.do(s)
-		if d.undo != nil {
-			if err := s.lasts(d.last); err != nil {
-				return err
-			}
-			_ = d.undo(s)
-		}
+		s.note(oracle.Event{Kind: "deed", Cluster: l.cluster.Name, Text: m.name})
+		_ = m.do(s)
 	}
 	return l.ends()
 }
