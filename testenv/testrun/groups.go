@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -307,11 +308,14 @@ func refuseServer(ctx context.Context, packages []string) error {
 	return nil
 }
 
-// command interrupts its process at the end of ctx, so that tests can take down
-// what they brought up, and kills it when that takes too long.
+// command interrupts its process and all that it started at the end of ctx, so
+// that tests can take down what they brought up, and kills it when that takes
+// too long. A process group of its own gets the interrupt whole: go test and make
+// do not pass one on.
 func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = time.Minute
 	return cmd
 }
