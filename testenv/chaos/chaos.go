@@ -382,7 +382,7 @@ func (s *scene) soaks(j job) bool {
 	ctx, cancel := context.WithTimeout(s.ctx, j.limit())
 	defer cancel()
 	soaks := false
-	_ = s.eventually(ctx, "the soak", func(ctx context.Context) error { // whatever it is instead shows at the end
+	_ = s.every(ctx, seldom, "the soak", func(ctx context.Context) error { // whatever it is instead shows at the end
 		st, err := s.query(ctx, clusterID(s.instance, "web"))
 		soaks = st.Phase == "soak"
 		if err == nil && !soaks && st.Outcome == "" && st.Phase != "release" {

@@ -108,6 +108,13 @@ func maintenance(c sim.Call) oracle.Event {
 	return e
 }
 
+// owner is whose a record is; one that cannot be read has none, which the oracle then finds.
+func owner(value string) string {
+	var claim struct{ Owner string }
+	_ = json.Unmarshal([]byte(value), &claim)
+	return claim.Owner
+}
+
 // record is one of our records in KV. Nothing, if it is none that the oracle asks for.
 func record(c sim.Call) oracle.Event {
 	key, ours := strings.CutPrefix(c.Text, claims)
@@ -115,9 +122,7 @@ func record(c sim.Call) oracle.Event {
 	if !ours || !found {
 		return oracle.Event{}
 	}
-	var claim struct{ Owner, Reason string }
-	_ = json.Unmarshal([]byte(c.Value), &claim) // one that cannot be read has no owner, which the oracle then finds
-	e := oracle.Event{Time: c.Time, Instance: claim.Owner}
+	e := oracle.Event{Time: c.Time, Instance: owner(c.Value)}
 	set := c.Event == "kv set"
 	switch kind {
 	case "cluster":
@@ -126,7 +131,9 @@ func record(c sim.Call) oracle.Event {
 		e.Host, e.Kind = name, map[bool]oracle.Kind{true: oracle.Noted, false: oracle.Forgotten}[set]
 	case "quarantine":
 		if set {
-			e.Host, e.Kind, e.Text = name, oracle.Quarantined, claim.Reason
+			var member struct{ Reason string }
+			_ = json.Unmarshal([]byte(c.Value), &member)
+			e.Host, e.Kind, e.Text = name, oracle.Quarantined, member.Reason
 		}
 	}
 	return e

@@ -313,8 +313,16 @@ func (s *scene) awaitMore(what string, match func(sim.Call) bool) error {
 // poll is how often a condition is looked at that nobody tells of.
 const poll = 50 * time.Millisecond
 
+// seldom is how often one is whose moment does not matter: a workflow is asked, and the machine has other campaigns to carry.
+const seldom = 500 * time.Millisecond
+
 // eventually waits for a condition.
 func (s *scene) eventually(ctx context.Context, what string, holds func(context.Context) error) error {
+	return s.every(ctx, poll, what, holds)
+}
+
+// every is eventually, asked so often.
+func (s *scene) every(ctx context.Context, pause time.Duration, what string, holds func(context.Context) error) error {
 	for {
 		err := holds(ctx)
 		if err == nil {
@@ -323,7 +331,7 @@ func (s *scene) eventually(ctx context.Context, what string, holds func(context.
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("waited in vain for %s: %w", what, err)
-		case <-time.After(poll):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -391,7 +399,7 @@ func (s *scene) ends(limit time.Duration) error {
 
 // endOf waits for the end of one instance. One whose workflow was ended from outside has ended when nothing is claimed for it.
 func (s *scene) endOf(ctx context.Context, instance string) (st state, err error) {
-	err = s.eventually(ctx, "the end of "+instance, func(ctx context.Context) (err error) {
+	err = s.every(ctx, seldom, "the end of "+instance, func(ctx context.Context) (err error) {
 		if st, err = s.query(ctx, campaignID(instance)); err == nil && st.Outcome != "" {
 			return nil
 		}

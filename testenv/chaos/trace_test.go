@@ -103,6 +103,9 @@ func TestServersChanges(t *testing.T) {
 	drain := &api.KVPair{Key: claims + "drain/web-1", Value: []byte(`{"owner":"` + night + `"}`)}
 	before := summed(passing, nil)
 	during := summed(append(passing[:2:2], check("web-1", "_service_maintenance:web", "web", "critical", ours)), api.KVPairs{drain})
+	claim := func(of string) servers {
+		return summed(passing, api.KVPairs{{Key: claims + "cluster/web", Value: []byte(`{"owner":"` + of + `"}`)}})
+	}
 	foreign := summed(append(passing[:2:2], check("web-1", "_node_maintenance", "", "critical", "jane")), nil)
 	ill := summed([]*api.HealthCheck{check("web-1", "serfHealth", "", "critical", ""), passing[1]}, nil)
 	for _, c := range []struct {
@@ -114,6 +117,8 @@ func TestServersChanges(t *testing.T) {
 		{"nothing", before, before, nil, nil},
 		{"a drain", before, during, nil, []oracle.Kind{oracle.Noted, oracle.Drained, oracle.Unlisted}},
 		{"an undrain", during, before, nil, []oracle.Kind{oracle.Undrained, oracle.Listed, oracle.Forgotten}},
+		{"a claim", before, claim(night), nil, []oracle.Kind{oracle.Taken}},
+		{"a claim that the next one had before anybody looked again", claim(night), claim("other"), nil, []oracle.Kind{oracle.Released, oracle.Taken}},
 		{"a node that failed", before, ill, nil, []oracle.Kind{oracle.Unlisted}},
 		{"jane's maintenance", before, foreign, nil, []oracle.Kind{oracle.ForeignSet, oracle.Unlisted}},
 		{"and its end", foreign, before, nil, []oracle.Kind{oracle.ForeignRemoved, oracle.Listed}},

@@ -198,7 +198,11 @@ func changes(was, now servers, byHand map[string]bool) (calls []sim.Call) {
 		return host, service, "service maintenance"
 	}
 	for _, key := range sorted(now.records) {
-		if value, known := was.records[key]; !known || value != now.records[key] {
+		value, known := was.records[key]
+		if known && owner(value) != owner(now.records[key]) {
+			add("kv delete", "", key, value, "") // the next one had it before we looked again
+		}
+		if !known || value != now.records[key] {
 			add("kv set", "", key, now.records[key], "")
 		}
 	}

@@ -271,7 +271,14 @@ const (
 // listenOn listens on a port, or on any free one that stays the host's own.
 func listenOn(ip string, port int) (ln net.Listener, err error) {
 	if port != 0 {
-		return net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
+		// One that was closed a moment ago is still open in whatever was forked meanwhile, until that runs a program of its own.
+		for range 200 {
+			if ln, err = net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port))); !errors.Is(err, syscall.EADDRINUSE) {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		return ln, err
 	}
 	for range 100 {
 		port = firstPort + mathrand.IntN(lastPort-firstPort)
