@@ -98,7 +98,15 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 		if r.LeftOut, release = q.told(not); r.LeftOut != "" {
 			left += "; " + r.LeftOut
 		}
+		known := false
 		if want == "" {
+			// A server that was put back to an older copy has forgotten what this instance did here. What its host keeps of the
+			// fetch holds then: the member is not one that nothing was done to, and its soak is owed.
+			if known, err = a.Runner.Begun(ctx, s.target, in.Run); err != nil {
+				return r.orUnknown(ctx, err)
+			}
+		}
+		if want == "" && !known {
 			if r.pass("nothing to do" + left); release != "" {
 				r.Reason += "; end that with: " + release
 			}

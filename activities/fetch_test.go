@@ -194,6 +194,16 @@ func TestFetch(t *testing.T) {
 				t.Errorf("result %+v, runs %v", r, w.runs)
 			}
 		}},
+		{"nothing pending where this very run has begun before: what the host keeps of it holds", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.says["pending"], w.begun = "", []string{"run-1"}
+		}), rollout.Pass, "2 packages fetched", func(t *testing.T, w *world, r StepResult) {
+			if r.Nothing || len(w.runs) != 1 || r.Manifest == "" {
+				t.Errorf("result %+v, runs %v: a member that was patched owes its soak", r, w.runs)
+			}
+		}},
+		{"nothing pending, and nobody can say whether the run has begun", given(func(w *world, p *plan.Part, in *StepInput) {
+			w.says["pending"], w.unreached = "", errors.New("host web-1 is away")
+		}), rollout.Inconclusive, "web-1 is away", nil},
 		{"an empty transaction is nothing to do", given(func(w *world, p *plan.Part, in *StepInput) { w.stdout = "" }), rollout.Pass, "nothing to do", func(t *testing.T, w *world, r StepResult) {
 			if !r.Nothing || r.Changes != "" {
 				t.Errorf("result %+v", r)

@@ -68,6 +68,8 @@ type Runner interface {
 	// will: RunAbsent, and a run of its own with the next number may take its place. If a higher number has come, or the number is
 	// another run's, it is refused (RunStale).
 	Attach(ctx context.Context, t Target, r Run, seen func(RunOutcome)) (RunOutcome, error)
+	// Begun tells whether the host knows a run of this id that has begun. It starts nothing, and keeps none from beginning.
+	Begun(ctx context.Context, t Target, id string) (bool, error)
 	// BootID reads the host's boot id over a new connection; anything but a valid one is an error. A changed host key is an error
 	// with a method HostKeyChanged() bool.
 	BootID(ctx context.Context, t Target) (string, error)

@@ -76,6 +76,8 @@ type world struct {
 	untold      error         // of asking which those are
 	broken      error         // of cycling power
 	slow        time.Duration // how long a boot id takes
+	begun       []string      // runs that have
+	unreached   error         // of asking whether one has
 	server      error         // of asking which server this is
 	estate      inventory.Inventory
 	unread      error // of reading the inventory
@@ -222,6 +224,10 @@ func (w *world) refuses(known RunOutcome) {
 	}
 	w.scriptEnd = func(string, Run) (RunOutcome, error) { return RunOutcome{State: RunExited, BootID: "boot-a"}, nil }
 	w.known = func(context.Context, func(RunOutcome)) (RunOutcome, error) { return known, nil }
+}
+
+func (w *world) Begun(_ context.Context, _ Target, id string) (bool, error) {
+	return slices.Contains(w.begun, id), w.unreached
 }
 
 func (w *world) BootID(ctx context.Context, _ Target) (string, error) {

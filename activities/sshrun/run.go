@@ -380,6 +380,16 @@ func (c *conn) shell(ctx context.Context, command, text string, limit int) ([]by
 	return out, err
 }
 
+// begun looks for what the wrapper makes as its first act.
+const begun = `[ ! -e "${ROLLPATCH_ROOT:-}/var/lib/rollpatch/runs/$ROLLPATCH_RUN/begun" ] || echo begun
+`
+
+// Begun tells whether a run of this id has begun on the host, now or long ago.
+func (p *Pool) Begun(ctx context.Context, t activities.Target, id string) (bool, error) {
+	out, err := p.Query(ctx, t, []byte(begun), map[string]string{"ROLLPATCH_RUN": id})
+	return len(out) > 0, err
+}
+
 // BootID reads the id of the host's present boot over a new connection, which takes the place of the pooled one: an old one proves nothing
 // about the host that answers now.
 func (p *Pool) BootID(ctx context.Context, t activities.Target) (string, error) {

@@ -41,6 +41,21 @@ func aRun(id string, seq int64, script string) activities.Run {
 
 func (h *testHost) beginnings() int { return strings.Count(h.file("beginnings"), "begun\n") }
 
+// Whoever forgot that a run has begun can ask its host.
+func TestRunThatHasBegunIsKnown(t *testing.T) {
+	h := newTestHost(t)
+	p := newPool(t, Options{})
+	r := aRun("monthly-1.web-1.fetch.1", 1, "")
+	for _, want := range []bool{false, true} {
+		if got, err := p.Begun(within(t, 20*time.Second), h.target(), r.ID); err != nil || got != want {
+			t.Errorf("Begun = %t, %v; want %t", got, err, want)
+		}
+		if _, err := p.Run(within(t, 20*time.Second), h.target(), r, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestRunKeepsOutputAndStatus(t *testing.T) {
 	h := newTestHost(t)
 	p := newPool(t, Options{})

@@ -188,9 +188,9 @@ func restoreDatabase(s *scene) error {
 // database is SQLite's: the log and the index beside it are part of it.
 var database = []string{"temporal.db", "temporal.db-wal", "temporal.db-shm"}
 
-// begunWithCopy starts a campaign and copies the database when the canary has fetched.
-func begunWithCopy(s *scene) error {
-	return errors.Join(s.begin(), gate.at(s), copyDatabase(s))
+// begunWithCopyAt starts a campaign and copies the database when the canary is that far.
+func begunWithCopyAt(step Step) func(*scene) error {
+	return func(s *scene) error { return errors.Join(s.begin(), step.at(s), copyDatabase(s)) }
 }
 
 // mended waits until nothing is drained and nothing is claimed any more: the instance itself is unknown to the server.

@@ -173,7 +173,10 @@ func Faults() []Fault {
 			ID: "DB", Name: "database of before the campaign", Steps: []Step{inspect, drain, patch, down, check, inSoak, onPeer}, Leaves: true, Setup: copyDatabase, Inject: restoreDatabase, End: mended, Ends: []string{"mended"}, Loses: always, Limit: 8 * time.Minute,
 		},
 		{
-			ID: "DB", Name: "database of the fetch", Steps: []Step{patch, check, inSoak, onPeer, settling}, Leaves: true, Begin: begunWithCopy, Inject: restoreDatabase, End: endsMended, Ends: []string{"done", "halted"}, Limit: 8 * time.Minute,
+			ID: "DB", Name: "database of the fetch", Steps: []Step{patch, check, inSoak, onPeer, settling}, Leaves: true, Begin: begunWithCopyAt(gate), Inject: restoreDatabase, End: endsMended, Ends: []string{"done", "halted"}, Limit: 8 * time.Minute,
+		},
+		{
+			ID: "DB", Name: "database of before the fetch", Whole: true, Steps: []Step{inSoak, onPeer}, Leaves: true, Begin: begunWithCopyAt(inspect), Inject: restoreDatabase, End: endsMended, Ends: []string{"done", "halted"}, Limit: 8 * time.Minute,
 		},
 		{
 			ID: "F30", Name: "rollpatchd upgraded", Steps: []Step{claim, gate, drain, patch, configure, rebooting, down, check, undrain, onPeer, settling}, Often: patch, Another: true, Within: handover,
