@@ -35,7 +35,7 @@ type AheadResult struct {
 // aheadHosts is how many members of a cluster download at the same time.
 const aheadHosts = 4
 
-// FetchAhead brings what is planned for a cluster onto its members: package files and the ways back, into their ledgers. It installs nothing, and needs neither
+// FetchAhead brings what is planned for a cluster onto the members that are worked on: package files and the ways back, into their ledgers. It installs nothing, and needs neither
 // a window nor a claim; in a freeze it leaves them alone. What a member lacks afterwards its own fetch brings, or says what is wrong with it.
 func (a *Activities) FetchAhead(ctx context.Context, in AheadInput) (AheadResult, error) {
 	var r AheadResult
@@ -52,8 +52,13 @@ func (a *Activities) FetchAhead(ctx context.Context, in AheadInput) (AheadResult
 			r.Why, r.Again = clip(closed), next
 			return "left alone: " + r.Why, "", nil
 		}
+		members, left, err := a.outOfQuarantine(ctx, p)
+		if err != nil {
+			r.Why = clip(fmt.Sprintf("whether its members are in quarantine: %v", err))
+			return "left alone: " + r.Why, "", ctx.Err()
+		}
 		var mu sync.Mutex
-		onEach(p.Cluster.Members, aheadHosts, func(name string) {
+		onEach(members, aheadHosts, func(name string) {
 			other, err := a.aheadOf(ctx, in, name)
 			mu.Lock()
 			defer mu.Unlock()
@@ -75,9 +80,29 @@ func (a *Activities) FetchAhead(ctx context.Context, in AheadInput) (AheadResult
 				r.Other = clip(name + ": " + others[name])
 			}
 		}
-		return fmt.Sprintf("%d of %d members have what is planned for them", len(p.Cluster.Members)-len(lacks), len(p.Cluster.Members)) + because(r.Why), "", nil
+		text := fmt.Sprintf("%d of %d members have what is planned for them", len(members)-len(lacks), len(members))
+		if r.Left = clip(strings.Join(left, ", ")); r.Left != "" {
+			text += ", without those in quarantine: " + r.Left
+		}
+		return text + because(r.Why), "", nil
 	})
 	return r, err
+}
+
+// outOfQuarantine are the members that are worked on, and those of them that are in quarantine: these are not touched.
+func (a *Activities) outOfQuarantine(ctx context.Context, p plan.Part) (members, left []string, err error) {
+	shut, err := readable(a.Claims.List(ctx, consulOf(p, p.Cluster.Consul, ""), rollout.QuarantineRecord))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range p.Worked() {
+		if _, in := at(shut, quarantineKey(name)); in {
+			left = append(left, name)
+		} else {
+			members = append(members, name)
+		}
+	}
+	return members, left, nil
 }
 
 func because(why string) string {
@@ -252,6 +277,14 @@ type kept struct {
 // has says that every one of these files is there.
 func (k kept) has(files []PackageFile) bool {
 	return len(files) > 0 && !slices.ContainsFunc(files, func(f PackageFile) bool { return !slices.Contains(k.files, f) })
+}
+
+// taken says that the member's fetch takes just that, and does not ask what is pending: what was approved is here. files is what soaked for a peer.
+func (k kept) taken(manifest *Manifest, files []PackageFile) bool {
+	if k.lost != "" {
+		return false
+	}
+	return manifest == nil && k.want != "" || manifest != nil && k.has(files)
 }
 
 // ahead reads what was fetched ahead for the member, if anything.

@@ -238,6 +238,28 @@ func TestFetchAheadTells(t *testing.T) {
 	}
 }
 
+// Members that a follow-up does not work on, and those in quarantine, are left alone, and nothing is lacking for it.
+func TestFetchAheadLeavesOthersAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEarly(t)
+		e.part.Only = []string{"web-2", "web-3"}
+		e.records["quarantine/web-3"] = Claim{Key: "quarantine/web-3", Owner: "weekly-1", Server: theServer}
+		delete(e.roots, "web-1") // it cannot be reached
+		delete(e.roots, "web-3")
+		r := e.ahead(t)
+		if r.Why != "" || r.Left != "web-3" || e.listed("web-2") == "" {
+			t.Errorf("%+v, web-2 keeps %q", r, e.listed("web-2"))
+		}
+		if last := e.entries[len(e.entries)-1]; !strings.Contains(fmt.Sprint(last), "1 of 1 members have what is planned for them, without those in quarantine: web-3") {
+			t.Errorf("on record is %+v", last)
+		}
+		e.claims = errAway
+		if r := e.ahead(t); !strings.Contains(r.Why, "whether its members are in quarantine: ") {
+			t.Errorf("a Consul that is away: %+v", r)
+		}
+	})
+}
+
 // Where the package lists of a host are older than the plan, they are read once.
 func TestFetchAheadReadsTheRepositories(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -61,9 +61,9 @@ func (a *Activities) Fetch(ctx context.Context, in StepInput) (StepResult, error
 		var want, left string
 		var not []Change
 		var lacks []PackageFile
-		there := had.lost == "" && (manifest == nil && had.want != "" || manifest != nil && had.has(files))
+		there := had.taken(manifest, files)
 		if there {
-			want = had.want // what is pending by now is not asked: what was approved is here
+			want = had.want
 		} else if want, left, not, lacks, err = a.pending(ctx, s, osID, q, files); err != nil { // it also reads the repositories anew
 			return r.orFail(ctx, err)
 		}

@@ -35,7 +35,7 @@ func (a *Activities) finished(ctx context.Context, p plan.Part, in ClaimInput) e
 	var records []staging.Record
 	for versions := range slices.Chunk(m.versions(), mostVersions) {
 		records = append(records, staging.Record{
-			Stage: p.Stage, Cluster: p.Cluster.Name, Instance: in.Instance, At: in.Finished.At.UTC(), Platform: m.platform(), Versions: versions,
+			Stage: p.Stage, Cluster: p.Cluster.Name, Instance: in.Instance, At: in.Finished.At.UTC(), Platform: m.platform(), Versions: versions, Emergency: p.Emergency,
 		})
 	}
 	return a.Stagings.Keep(ctx, consulOf(p, p.Cluster.Consul, ""), records, in.Finished.At.Add(-StagedKept))
@@ -64,7 +64,8 @@ func versionsOf(changes []Change, files []PackageFile) (all []staging.Version) {
 	return all
 }
 
-// Staged says whether a member may begin with what it would get: what the canary got, or what the host itself says that it would get now.
+// Staged says whether a member may begin with what it would get: what the canary got, what was fetched ahead for it, or else what the host itself says that it
+// would get now.
 // It is read only, and on no audit chain; the canary's fetch asks once more.
 func (a *Activities) Staged(ctx context.Context, in StagedInput) (rollout.StagedResult, error) {
 	ctx, stop := a.beating(ctx)
@@ -95,13 +96,47 @@ func (a *Activities) staged(ctx context.Context, p plan.Part, in StagedInput) (s
 		}
 		return a.hold(ctx, p, m.platform(), m.versions())
 	}
-	answer := plan.Answer{Host: in.Host}
 	own, cancel := context.WithTimeout(ctx, answerFor)
 	defer cancel()
+	at, here, there, err := a.brought(own, in)
+	switch {
+	case err != nil:
+		return staging.Answer{}, fmt.Errorf("what %s would get is not known: %w", in.Host, err)
+	case there:
+		return a.hold(ctx, p, at, here)
+	}
+	answer := plan.Answer{Host: in.Host}
 	if err := a.fill(own, plan.Asking{Host: in.Host, Part: in.Part}, newRecordsOnce(own, a.Claims), &answer); err != nil {
 		return staging.Answer{}, fmt.Errorf("what %s would get is not known: %w", in.Host, err)
 	}
 	return a.hold(ctx, p, staging.Platform{OS: answer.OS, Release: answer.Release, Arch: answer.Arch}, p.WouldGet(answer))
+}
+
+// brought is what a canary's fetch takes of what was fetched ahead for it, whatever its repositories have by now; there: it takes that.
+func (a *Activities) brought(ctx context.Context, in StagedInput) (at staging.Platform, here []staging.Version, there bool, err error) {
+	s, err := a.scene(ctx, in.Part, in.Host)
+	if err != nil {
+		return at, nil, false, err
+	}
+	s.who = in.Instance
+	had, err := a.ahead(ctx, s)
+	if err != nil || !had.taken(nil, nil) {
+		return at, nil, false, err
+	}
+	f, _, err := a.facts(ctx, s)
+	if err != nil {
+		return at, nil, false, err
+	}
+	q, err := a.inQuarantine(ctx, s, f, in.Instance)
+	if err != nil {
+		return at, nil, false, err
+	}
+	for _, k := range had.files {
+		if _, shut := q[k.Name+" "+k.Version]; !shut && f.Versions[k.Name] != k.Version {
+			here = append(here, staging.Version{Name: k.Name, Version: k.Version, SHA256: k.SHA256})
+		}
+	}
+	return staging.Platform{OS: f.OS, Release: f.Release, Arch: f.Arch}, here, true, nil
 }
 
 // unfinished adds to an answer what has finished in the stage that goes first, and what has not.

@@ -79,6 +79,13 @@ func TestReleaseRecordsWhatFinished(t *testing.T) {
 			t.Errorf("log ends with %q, want the record before the release", last)
 		}
 		w.proveNoSecret(t, w.kept)
+		p.Emergency, w.kept = true, nil
+		in.Part, _ = w.Put(t.Context(), plan.Body(p))
+		if r, err := do(t, nil, w.activities().Release, in); err != nil || !r.OK || len(w.kept) != 1 || !w.kept[0].Emergency {
+			t.Errorf("of an emergency: %+v, %v, kept %+v; want it recorded as such", r, err, w.kept)
+		}
+		p.Emergency = false
+		in.Part, _ = w.Put(t.Context(), plan.Body(p))
 		in.Finished, w.kept = nil, nil
 		if r, err := do(t, nil, w.activities().Release, in); err != nil || !r.OK || len(w.kept) != 0 {
 			t.Errorf("of a cluster that is not done: %+v, %v, kept %v", r, err, w.kept)
@@ -174,6 +181,54 @@ func TestStagedOfAHostThatDoesNotAnswer(t *testing.T) {
 		a.Runner = h
 		if r, err := do(t, nil, a.Staged, in); err != nil || r.OK || r.Reason != "what web-1 would get is not known: no answer" {
 			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+// The repository moves on while staging's versions get old enough: what was approved and fetched ahead is what the canary takes, and what has to be proven.
+func TestStagedJudgesWhatWasFetchedAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEarly(t)
+		requiring(&e.part)
+		proven := finishedAgo(4*days, staging.Version{Name: "openssl", Version: "1.1", SHA256: e.file.SHA256}, staging.Version{Name: "libnew", Version: "2.0", SHA256: e.dep.SHA256})
+		e.kept = []staging.Record{proven}
+		if r := e.ahead(t); r.Why != "" {
+			t.Fatalf("%+v", r)
+		}
+		e.says["pending"] = "upgrade\topenssl\t1.0\t1.4\tdebian\tyes\t9\n"
+		ask := func() rollout.StagedResult {
+			t.Helper()
+			delete(e.given, "pending")
+			in := StagedInput{Instance: instance, Host: "web-1"}
+			in.Part, _ = e.Put(t.Context(), plan.Body(e.part))
+			r, err := do(t, nil, e.activities().Staged, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		if r := ask(); !r.OK || e.given["pending"] != nil {
+			t.Errorf("what was fetched ahead is proven: %+v, pending is given %v", r, e.given["pending"])
+		}
+		if r := e.night(t, nil); r.Verdict != rollout.Pass || e.given["pending"] != nil || e.runs[0].Env["ROLLPATCH_WANT"] != "openssl\t1.1\n+libnew\t2.0\n" {
+			t.Errorf("the canary: %+v, %v; want what was approved", r, e.runs)
+		}
+
+		other := proven
+		other.Versions = []staging.Version{{Name: "openssl", Version: "1.1", SHA256: strings.Repeat("a", 64)}, proven.Versions[1]}
+		e.kept = []staging.Record{other}
+		if r := ask(); !strings.Contains(r.Missing, "that version has, as another file") {
+			t.Errorf("another file under that version: %+v", r)
+		}
+		e.kept[0].Versions = proven.Versions[:1]
+		if r := ask(); !strings.Contains(r.Missing, "libnew 2.0 has not finished there") {
+			t.Errorf("what comes with it: %+v", r)
+		}
+		e.kept = []staging.Record{proven}
+		e.puts(t, "web-1", e.file, "spoilt")
+		e.says["fetch"] = "change\topenssl\t1.0\t1.4\n"
+		if r := ask(); r.OK || !strings.Contains(r.Missing, "openssl 1.4 has not finished there (1.1 has)") {
+			t.Errorf("a file that was spoilt: %+v; want what is pending judged, as the fetch takes it", r)
 		}
 	})
 }

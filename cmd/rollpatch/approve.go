@@ -328,7 +328,7 @@ func soakOf(ctx context.Context, srv server, instance, cluster string) (int, err
 		return 1, nil // it has not begun
 	case err != nil:
 		return 0, fmt.Errorf("cluster %q: %w", cluster, err)
-	case s.Phase == rollout.PhaseSoak || s.Phase == rollout.PhaseGate || s.SoakNo > 0 && s.Wave+1 >= len(rollout.Waves(len(s.Members))):
+	case s.Phase == rollout.PhaseSoak || s.Phase == rollout.PhaseGate || s.SoakNo > 0 && s.Wave+1 >= len(rollout.Waves(len(s.Members))) && !s.SoaksLast():
 		return s.SoakNo, nil
 	}
 	return s.SoakNo + 1, nil

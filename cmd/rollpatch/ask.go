@@ -127,7 +127,7 @@ func ask(ctx context.Context, folder *store.Folder, pl plan.Plan, parts map[stri
 	for _, s := range pl.Stages {
 		for _, cl := range s.Clusters {
 			for _, h := range parts[cl.Name].Hosts {
-				if seen[h.Name] || what.host != "" && h.Name != what.host {
+				if seen[h.Name] || what.host != "" && h.Name != what.host || !slices.Contains(parts[cl.Name].Worked(), h.Name) {
 					continue
 				}
 				seen[h.Name] = true

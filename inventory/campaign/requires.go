@@ -14,6 +14,8 @@ type Requires struct {
 	Stage string `json:"stage" yaml:"stage" jsonschema:"required"`
 	// MinAge is how long ago at least; default 0s.
 	MinAge inventory.Duration `json:"min_age,omitempty" yaml:"min_age,omitempty"`
+	// Emergency counts what finished there in an emergency, after its short soak, like the rest; default false.
+	Emergency bool `json:"emergency,omitempty" yaml:"emergency,omitempty"`
 }
 
 // validateRequires checks what stages require. A stage that is not in this file may be another campaign's.

@@ -36,6 +36,8 @@ type Cluster struct {
 	MaxMixed time.Duration
 	Shares   []string // clusters that cannot be on their way beside it
 	Last     bool     // after every other of its stage
+	// SoaksLast: a soak follows the last wave, too.
+	SoaksLast bool
 }
 
 // Dates is a course laid over its calendars, as it goes when nothing fails and everybody approves at once.
@@ -214,7 +216,7 @@ func (s Stage) send(c Cluster, t time.Time) way {
 				t = t.Add(c.Settle)
 			}
 		}
-		if wave == len(c.Waves)-1 {
+		if wave == len(c.Waves)-1 && !c.SoaksLast {
 			break
 		}
 		if wave == 0 {

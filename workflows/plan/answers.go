@@ -115,8 +115,8 @@ func Answered(p Plan, parts map[string]Part, answers []Answer) (Plan, map[string
 	said := ByHost(answers)
 	return planned(p, parts, func(part Part) *Planned {
 		all := Planned{}
-		for _, h := range part.Hosts {
-			if a, ok := said[h.Name]; ok && a.Unknown == "" {
+		for _, name := range part.Worked() {
+			if a, ok := said[name]; ok && a.Unknown == "" {
 				all.add(a)
 			}
 		}

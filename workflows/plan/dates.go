@@ -34,7 +34,7 @@ func (p Plan) Course(parts map[string]Part, start, finishBy time.Time, calendars
 			stage.Clusters = append(stage.Clusters, calendar.Cluster{
 				Name: cl.Name, Waves: cl.Waves, Settle: time.Duration(pol.Settle), Soak: time.Duration(pol.Soak), MaxMixed: time.Duration(pol.MaxMixed),
 				Need:   calendar.Need{Work: time.Duration(pol.Estimate.Work), Backout: time.Duration(pol.Estimate.Backout)},
-				Shares: cl.Shares, Last: len(cl.House) > 0,
+				Shares: cl.Shares, Last: len(cl.House) > 0, SoaksLast: len(part.Only) > 0,
 			})
 		}
 		c.Stages = append(c.Stages, stage)

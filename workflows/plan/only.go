@@ -7,8 +7,8 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
-// Only narrows a plan down to these members of its clusters. The others count as peers, as ever, and are not touched. Waves and the soak after the
-// first are those of the members that are left.
+// Only narrows a plan down to these members of its clusters. The others count as peers, as ever, and are not touched. Waves are those of
+// the members that are left; a soak follows each of them, also the last (P3).
 func Only(p Plan, parts map[string]Part, hosts map[string][]string) (Plan, map[string]Part) {
 	parts, p.Stages = maps.Clone(parts), slices.Clone(p.Stages)
 	for i := range p.Stages {

@@ -96,6 +96,14 @@ type Part struct {
 	Emergency bool `json:"emergency,omitempty"`
 }
 
+// Worked are the members that are worked on, in order of work.
+func (p Part) Worked() []string {
+	if len(p.Only) > 0 {
+		return p.Only
+	}
+	return p.Cluster.Members
+}
+
 // Other is another cluster that one of the hosts belongs to: its budget counts as well, and it is claimed with this one.
 type Other struct {
 	Cluster  inventory.Cluster `json:"cluster"`
@@ -398,11 +406,10 @@ func (p Part) State(instance string, unattended bool) rollout.Cluster {
 			Windows: p.Windowed(), OnFail: string(pol.SoakOnFail), MaxMixed: time.Duration(pol.MaxMixed), Staged: p.Requires != nil, Emergency: p.Emergency,
 		},
 	}
-	members := p.Cluster.Members
 	if len(p.Only) > 0 {
-		members, c.Size = p.Only, len(members)
+		c.Size = len(p.Cluster.Members)
 	}
-	for _, m := range members {
+	for _, m := range p.Worked() {
 		c.Members = append(c.Members, rollout.Slot{Host: m})
 	}
 	return c

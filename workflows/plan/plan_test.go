@@ -253,7 +253,7 @@ func sample() (campaign.Campaign, inventory.Inventory) {
 		Name: "fair", Reason: "shop", RRule: w.RRule, Cron: w.Cron, Nth: w.Nth, ICal: w.ICal, From: w.From, To: w.To, At: w.At, Start: w.Start, Zone: w.Zone, Duration: w.Duration, Approvers: []string{"ann"},
 	}}
 	c.FinishBy, c.Zone = "2026-12-24", "UTC"
-	c.Stages[0].Requires = &campaign.Requires{Stage: "staging", MinAge: late}
+	c.Stages[0].Requires = &campaign.Requires{Stage: "staging", MinAge: late, Emergency: true}
 	c.Notify = []campaign.Notify{{Name: "pager", Command: []string{"page"}, Events: []campaign.Event{campaign.EventHold}, Webhook: &campaign.Webhook{URL: *secret}}}
 	return c, inv
 }

@@ -14,6 +14,8 @@ type Requires struct {
 	Stage  string             `json:"stage"`
 	MinAge inventory.Duration `json:"min_age,omitempty"`
 	From   []Way              `json:"from"`
+	// Emergency: what finished in an emergency counts as well.
+	Emergency bool `json:"emergency,omitempty"`
 }
 
 // Way is a way to a Consul.
@@ -24,7 +26,7 @@ type Way struct {
 
 // Rule is what the records are held to.
 func (r Requires) Rule() staging.Rule {
-	return staging.Rule{Stage: r.Stage, MinAge: time.Duration(r.MinAge)}
+	return staging.Rule{Stage: r.Stage, MinAge: time.Duration(r.MinAge), Emergency: r.Emergency}
 }
 
 // requiresOf is what a stage requires; nil: nothing. Where the other stage's clusters are nobody knows: it may be another campaign's.
@@ -32,7 +34,7 @@ func requiresOf(inv inventory.Inventory, s campaign.Stage) *Requires {
 	if s.Requires == nil {
 		return nil
 	}
-	r := Requires{Stage: s.Requires.Stage, MinAge: s.Requires.MinAge}
+	r := Requires{Stage: s.Requires.Stage, MinAge: s.Requires.MinAge, Emergency: s.Requires.Emergency}
 	for _, p := range Reach(inv) {
 		r.From = append(r.From, Way{Consul: p.Cluster.Consul, Via: p.Via})
 	}
@@ -48,6 +50,9 @@ func (s Stage) Required() string {
 	if s.Requires.MinAge > 0 {
 		text += ", " + s.Requires.MinAge.String() + " ago at least"
 	}
+	if s.Requires.Emergency {
+		text += ", emergencies included"
+	}
 	return text
 }
 
@@ -62,7 +67,7 @@ func (p Part) WouldGet(a Answer) (all []staging.Version) {
 			}
 		}
 		if k.New != "" {
-			all = append(all, staging.Version{Name: k.Name, Version: k.New})
+			all = append(all, staging.Version{Name: k.Name, Version: k.New, SHA256: k.SHA256})
 		}
 	}
 	return all

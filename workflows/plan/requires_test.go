@@ -16,6 +16,10 @@ func TestPartsSayWhatTheirStageRequires(t *testing.T) {
 	c, inv := of([]string{"cache"}, []string{"web"}), estate(names("cache", 2), names("web", 3), names("db", 2))
 	bare, _ := Build(c, inv)
 	c.Stages[1].Requires = &campaign.Requires{Stage: c.Stages[0].Name, MinAge: inventory.Duration(72 * time.Hour)}
+	if _, parts := Build(c, inv); parts["web"].Requires.Rule().Emergency {
+		t.Error("what finished in an emergency counts, and nobody said so")
+	}
+	c.Stages[1].Requires.Emergency = true
 	for i := range inv.Clusters {
 		if inv.Clusters[i].Name == "db" {
 			inv.Clusters[i].Consul.Address = "192.0.2.99:8500"
@@ -26,10 +30,10 @@ func TestPartsSayWhatTheirStageRequires(t *testing.T) {
 		t.Errorf("staging requires %+v", parts["cache"].Requires)
 	}
 	r := parts["web"].Requires
-	if r == nil || r.Stage != c.Stages[0].Name || r.Rule().MinAge != 72*time.Hour || len(r.From) != 2 || !parts["web"].State("i", true).Policy.Staged {
+	if r == nil || r.Stage != c.Stages[0].Name || r.Rule().MinAge != 72*time.Hour || !r.Rule().Emergency || len(r.From) != 2 || !parts["web"].State("i", true).Policy.Staged {
 		t.Fatalf("production requires %+v, want both Consuls asked", r)
 	}
-	if p.Stages[0].Required() != "" || !strings.HasSuffix(p.Stages[1].Required(), ", 3d ago at least") || Digest(p) == Digest(bare) {
+	if p.Stages[0].Required() != "" || !strings.HasSuffix(p.Stages[1].Required(), ", 3d ago at least, emergencies included") || Digest(p) == Digest(bare) {
 		t.Errorf("%q and %q; want it said, and another plan", p.Stages[0].Required(), p.Stages[1].Required())
 	}
 	course := p.Course(parts, time.Time{}, time.Time{}, func(Part, bool) calendar.Calendar { return calendar.Calendar{Always: true} })

@@ -774,11 +774,23 @@ func (w *world) clusterCloses(instance string, r workflows.ClusterReport) {
 		w.broken("P5: %s ends while %s is worked on", c.name(), on)
 	}
 	for _, h := range c.spec.members {
+		if !c.camp.works(c.spec, h) {
+			if c.last[h.name] != "" {
+				w.broken("%s ends, and %s is %s although only others were to be worked on", c.name(), h.name, c.last[h.name])
+			}
+			continue
+		}
 		switch o := c.last[h.name]; {
 		case r.Outcome == rollout.ClusterDone && o != rollout.Patched && o != rollout.Unchanged && !c.forgiven(h.name):
 			w.broken("%s is done, but %s is %q", c.name(), h.name, o)
 		case c.failed != "" && !c.aborted && o == rollout.Patched && !w.kills:
 			w.broken("P3: %s ends %s after %s, and %s stays patched", c.name(), r.Outcome, c.failed, h.name)
+		}
+	}
+	if some := c.camp.first(c.spec).SoaksLast(); some && r.Outcome == rollout.ClusterDone && c.first != nil {
+		w.seen["soaked after the last wave"]++
+		if !c.soaked() || c.now().Before(c.patchedAt.Add(c.camp.cluster.Soak)) {
+			w.broken("P3: %s works on some members only, and is done without a soak of what was patched at %s", c.name(), c.patchedAt)
 		}
 	}
 	if r.Outcome == rollout.ClusterDone && c.failed != "" {

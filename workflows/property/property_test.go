@@ -86,7 +86,7 @@ func TestWorkflowsInRandomWorlds(t *testing.T) {
 		"cancelled: Campaign,cancelled: Cluster,cancelled: Member,terminated: Campaign,terminated: Cluster,terminated: Member,forgotten: Campaign,forgotten: Cluster,forgotten: Member,retention over,put back by a survey,given back by a survey,continued as new: Campaign,continued as new: Cluster,continued as new: Member,continued as new: Sweeper,"+
 		"campaign done,campaign halted,campaign aborted,cluster done,cluster halted,cluster aborted,member patched,member unchanged,member backed-out,member returned,member skipped,member quarantined,"+
 		"told hold,told fail,told backout,told quarantine,told gate,told halted,told done,reboot,late reboot,backout,patch interrupted,patch refused,not begun at once,not drained at once,undrained by hand,frozen,connections left,"+
-		"inspect met somebody else,drain met somebody else,undrain met somebody else,peers fell while it was out,peers fell in its drain,claim waited,soak failed,left by policy,shared host,still waiting for a person", ",") {
+		"inspect met somebody else,drain met somebody else,undrain met somebody else,peers fell while it was out,peers fell in its drain,claim waited,soak failed,left by policy,shared host,soaked after the last wave,still waiting for a person", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *seeds, what)
 		}

@@ -26,6 +26,7 @@ type Ahead struct {
 	Tries   int       `json:"tries,omitempty"`
 	Done    bool      `json:"done,omitempty"`   // every member has what is planned for it
 	Why     string    `json:"why,omitempty"`    // why not
+	Left    string    `json:"left,omitempty"`   // members that were left alone, because they are in quarantine
 	Again   time.Time `json:"again,omitzero"`   // when it is tried again
 	Told    bool      `json:"told,omitempty"`   // that its turn came before that
 	Warned  bool      `json:"warned,omitempty"` // that a file is not the planned one
@@ -34,6 +35,7 @@ type Ahead struct {
 // AheadResult is what a try came to.
 type AheadResult struct {
 	Why   string    `json:"why,omitempty"`   // empty: every member has all of it
+	Left  string    `json:"left,omitempty"`  // members that were left alone, because they are in quarantine: they lack nothing
 	Other string    `json:"other,omitempty"` // what has another digest than the planned one
 	Again time.Time `json:"again,omitzero"`  // when the freeze ends that it met; zero: nobody knows, or there is none
 }
@@ -45,9 +47,11 @@ func (c Campaign) approved(stage int) bool {
 
 // mayAhead says that a cluster's packages are still to be fetched before its turn.
 func (c Campaign) mayAhead(r Ref) bool {
-	begun := r.Outcome != "" || r.Running && r.Phase != PhaseClaim
-	return r.Ahead.Wanted && !r.Ahead.Done && !begun && c.approved(r.Stage)
+	return r.Ahead.Wanted && !r.Ahead.Done && !r.begun() && c.approved(r.Stage)
 }
+
+// begun says that its turn has come.
+func (r Ref) begun() bool { return r.Outcome != "" || r.Running && r.Phase != PhaseClaim }
 
 // aheads is what is fetched now, and when to look again.
 func (c Campaign) aheads(now time.Time) (start []Action, wake time.Time) {
@@ -74,7 +78,7 @@ func (c Campaign) Fetched(name string, res AheadResult, now time.Time) Campaign 
 	c = c.ref(name, func(r *Ref) {
 		a := &r.Ahead
 		a.Tries++
-		a.Done, a.Why, a.Again = res.Why == "", res.Why, time.Time{}
+		a.Done, a.Why, a.Left, a.Again = res.Why == "", res.Why, res.Left, time.Time{}
 		if a.Done {
 			return
 		}
@@ -109,20 +113,23 @@ func (c Campaign) late(name string) Campaign {
 
 // fetched says how far it has come, for people; empty where nothing is left to fetch.
 func (c Campaign) fetched() string {
-	done, all, why := 0, 0, ""
+	done, all, why, left := 0, 0, "", ""
 	for _, r := range c.Clusters {
 		if !r.Ahead.Wanted {
 			continue
 		}
 		all++
+		if r.Ahead.Left != "" && !r.begun() {
+			left += "; in quarantine, and left alone: " + r.Ahead.Left
+		}
 		if r.Ahead.Done || !c.mayAhead(r) && c.approved(r.Stage) {
 			done++
 		} else if why == "" && r.Ahead.Why != "" {
 			why = " (" + r.Name + ": " + r.Ahead.Why + ")"
 		}
 	}
-	if done == all || c.Outcome != "" {
+	if done == all && left == "" || c.Outcome != "" {
 		return ""
 	}
-	return "; packages fetched ahead for " + strconv.Itoa(done) + " of " + strconv.Itoa(all) + one(all, " cluster", " clusters") + why
+	return "; packages fetched ahead for " + strconv.Itoa(done) + " of " + strconv.Itoa(all) + one(all, " cluster", " clusters") + why + left
 }

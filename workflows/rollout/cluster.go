@@ -109,6 +109,7 @@ type Cluster struct {
 	Wave     int       `json:"wave"`
 
 	SoakNo   int       `json:"soak_no,omitempty"`
+	Soaked   int       `json:"soaked,omitempty"` // members that were patched when a soak last passed, where only some of the cluster are worked on
 	SoakEnds time.Time `json:"soak_ends,omitzero"`
 	Passes   int       `json:"passes,omitempty"` // in a row, as the watch last told
 	Verdict  Verdict   `json:"verdict,omitempty"`
@@ -210,7 +211,7 @@ func (c Cluster) next(now time.Time) Decision {
 		if c.mustAsk(now) {
 			return c.asks(d)
 		}
-		if c.unproven() {
+		if c.unproven(now) {
 			return c.asksStaged(d)
 		}
 		if c.Phase == PhaseRelease && len(c.Evidence) > 0 {
@@ -253,7 +254,7 @@ func (c Cluster) next(now time.Time) Decision {
 		if c.mustAsk(now) {
 			return c.asks(d)
 		}
-		if c.unproven() {
+		if c.unproven(now) {
 			return c.asksStaged(d)
 		}
 		m, mode := c.Members[i], ModePatch
@@ -678,17 +679,31 @@ func (c Cluster) border(now time.Time) Cluster {
 		if why := c.unsafe(); why != "" {
 			return c.finish(ClusterHalted, why, now)
 		}
+		if c.unsoaked() {
+			return c.soak(now)
+		}
 		return c.finish(ClusterDone, c.left(), now)
 	}
 	if c.waveDone() {
-		c.SoakNo++
-		c.Gate, c.Found, c.Anew = Gate{Asked: c.Gate.Asked}, "", time.Time{}
-		c = c.unwatched().to(PhaseSoak, now)
-		c.SoakEnds = now.Add(c.Policy.Soak)
-		return c
+		return c.soak(now)
 	}
 	return c
 }
+
+func (c Cluster) soak(now time.Time) Cluster {
+	c.SoakNo++
+	c.Gate, c.Found, c.Anew = Gate{Asked: c.Gate.Asked}, "", time.Time{}
+	c = c.unwatched().to(PhaseSoak, now)
+	c.SoakEnds = now.Add(c.Policy.Soak)
+	return c
+}
+
+// unsoaked says that the last wave soaks as well. Where only some members of the cluster are worked on, what they get may be new to all of it, and others,
+// which are not worked on now, follow in another instance: nothing else would prove it (P3).
+func (c Cluster) unsoaked() bool { return c.SoaksLast() && c.patchedCount() > c.Soaked }
+
+// SoaksLast says that a soak follows its last wave, too.
+func (c Cluster) SoaksLast() bool { return c.Size > len(c.Members) }
 
 // unwatched forgets what was sampled of fewer members.
 func (c Cluster) unwatched() Cluster {
@@ -698,7 +713,13 @@ func (c Cluster) unwatched() Cluster {
 
 func (c Cluster) nextWave(now time.Time) Cluster {
 	c.Wave++
-	return c.to(PhaseRoll, now)
+	if c.Size > 0 {
+		c.Soaked = c.patchedCount()
+	}
+	if c = c.to(PhaseRoll, now); c.nextMember() < 0 {
+		return c.border(now)
+	}
+	return c
 }
 
 // WatchResult is what the checks of the patched members said, beside those of their unpatched peers.

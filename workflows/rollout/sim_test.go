@@ -74,7 +74,7 @@ func TestSimulation(t *testing.T) {
 		"fetched ahead,not fetched ahead,its turn came first,change refused,change unknown,change closed,change not closed,"+
 		"told skip,window passed without a start,began in its turn,turn not known,never began,"+
 		"taken over,superseded in soak,superseded in gate,superseded in hold,superseded in settle,superseded in roll,cluster superseded,finishes its member first,kept as it failed,an emergency was undone,"+
-		"brought back on a person's word,waited for another stage,lacks another stage in claim,lacks another stage in roll", ",") {
+		"brought back on a person's word,only some members,soaked after the last wave,waited for another stage,lacks another stage in claim,lacks another stage in roll", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -103,8 +103,8 @@ func simulate(seed int, trace func(string)) (why string, seen map[string]int) {
 
 func newWorld(seed int, trace func(string)) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(uint64(seed), 7)), odds: rand.New(rand.NewPCG(uint64(seed), 8)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), early: rand.New(rand.NewPCG(uint64(seed), 13)), turns: rand.New(rand.NewPCG(uint64(seed), 23)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
-		traits: []trait{good, good}, told: map[string]int{}, seen: map[string]int{}, revoked: map[string]bool{}, kind: simKind(seed % 5),
+		rng: rand.New(rand.NewPCG(uint64(seed), 7)), odds: rand.New(rand.NewPCG(uint64(seed), 8)), outages: rand.New(rand.NewPCG(uint64(seed), 11)), early: rand.New(rand.NewPCG(uint64(seed), 13)), turns: rand.New(rand.NewPCG(uint64(seed), 23)), some: rand.New(rand.NewPCG(uint64(seed), 29)), now: epoch, trace: trace, claims: map[string]string{}, shut: map[string]map[int]string{}, at: map[string]*memberRun{},
+		traits: []trait{good, good}, told: map[string]int{}, omitted: map[string]bool{}, seen: map[string]int{}, revoked: map[string]bool{}, kind: simKind(seed % 5),
 	}
 	if w.kind > deaf {
 		w.kind = troubled
@@ -402,7 +402,7 @@ func (w *world) judge() {
 			w.broken("everything went well, and %s ended %s: %s", r.c.Instance, r.c.Outcome, r.c.Reason)
 		}
 		for _, h := range w.hosts {
-			if h.version != w.latest || !w.inService(h) {
+			if h.version != w.latest && !w.omitted[h.name] || !w.inService(h) {
 				w.broken("everything went well, and %s has version %d (in service %t), want %d", h.name, h.version, w.inService(h), w.latest)
 			}
 		}
@@ -613,6 +613,7 @@ type clusterRun struct {
 	cut       map[string]int
 	fitAt     time.Time // when windows and freezes last said that a member may begin
 	proven    bool      // records said so of the next member
+	provenAt  time.Time // and when
 	people    *assembly
 	expiries  int       // of its gates, after which it was resumed
 	doubted   time.Time // since when something speaks against what people said before
@@ -1163,6 +1164,9 @@ func (c *clusterRun) alone() bool {
 	}
 	for _, h := range c.spec.members {
 		on = on || c.starting(h.name)
+		if !c.works(h.name) {
+			continue
+		}
 		if c.last[h.name] == "" && !c.working(h.name) && !c.starting(h.name) || c.last[h.name] == Unchanged && c.c.Manifest == "" {
 			return false
 		}
@@ -1413,6 +1417,12 @@ func (c *clusterRun) finish() {
 		}
 	}
 	for _, h := range c.spec.members {
+		if !c.works(h.name) {
+			if c.last[h.name] != "" {
+				c.broken("%s ends, and %s is %s although only others were to be worked on", c.name(), h.name, c.last[h.name])
+			}
+			continue
+		}
 		switch o := c.last[h.name]; {
 		case c.c.Outcome == ClusterDone && o != Patched && o != Unchanged:
 			if !c.left(h.name) {
@@ -1432,6 +1442,7 @@ func (c *clusterRun) finish() {
 	if c.c.Claimed {
 		c.broken("%s ends with its claim", c.name())
 	}
+	c.maySkipSoak()
 }
 
 func (c *clusterRun) crash() {
@@ -1652,6 +1663,7 @@ func (r *campaignRun) begin(name string) {
 			for _, h := range s.members {
 				c.c.Members = append(c.c.Members, Slot{Host: h.name})
 			}
+			r.narrows(&c.c)
 			c.people = r.assembly(c.name())
 			c.people.gate = c.gateOf
 			r.clusters[name] = c

@@ -13,6 +13,10 @@ import (
 // what is recorded later is younger still.
 const missingEvery = time.Hour
 
+// stagedCounts is how long a member is begun on what the records said. While a claim is waited for they are asked for as seldom as where there are none: hosts
+// read their repositories for it.
+const stagedCounts = 5 * time.Minute
+
 // StagedResult is what the records say of the versions that a member would get.
 type StagedResult struct {
 	OK      bool      `json:"ok"`
@@ -36,9 +40,18 @@ func (c Cluster) Finished() *Finished {
 	return &Finished{Manifest: c.Manifest, At: c.Since}
 }
 
-// unproven says that the records are asked for before the next member is begun.
-func (c Cluster) unproven() bool {
-	return c.Policy.Staged && c.StagedAt.IsZero() && (c.Phase == PhaseClaim || c.Phase == PhaseRoll)
+// unproven says that the records are asked for before the next member is begun, or asked again.
+func (c Cluster) unproven(now time.Time) bool {
+	if !c.Policy.Staged {
+		return false
+	}
+	switch age := now.Sub(c.StagedAt); c.Phase {
+	case PhaseClaim:
+		return c.StagedAt.IsZero() || age >= missingEvery
+	case PhaseRoll:
+		return c.StagedAt.IsZero() || age >= stagedCounts
+	}
+	return false
 }
 
 // asksStaged adds the question for the member whose turn it is.
@@ -59,7 +72,7 @@ func (c Cluster) stagedID() string { return string(DoStaged) + "." + strconv.Ito
 // Staged applies what the records say. What is too young is waited for like a window. Where there are none a person is told at once: it is
 // looked at again all the same, and goes on by itself. Unattended nobody is there to be told, and the cluster halts.
 func (c Cluster) Staged(id string, r StagedResult, now time.Time) Cluster {
-	if id != c.stagedID() || !c.unproven() {
+	if id != c.stagedID() || !c.unproven(now) {
 		return c
 	}
 	c.Asked++

@@ -34,6 +34,12 @@ func TestStaged(t *testing.T) {
 			{"each member is asked for", "staged=ok " + toGate + "approve", "asking whether what web-2 would get has finished in another stage", "gate"},
 			{"a record that counts no more holds the peers", "staged=ok " + toGate + "approve staged=missing", "holds before patch: web 1.2 has not finished there", "gate hold"},
 			{"and they go on when it does again", "staged=ok " + toGate + "approve staged=missing staged=ok", "next patch web-2", "gate hold"},
+			{"what was said before a claim was waited for is asked again", "staged=ok claim=held +1h staged=ok", "next claim", ""},
+			{"but not as often as the claim", "staged=ok claim=held +59m", "next claim", ""},
+			{"what was said before the claim counts for minutes", "staged=ok +4m claim=ok", "next patch web-1 as canary", ""},
+			{"and not for longer", "staged=ok +5m claim=ok", "asking whether what web-1 would get has finished in another stage", ""},
+			{"a hold makes it old", "staged=ok " + toGate + "approve staged=ok hold +5m resume", "asking whether what web-2 would get has finished in another stage", "gate"},
+			{"and it is held then", "staged=ok " + toGate + "approve staged=ok hold +168h resume staged=missing", "holds before patch: web 1.2 has not finished there", "gate hold"},
 			{"no way back is asked for", "staged=ok " + toGate + "approve staged=missing backout", "next backout web-1", "gate hold backout"},
 		}},
 		{"staging first, unattended", three(alone), []clusterRow{
@@ -141,7 +147,7 @@ func (c *clusterRun) staged(a Action) {
 		switch {
 		case c.c.Asked == before.Asked: // nobody waits for it any more
 		case r.OK:
-			c.proven, c.stuck = true, time.Time{}
+			c.proven, c.provenAt, c.stuck = true, c.now, time.Time{}
 		case r.Young != "":
 			c.seen["waited for another stage"]++
 			c.stuck = time.Time{}
@@ -179,6 +185,9 @@ func (c *clusterRun) mayShip(a Action) {
 	}
 	if !c.proven {
 		c.broken("P4: %s starts %s, and the records did not say that it may", c.name(), a.Host)
+	}
+	if old := c.now.Sub(c.provenAt); old > stagedCounts {
+		c.broken("P4: %s starts %s, and what the records said is %s old", c.name(), a.Host, old)
 	}
 	c.proven = false
 	if c.now.Before(c.records.ripe[c.spec.name]) {

@@ -19,8 +19,10 @@ type world struct {
 	queue eventQueue
 	// outages are when no worker is there, of their own so that the rest of a seed is what it was; the last one was from wentAt to backAt.
 	outages        *rand.Rand
-	early          *rand.Rand // what is fetched ahead, likewise
-	turns          *rand.Rand // of schedules, of their own for the same reason
+	early          *rand.Rand      // what is fetched ahead, likewise
+	turns          *rand.Rand      // of schedules, of their own for the same reason
+	some           *rand.Rand      // of instances that work on some members only
+	omitted        map[string]bool // hosts that one of these left alone
 	wentAt, backAt time.Time
 	n              int // events so far: their order at one instant
 	trace          func(string)

@@ -32,6 +32,8 @@ type Record struct {
 	At       time.Time `json:"at"` // when it had finished
 	Platform
 	Versions []Version `json:"versions"`
+	// Emergency: it soaked only as long as an emergency waits, and its usual approval may have come later, or not at all.
+	Emergency bool `json:"emergency,omitempty"`
 }
 
 // Shut is a version that is in quarantine in the stage that is asked for. An empty OS means any platform.
@@ -45,6 +47,8 @@ type Shut struct {
 type Rule struct {
 	Stage  string
 	MinAge time.Duration
+	// Emergency: what finished in an emergency counts as well.
+	Emergency bool
 }
 
 // Found is what the records say of one version.
@@ -93,6 +97,7 @@ func (r Rule) find(p Platform, v Version, records []Record, shut []Shut) Found {
 		}
 	}
 	var newest time.Time
+	var urgent string
 	for _, rec := range records {
 		if rec.Stage != r.Stage || rec.Platform != p {
 			continue
@@ -108,10 +113,15 @@ func (r Rule) find(p Platform, v Version, records []Record, shut []Shut) Found {
 				if f.Cluster == "" {
 					f.Why, newest = "that version has, as another file: sha256 "+had.SHA256+", and this one is "+v.SHA256, rec.At
 				}
+			case rec.Emergency && !r.Emergency:
+				urgent = "that version has, in the emergency " + rec.Instance + ", which does not count: requires: {emergency: true} would count it"
 			case f.Cluster == "" || rec.At.Before(f.At):
 				f.Cluster, f.Instance, f.At, f.Why = rec.Cluster, rec.Instance, rec.At, ""
 			}
 		}
+	}
+	if f.Cluster == "" && urgent != "" {
+		f.Why = urgent
 	}
 	return f
 }

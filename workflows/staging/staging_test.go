@@ -18,6 +18,11 @@ func had(ago time.Duration, vs ...Version) Record {
 	return Record{Stage: "staging", Cluster: "cache", Instance: "weekly-1", At: now.Add(-ago), Platform: trixie, Versions: vs}
 }
 
+// urgent is one of an emergency.
+func urgent(ago time.Duration) Record {
+	return with(had(ago, web11), func(r *Record) { r.Emergency = true })
+}
+
 func with(r Record, change func(*Record)) Record { change(&r); return r }
 
 func TestJudge(t *testing.T) {
@@ -50,6 +55,10 @@ func TestJudge(t *testing.T) {
 		{"of another stage", three, []Version{web11}, []Record{with(had(9*day, web11), func(r *Record) { r.Stage = "test" })}, nil, false, "has not finished", "", 0},
 		{"on another release", three, []Version{web11}, []Record{with(had(9*day, web11), func(r *Record) { r.Release = "12" })}, nil, false, "has not finished", "", 0},
 		{"on another architecture", three, []Version{web11}, []Record{with(had(9*day, web11), func(r *Record) { r.Arch = "arm64" })}, nil, false, "has not finished", "", 0},
+		{"in an emergency", three, []Version{web11}, []Record{urgent(9 * day)}, nil, false, "web 1.1 has not finished there (that version has, in the emergency weekly-1, which does not count: requires: {emergency: true} would count it)", "", 0},
+		{"in an emergency, beside another version", three, []Version{web11}, []Record{urgent(9 * day), had(day, Version{Name: "web", Version: "1.0"})}, nil, false, "in the emergency weekly-1", "", 0},
+		{"in an emergency, and then as usual", three, []Version{web11}, []Record{urgent(9 * day), had(day, web11)}, nil, false, "", "finished in stage staging at 2026-12-09", 2 * day},
+		{"in an emergency, where that counts", Rule{Stage: "staging", MinAge: 72 * time.Hour, Emergency: true}, []Version{web11}, []Record{urgent(9 * day)}, nil, true, "", "", 0},
 		{"in quarantine there", three, []Version{web11}, []Record{had(9*day, web11)}, []Shut{shut}, false, "web 1.1 has not finished there (it is in quarantine there, as cache/12ab)", "", 0},
 		{"in quarantine on any platform", three, []Version{web11}, []Record{had(9*day, web11)}, []Shut{{Version: shut.Version, Name: "x"}}, false, "in quarantine", "", 0},
 		{"another version in quarantine", three, []Version{web11}, []Record{had(9*day, web11)}, []Shut{{Version: Version{Name: "web", Version: "1.0"}, Name: "x"}}, true, "", "", 0},

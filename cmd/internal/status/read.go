@@ -134,7 +134,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 	}
 	switch {
 	case errors.Is(err, ErrNotFound): // it has not begun, or is so old that the server dropped it
-		for _, m := range p.Cluster.Members {
+		for _, m := range p.Worked() {
 			out.Members = append(out.Members, Member{Host: m, State: Waiting})
 		}
 		return out, nil
