@@ -144,3 +144,18 @@ func TestTurnIsSaid(t *testing.T) {
 		t.Errorf("told %q", n.Text)
 	}
 }
+
+// Its windows are asked, and pass, also while nobody can tell who asked for it.
+func TestTurnIsAskedWhileNobodyKnownAskedForIt(t *testing.T) {
+	t.Parallel()
+	c := newCampaign()
+	c.Turn = &Turn{Begin: epoch}
+	c = c.Unidentified("no signers", epoch).TurnDue(epoch)
+	asks := false
+	for _, a := range c.Next(epoch).Start {
+		asks = asks || a.Do == DoTurn
+	}
+	if !asks {
+		t.Errorf("Next = %+v, want its windows asked", c.Next(epoch))
+	}
+}
