@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -99,7 +100,9 @@ type DraftResult struct {
 	Agreement plan.Agreement   `json:"agreement,omitzero"`
 	Tell      bool             `json:"tell,omitempty"`
 	Saved     string           `json:"saved"` // digest of the plan.Saved that people read
-	Unknown   int              `json:"unknown,omitempty"`
+	Asked     int              `json:"asked,omitempty"`
+	Unknown   int              `json:"unknown,omitempty"` // hosts that did not answer
+	Silent    string           `json:"silent,omitempty"`  // which, and why, as far as there is room
 }
 
 // Draft puts a plan together and keeps it where workers and people find it.
@@ -127,6 +130,18 @@ func (a *Activities) Draft(ctx context.Context, in DraftInput) (DraftResult, err
 		}
 		all = append(all, answers...)
 	}
+	silent := map[string]error{}
+	for _, one := range all {
+		if one.Unknown != "" {
+			silent[one.Host] = errors.New(one.Unknown)
+		}
+	}
+	if r.Asked, r.Unknown = len(all), len(silent); r.Unknown > 0 {
+		r.Silent = clip(listFailed(silent))
+	}
+	if r.Asked > 0 && r.Unknown == r.Asked {
+		return r, nobody(pl.Name, r)
+	}
 	saved := plan.Saved{Made: in.At.UTC(), By: in.By, Answers: all}
 	saved.Plan, saved.Parts = plan.Answered(pl, parts, all)
 	if in.Waits {
@@ -148,12 +163,13 @@ func (a *Activities) Draft(ctx context.Context, in DraftInput) (DraftResult, err
 	r.Saved, err = a.save(ctx, saved)
 	r.Campaign = saved.Plan.Campaign(saved.Plan.Instance(in.At), in.By, in.At.UTC())
 	r.Agreement, r.Tell = saved.Plan.Agreement, len(saved.Plan.Notify) > 0
-	for _, one := range all {
-		if one.Unknown != "" {
-			r.Unknown++
-		}
-	}
 	return r, err
+}
+
+// nobody refuses a plan of which no host said anything: people would agree to nothing, and on the night every canary would get more than that.
+func nobody(name string, r DraftResult) error {
+	why := fmt.Sprintf("none of %d hosts answered: %s; when they do, resume it, and to have this one made after all: rollpatch schedule trigger %s --reason \"...\"", r.Asked, r.Silent, name)
+	return temporal.NewNonRetryableApplicationError(why, ErrBadInput, nil)
 }
 
 // untold refuses a plan as the command plan does.
@@ -200,7 +216,20 @@ func (a *Activities) Turn(ctx context.Context, in TurnInput) (rollout.Opening, e
 	if in.From.After(at) {
 		at = in.From
 	}
-	return a.opening(ctx, in.Plan, at, in.Broken)
+	o, err := a.opening(ctx, in.Plan, at, in.Broken)
+	if err != nil || !o.OK || at.After(a.Now()) {
+		return o, err
+	}
+	// A freeze that a person typed stands in no calendar, and nobody knows when it ends.
+	switch typed, err := a.Workflows.Frozen(ctx); {
+	case ctx.Err() != nil:
+		return rollout.Opening{}, ctx.Err()
+	case err != nil:
+		o = rollout.Opening{Unknown: clip(fmt.Sprintf("whether the estate is frozen: %v", err))}
+	case typed != "":
+		o.OK, o.Why = false, clip(typed)
+	}
+	return o, nil
 }
 
 // opening asks the windows of the first stage's canaries at one time.

@@ -130,11 +130,38 @@ func TestTurnAsksWindows(t *testing.T) {
 	}
 }
 
+// A freeze that a person typed stands in no calendar.
+func TestTurnAsksWhetherTheEstateIsFrozen(t *testing.T) {
+	for _, row := range []struct {
+		name         string
+		frozen       string
+		unfrozen     error
+		from         time.Time
+		ok           bool
+		why, unknown string
+	}{
+		{name: "it is not", ok: true},
+		{name: "it is", frozen: "frozen by ann (claimed) since then: incident", why: "frozen by ann"},
+		{name: "nobody can tell", unfrozen: errors.New("no connection"), unknown: "whether the estate is frozen: no connection"},
+		{name: "what is typed now says nothing of next week", frozen: "frozen by ann", from: night.AddDate(0, 0, 7), ok: true},
+	} {
+		w := newWorld()
+		files := filed(w)
+		w.frozen, w.unfrozen = row.frozen, row.unfrozen
+		a := w.activities()
+		a.Calendars, a.Now = almanac{hosts: nights(0, 7)}, func() time.Time { return night.Add(2 * time.Second) }
+		o, err := a.Turn(t.Context(), TurnInput{Plan: files, From: row.from})
+		if err != nil || o.OK != row.ok || !strings.HasPrefix(o.Why, row.why) || (o.Why == "") != (row.why == "") || o.Unknown != row.unknown || row.why != "" && !o.Next.Equal(night.AddDate(0, 0, 7)) {
+			t.Errorf("%s: %+v, %v", row.name, o, err)
+		}
+	}
+}
+
 func TestDraftHoldsWhatHostsSaid(t *testing.T) {
 	w := newWorld()
 	files := filed(w)
 	q := plan.Question{Hosts: []plan.Asking{{Host: "web-1"}, {Host: "web-2"}}}
-	answers := []plan.Answer{{Host: "web-3", Unknown: "no connection"}}
+	answers := []plan.Answer{{Host: "web-3", Unknown: "no connection"}, {Host: "web-4", OS: "debian", Release: "12", Arch: "amd64"}}
 	for _, v := range []any{q, answers} {
 		w.bodies[plan.Digest(v)] = plan.Body(v)
 	}
@@ -148,7 +175,7 @@ func TestDraftHoldsWhatHostsSaid(t *testing.T) {
 	if err := w.activities().load(t.Context(), r.Saved, &saved); err != nil {
 		t.Fatal(err)
 	}
-	if r.Campaign.Instance != "monthly-20261111T210000Z" || r.Campaign.Requester != "ann" || r.Campaign.Plan != saved.Digest || r.Unknown != 3 || len(saved.Answers) != 3 || saved.Answers[0].Unknown != "no worker of segment default took it up" {
+	if r.Campaign.Instance != "monthly-20261111T210000Z" || r.Campaign.Requester != "ann" || r.Campaign.Plan != saved.Digest || r.Unknown != 3 || r.Asked != 4 || len(saved.Answers) != 4 || !strings.Contains(r.Silent, "web-3: no connection") || saved.Answers[0].Unknown != "no worker of segment default took it up" {
 		t.Errorf("%+v\n%+v", r, saved.Answers)
 	}
 	for _, digest := range []string{saved.Digest, r.Campaign.Clusters[0].Part} {
@@ -158,6 +185,19 @@ func TestDraftHoldsWhatHostsSaid(t *testing.T) {
 	}
 	if _, err := w.activities().Draft(t.Context(), DraftInput{Files: files, At: night, Batches: []DraftBatch{{Answers: "gone"}}}); err == nil {
 		t.Error("answers that are not there make a plan")
+	}
+}
+
+// What no host said anything to is no plan that people could agree to.
+func TestDraftOfNoAnswersIsRefused(t *testing.T) {
+	w := newWorld()
+	files := filed(w)
+	answers := []plan.Answer{{Host: "web-1", Unknown: "no route to host"}, {Host: "web-2", Unknown: "no route to host"}}
+	w.bodies[plan.Digest(answers)] = plan.Body(answers)
+	r, err := w.activities().Draft(t.Context(), DraftInput{Files: files, At: night, By: "ann", Batches: []DraftBatch{{Answers: plan.Digest(answers)}}})
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) || !app.NonRetryable() || !strings.Contains(err.Error(), "none of 2 hosts answered: web-1: no route to host; web-2: no route to host") || !strings.Contains(err.Error(), "rollpatch schedule trigger monthly") {
+		t.Errorf("%+v, %v: want it refused for good, with what to type", r, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -40,6 +41,9 @@ type FiringState struct {
 
 // planAgain bounds how long it is tried to make a firing's plan: gates that open late leave people no time.
 const planAgain = time.Hour
+
+// askAnew is how long it takes at first until hosts that did not answer are asked anew; twice as long each time after.
+const askAnew = time.Minute
 
 // Firing makes the plan of a schedule's next instance, starts that, and stays until it has ended: the server skips firings that come meanwhile, and
 // this tells of each. It fails where the plan cannot be made and where the instance does, upon which the server pauses the schedule.
@@ -88,8 +92,11 @@ func (f *firing) make(ctx workflow.Context) (next []time.Time, begun workflow.Ch
 	if err := workflow.ExecuteActivity(short, "Fire", activities.FireInput{Name: f.Name, Files: f.Files, Schedule: f.Schedule, At: f.For}).Get(ctx, &fire); err != nil {
 		return nil, nil, err
 	}
-	f.Begin = fire.Begin
-	answers, err := Plan(ctx, f.Ask)
+	if f.Begin = fire.Begin; fire.Trouble != "" {
+		f.say("schedule "+f.Name+" could not be given its next firings: "+fire.Trouble+"; it goes on with those that the server has, and then it is over: the column ahead of rollpatch schedule list says how many. "+
+			"Let the worker change schedules, or give them by hand: rollpatch schedule create CAMPAIGN.yaml", "rollpatch schedule list")
+	}
+	answers, err := f.ask(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -113,7 +120,49 @@ func (f *firing) make(ctx workflow.Context) (next []time.Time, begun workflow.Ch
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		StaticSummary:         f.Name + ": " + st.Why, TypedSearchAttributes: StartAttributes(f.Instance),
 	}), CampaignType, st)
+	if draft.Unknown > 0 {
+		f.say(fmt.Sprintf(`%d of %d hosts did not answer, and the plan of %s knows nothing of them: %s; it says nothing either of a cluster of which none did, which will hold on the night. `+
+			`To have it made anew when they answer: rollpatch abort %s --reason "...", then: rollpatch schedule trigger %s --reason "..."`,
+			draft.Unknown, draft.Asked, f.Instance, draft.Silent, f.Instance, f.Name), "rollpatch schedule plan "+f.Instance)
+	}
 	return fire.Next, begun, begun.GetChildWorkflowExecution().Get(f.outlive, nil)
+}
+
+// ask asks the hosts, and those of a batch anew of which some did not answer: for an hour, or for a quarter of the time until it is to begin.
+func (f *firing) ask(ctx workflow.Context) ([]PlanAnswer, error) {
+	until := workflow.Now(ctx).Add(planAgain)
+	if quarter := workflow.Now(ctx).Add(f.Begin.Sub(workflow.Now(ctx)) / 4); !f.Begin.IsZero() && quarter.Before(until) {
+		until = quarter
+	}
+	answers, err := Plan(ctx, f.Ask)
+	for pause := askAnew; err == nil; pause *= 2 {
+		var again PlanInput
+		var of []int
+		silent := 0
+		for i, a := range answers {
+			if a.Unknown > 0 {
+				again.Batches, of = append(again.Batches, f.Ask.Batches[i]), append(of, i)
+				silent += a.Unknown
+			}
+		}
+		if len(of) == 0 || workflow.Now(ctx).Add(pause).After(until) {
+			break
+		}
+		workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s**: makes the plan of its next instance; %d hosts did not answer, and are asked anew in %s", f.Name, silent, pause))
+		if err = workflow.Sleep(ctx, pause); err != nil {
+			break
+		}
+		var more []PlanAnswer
+		if more, err = Plan(ctx, again); err != nil {
+			break
+		}
+		for j, i := range of {
+			if more[j].Unknown <= answers[i].Unknown {
+				answers[i] = more[j]
+			}
+		}
+	}
+	return answers, err
 }
 
 // follow waits for the instance's end, and tells of every firing that it has skipped.

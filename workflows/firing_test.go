@@ -27,6 +27,9 @@ type fired struct {
 	answers []rollout.Opening // of the windows, in order; the last one stays
 	fails   error             // nobody can put the plan together
 	asked   int
+	silent  []int  // how many hosts do not answer, each time that they are asked; the last one stays
+	rounds  int    // how often they were
+	trouble string // why the server is not told of further firings
 	drafts  []activities.DraftInput
 	turns   []time.Duration // when the windows were asked
 	say     func(env *testsuite.TestWorkflowEnvironment)
@@ -50,7 +53,7 @@ func (f *fired) fire(t *testing.T) (workflows.FiringState, error) {
 	workflows.Register(env)
 	named := func(name string) activity.RegisterOptions { return activity.RegisterOptions{Name: name} }
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.FireInput) (activities.FireResult, error) {
-		r := activities.FireResult{}
+		r := activities.FireResult{Trouble: f.trouble}
 		if !in.At.Equal(firedAt) {
 			return r, errors.New("it is meant for " + in.At.String())
 		}
@@ -63,7 +66,12 @@ func (f *fired) fire(t *testing.T) (workflows.FiringState, error) {
 		return r, nil
 	}, named("Fire"))
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.AskHostsInput) (activities.AskHostsResult, error) {
-		return activities.AskHostsResult{Answers: "answers to " + in.Question, Asked: 2}, nil
+		r := activities.AskHostsResult{Answers: "answers to " + in.Question, Asked: 2}
+		if len(f.silent) > 0 {
+			r.Unknown = f.silent[min(f.rounds, len(f.silent)-1)]
+		}
+		f.rounds++
+		return r, nil
 	}, named("AskHosts"))
 	env.RegisterActivityWithOptions(func(_ context.Context, in activities.DraftInput) (activities.DraftResult, error) {
 		f.drafts = append(f.drafts, in)
@@ -80,7 +88,11 @@ func (f *fired) fire(t *testing.T) (workflows.FiringState, error) {
 		if f.rules != nil {
 			f.rules(&c)
 		}
-		return activities.DraftResult{Campaign: c, Agreement: f.agreement, Tell: true, Saved: "sha256:saved"}, nil
+		r := activities.DraftResult{Campaign: c, Agreement: f.agreement, Tell: true, Saved: "sha256:saved", Asked: 2}
+		if len(f.silent) > 0 {
+			r.Unknown, r.Silent = f.silent[min(f.rounds-1, len(f.silent)-1)], "web-2: no connection"
+		}
+		return r, nil
 	}, named("Draft"))
 	env.RegisterActivityWithOptions(func(context.Context, activities.TurnInput) (rollout.Opening, error) {
 		f.mu.Lock()
@@ -330,6 +342,70 @@ func TestFiringFailsWhereNoPlanCanBeMade(t *testing.T) {
 	}
 	if text := f.told(rollout.TellSkip); !strings.Contains(text, "schedule monthly is paused: no plan was made: body sha256:files: no such file") {
 		t.Errorf("people are told %q", text)
+	}
+}
+
+// Hosts that do not answer are asked anew while there is time. Of those that never do the plan says nothing, and people are told before they agree to it.
+func TestFiringAsksHostsAnewThatDoNotAnswer(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		begin  time.Duration
+		silent []int
+		rounds int
+		drafts time.Duration // when the plan is made of it
+		told   string
+	}{
+		{"all answer", lead, []int{0}, 1, 0, ""},
+		{"they answer the third time", lead, []int{2, 1, 0}, 3, 3 * time.Minute, ""},
+		{"one does not within the hour", lead, []int{1}, 6, 31 * time.Minute, "1 of 2 hosts did not answer, and the plan of " + madeInstance + " knows nothing of them: web-2: no connection"},
+		{"people need the rest of the time", 20 * time.Minute, []int{1}, 3, 3 * time.Minute, "1 of 2 hosts did not answer"},
+		{"a person had it fire", 0, []int{1, 0}, 2, time.Minute, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f := gatedFiring()
+			f.begin, f.silent, f.say = row.begin, row.silent, agrees(2*time.Hour, workflows.UpdateApprove)
+			if _, err := f.fire(t); err != nil {
+				t.Fatal(err)
+			}
+			if f.rounds != row.rounds || len(f.drafts) != 1 || f.drafts[0].At.Sub(firedAt).Truncate(time.Minute) != row.drafts {
+				t.Errorf("the hosts were asked %d times, and the plan made of %+v; want %d and %s", f.rounds, f.drafts, row.rounds, row.drafts)
+			}
+			text := f.told(rollout.TellSkip)
+			if !strings.Contains(text, row.told) || strings.Contains(text, "did not answer") != (row.told != "") {
+				t.Errorf("people are told %q, want %q", text, row.told)
+			}
+			if row.told != "" && !strings.Contains(text, "rollpatch abort "+madeInstance+` --reason "...", then: rollpatch schedule trigger monthly`) {
+				t.Errorf("people are told %q, and not what to type", text)
+			}
+		})
+	}
+}
+
+// What the server cannot be told it will not do: people hear it while there are firings left.
+func TestFiringTellsThatItsScheduleWasNotRenewed(t *testing.T) {
+	f := gatedFiring()
+	f.trouble, f.say = "permission denied", agrees(time.Hour, workflows.UpdateApprove)
+	if _, err := f.fire(t); err != nil {
+		t.Fatal(err)
+	}
+	if text := f.told(rollout.TellSkip); f.begun() != lead || strings.Count(text, "schedule monthly could not be given its next firings: permission denied") != 1 || !strings.Contains(text, "rollpatch schedule create") {
+		t.Errorf("it begins after %s, and people are told %q", f.begun(), text)
+	}
+}
+
+// Who holds an instance before its window keeps it out of that: nothing is touched, and what is aborted then pauses no schedule.
+func TestScheduledInstanceThatIsHeldDoesNotBegin(t *testing.T) {
+	f := gatedFiring()
+	f.say = func(env *testsuite.TestWorkflowEnvironment) {
+		agrees(time.Hour, workflows.UpdateApprove)(env)
+		agrees(2*time.Hour, workflows.UpdateHold)(env)
+		agrees(lead+time.Hour, workflows.UpdateAbort)(env)
+	}
+	if _, err := f.fire(t); err != nil {
+		t.Fatalf("it pauses the schedule: %v", err)
+	}
+	if text := f.told(rollout.TellSkip); f.begun() >= 0 || !strings.Contains(text, "does not begin in its window: it is held: read it (bob)") {
+		t.Errorf("it begins after %s, and people are told %q", f.begun(), text)
 	}
 }
 

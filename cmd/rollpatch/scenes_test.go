@@ -389,7 +389,7 @@ var scenes = map[string]func() []frame{
 		f := newStage().frame()
 		at := time.Date(2026, 11, 6, 21, 0, 0, 0, time.UTC)
 		f.Schedules = []scheduled{
-			{Name: "monthly", Note: "created by ann (claimed)", By: "ann", Lead: "5d", Next: []calendar.Firing{{At: at, Begin: at.AddDate(0, 0, 5)}}, Last: at.AddDate(0, 0, -28), Skipped: 1},
+			{Name: "monthly", Note: "created by ann (claimed)", By: "ann", Lead: "5d", Next: []calendar.Firing{{At: at, Begin: at.AddDate(0, 0, 5)}}, Ahead: 12, Until: time.Date(2027, 10, 8, 21, 0, 0, 0, time.UTC), Last: at.AddDate(0, 0, -28), Skipped: 1},
 			{Name: "weekly", Paused: true, Note: "paused, by ben (claimed): the fair", Running: []string{"schedule/weekly-2026-11-01T01:00:00Z"}},
 		}
 		return []frame{f}

@@ -270,9 +270,9 @@ func (d *desk) schedules(c *cli.Context) error {
 				next = s.Next[0]
 			}
 			state := s.state()
-			rows = append(rows, row{word: map[bool]string{true: status.Hold}[s.Paused], cells: []string{s.Name, state, stamp(next.At), stamp(next.Begin), stamp(s.Last), strconv.Itoa(s.Skipped + s.Late), s.Note}})
+			rows = append(rows, row{word: map[bool]string{true: status.Hold}[s.Paused], cells: []string{s.Name, state, stamp(next.At), stamp(next.Begin), strconv.Itoa(s.Ahead), stamp(s.Last), strconv.Itoa(s.Skipped + s.Late), s.Note}})
 		}
-		p.table([]string{"schedule", "state", "next plan", "begins", "fired last", "skipped", "note"}, rows)
+		p.table([]string{"schedule", "state", "next plan", "begins", "ahead", "fired last", "skipped", "note"}, rows)
 	})
 }
 

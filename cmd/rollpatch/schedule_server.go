@@ -56,6 +56,8 @@ type scheduled struct {
 	Plan    string            `json:"plan,omitempty"` // digest of what its files say
 	Lead    string            `json:"lead,omitempty"`
 	Next    []calendar.Firing `json:"next,omitempty"`
+	Ahead   int               `json:"ahead"`             // firings that the server knows of: each one has it told of further ones
+	Until   time.Time         `json:"until,omitzero"`    // the last of them
 	Last    time.Time         `json:"last,omitzero"`     // when it fired last
 	Running []string          `json:"running,omitempty"` // workflows of firings whose instance is on its way
 	Skipped int               `json:"skipped,omitempty"` // firings that came while one was
@@ -113,6 +115,11 @@ func (t *temporalServer) Schedule(ctx context.Context, name string) (scheduled, 
 	}
 	for _, at := range is.Info.NextActionTimes {
 		s.Next = append(s.Next, calendar.Firing{At: at.UTC(), Begin: at.UTC().Add(f.Schedule.Before())})
+	}
+	for _, at := range wiring.Instants(is.Schedule.Spec) {
+		if at.After(time.Now()) {
+			s.Ahead, s.Until = s.Ahead+1, at
+		}
 	}
 	if n := len(is.Info.RecentActions); n > 0 {
 		s.Last = is.Info.RecentActions[n-1].ActualTime.UTC()

@@ -27,6 +27,7 @@ func (s *scene) keptSchedule() (kept struct {
 	Paused  bool
 	Running []string
 	Next    []struct{ At, Begin time.Time }
+	Ahead   int
 	Last    time.Time
 }, there bool) {
 	s.Helper()
@@ -85,6 +86,9 @@ func TestChangeScheduledByHand(t *testing.T) {
 	}
 	if out, _ := s.cli(0, "schedule", "create", "-i", s.InventoryFile(), file); !strings.Contains(out, "replaced") {
 		t.Errorf("create once more says %q", out)
+	}
+	if kept.Ahead == 0 || kept.Ahead < len(kept.Next) {
+		t.Errorf("the server knows of %d firings ahead, and says when the next ones are: %s", kept.Ahead, kept.Next)
 	}
 	before := s.logs("web-1", "web-2", "web-3")
 	s.say("schedule", "trigger", s.name())

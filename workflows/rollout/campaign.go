@@ -108,7 +108,9 @@ func (c Campaign) Next(now time.Time) Decision {
 	d.Reason = c.summary() + c.Change.waits() + c.fetched() + c.waits() + c.begins()
 	if c.Unknown != "" {
 		d.Reason += "; nobody can tell who asked for it: " + c.Unknown
-		d.WakeAt = c.AskWho
+		if d.WakeAt = c.AskWho; c.turns() {
+			return c.turn(d, now) // its windows pass meanwhile
+		}
 		return d
 	}
 	if c.Change.pending() {
@@ -131,7 +133,7 @@ func (c Campaign) Next(now time.Time) Decision {
 		return d
 	}
 	if g, owed := c.Owes(); owed {
-		d.Start, d.WakeAt = append(d.Start, g.prove(now)...), earlier(g.wake(now), c.owedDue(), now)
+		d.Start, d.WakeAt = append(d.Start, g.prove(now)...), earlier(wake, earlier(g.wake(now), c.owedDue(), now), now)
 	}
 	if c.Paused != "" || c.AbortFor != "" || c.BackoutFor != "" {
 		return d
@@ -142,7 +144,7 @@ func (c Campaign) Next(now time.Time) Decision {
 		if slots <= 0 || open <= 0 {
 			break
 		}
-		if r.Stage == c.Stage {
+		if r.Stage == c.Stage && !r.untried() {
 			open--
 		}
 		if r.Stage != c.Stage || r.Running || r.Outcome != "" || c.sharesRunning(r, d.Start) || c.waitsForOthers(r) {

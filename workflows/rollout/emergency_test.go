@@ -134,3 +134,19 @@ func TestEmergencyOwesTheUsualApproval(t *testing.T) {
 		t.Errorf("agreed to at last it is %q with %v", c.Outcome, c.Approvals)
 	}
 }
+
+// What is fetched ahead for its later stages is tried again in time, whatever it owes.
+func TestFetchAheadIsTriedAgainWhileApprovalIsOwed(t *testing.T) {
+	t.Parallel()
+	c := Campaign{
+		Instance: "e", Parallel: 1, Stages: []string{"one", "two"}, Gates: []Gate{{ID: "start", After: true}},
+		Clusters: []Ref{{Name: "lab", Running: true, Phase: PhaseRoll}, {Name: "web", Stage: 1, Ahead: Ahead{Wanted: true}}},
+	}
+	c = c.Convene(epoch).Fetched("web", AheadResult{Why: "no connection"}, epoch)
+	if _, owed := c.Owes(); !owed {
+		t.Fatalf("it owes nothing: %+v", c)
+	}
+	if d := c.Next(epoch); !d.WakeAt.Equal(epoch.Add(aheadAgain)) {
+		t.Errorf("it looks again at %s, want %s", d.WakeAt, epoch.Add(aheadAgain))
+	}
+}

@@ -267,8 +267,11 @@ func (c Campaign) Finding(stage int) string {
 // askWho is how long it takes until it is asked again who signed the request to run.
 const askWho = time.Minute
 
-// Unidentified is an instance of which nobody can tell who asked for it: it waits (P10).
+// Unidentified is an instance of which nobody can tell who asked for it: it waits, and people are told once (P10).
 func (c Campaign) Unidentified(why string, now time.Time) Campaign {
+	if c.Unknown == "" {
+		c.Outbox.tell(TellWait, "", c.Instance+" waits, because nobody can tell who asked for it: "+why, "rollpatch status "+c.Instance)
+	}
 	c.Unknown, c.AskWho = why, now.Add(askWho)
 	return c
 }

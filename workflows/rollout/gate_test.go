@@ -229,8 +229,14 @@ func TestNobodyKnownAskedForIt(t *testing.T) {
 	t.Parallel()
 	c := newCampaign().Unidentified("permission denied", epoch)
 	d := c.Next(epoch)
-	if len(d.Start) > 0 || !strings.Contains(d.Reason, "nobody can tell who asked for it: permission denied") || !d.WakeAt.After(epoch) {
+	if len(d.Start) != 1 || d.Start[0].Do != DoNotify || !strings.Contains(d.Start[0].Notice.Text, "nobody can tell who asked for it: permission denied") {
+		t.Errorf("Next = %+v, want that people are told, and nothing else", d)
+	}
+	if !strings.Contains(d.Reason, "nobody can tell who asked for it: permission denied") || !d.WakeAt.After(epoch) {
 		t.Errorf("Next = %+v", d)
+	}
+	if again := c.Unidentified("permission denied", epoch.Add(time.Hour)); len(again.Outbox.Pending) != 1 {
+		t.Errorf("people are told again: %+v", again.Outbox.Pending)
 	}
 	if c = c.Identified("ann"); len(c.Next(epoch).Start) == 0 || c.Requester != "ann" {
 		t.Errorf("once that is known: %+v", c.Next(epoch))

@@ -18,12 +18,16 @@ func Steps(ramp []int, clusters int) []int {
 	return steps
 }
 
-// opened says how many clusters of the stage may begin, counted from its first one: a step begins when every cluster of the step before has
-// its canary back and healthy, or is done. awaited are those that have not.
+// untried says that an emergency took the cluster over before its canary was back, and nothing had failed in it: that says nothing about the
+// patch. Nobody waits for it, and the next one takes its place in its step.
+func (r Ref) untried() bool { return r.Outcome == ClusterSuperseded && r.Failed == 0 && !r.Back }
+
+// opened says how many clusters of the stage may begin, counted from its first one and without those that are untried: a step begins when every
+// cluster of the step before has its canary back and healthy, or is done. awaited are those that have not.
 func (c Campaign) opened() (n int, awaited []string) {
 	var stage []Ref
 	for _, r := range c.Clusters {
-		if r.Stage == c.Stage {
+		if r.Stage == c.Stage && !r.untried() {
 			stage = append(stage, r)
 		}
 	}
@@ -45,7 +49,7 @@ func (c Campaign) later() (names, awaited []string) {
 	open, awaited := c.opened()
 	at := 0
 	for _, r := range c.Clusters {
-		if r.Stage != c.Stage {
+		if r.Stage != c.Stage || r.untried() {
 			continue
 		}
 		if at++; at > open && !r.Running && r.Outcome == "" {

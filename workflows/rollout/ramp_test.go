@@ -62,6 +62,14 @@ func TestRamp(t *testing.T) {
 		{"and goes as far as may go at the same time", staged + "web web+ cache cache+ web=done db db+", "starts mail"},
 		{"others of its step go on beside one that halted", staged + "web web+ cache cache=halted web=done", "starts db"},
 		{"but nothing after them", staged + "web web+ cache cache=halted web=done db db=done", "ended halted: not done: cache (halted: because); not begun, because the canary of cache is not back: mail, ldap, mq"},
+		{"one that an emergency took over before its canary was back is left out, and the next takes its place", "lab lab=superseded", "starts test"},
+		{"which is awaited as it would have been", staged + "web=superseded db", "waits"},
+		{"and when it is back the next step is as long as ever", staged + "web=superseded db db=done cache cache+ mail", "waits"},
+		{"the step after it, too", staged + "web=superseded db db=done cache cache=done mail mail+ ldap", "starts mq"},
+		{"the stage is not done for all that", "lab lab=superseded test test=done", "ended halted: not done: lab (superseded: because)"},
+		{"one that failed before it was taken over counts as failed", "lab lab-superseded", "ended halted: not done: lab (superseded: because); not begun, because the canary of lab is not back: test"},
+		{"one whose canary was back has done its part", staged + "web web+superseded", "starts db cache"},
+		{"and keeps its place", staged + "web web+superseded db cache", "waits"},
 		{"a hold keeps the step that is open", "lab lab+ hold", "waits, held: because (jane)"},
 	} {
 		t.Run(row.sentence, func(t *testing.T) {
@@ -70,7 +78,12 @@ func TestRamp(t *testing.T) {
 			for _, word := range strings.Fields(row.path) {
 				name, how, back := strings.Cut(word, "+")
 				gone := strings.TrimSuffix(word, "-")
+				of, failed := strings.CutSuffix(word, "-superseded")
 				switch {
+				case failed:
+					c = c.Reported(Report{Name: of, Phase: PhaseEnded, Outcome: ClusterSuperseded, Reason: "because", Failed: 1}, epoch)
+				case back && how == "superseded":
+					c = c.Reported(Report{Name: name, Phase: PhaseEnded, Outcome: ClusterSuperseded, Reason: "because", Back: true}, epoch)
 				case back && how == "halted":
 					c = c.Reported(Report{Name: name, Phase: PhaseEnded, Outcome: ClusterHalted, Reason: "because", Back: true}, epoch)
 				case back && how == "hold":

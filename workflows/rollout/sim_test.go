@@ -72,7 +72,7 @@ func TestSimulation(t *testing.T) {
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
 		"calendar freeze in patch,calendar freeze in backout,calendar cannot be read,freeze announced,freeze broken,went on in a freeze that was broken for it,finished past its window,not now,"+
 		"fetched ahead,not fetched ahead,its turn came first,change refused,change unknown,change closed,change not closed,"+
-		"told skip,window passed without a start,began in its turn,turn not known,never began,"+
+		"told skip,window passed without a start,began in its turn,turn not known,kept out of its window,nobody known asked for it,its place in the ramp was taken,never began,"+
 		"taken over,superseded in soak,superseded in gate,superseded in hold,superseded in settle,superseded in roll,cluster superseded,finishes its member first,kept as it failed,an emergency was undone,"+
 		"brought back on a person's word,only some members,soaked after the last wave,waited for another stage,lacks another stage in claim,lacks another stage in roll", ",") {
 		if seen[what] == 0 {
@@ -1507,6 +1507,7 @@ func (r *campaignRun) ordered() []*clusterRun {
 func (r *campaignRun) step() {
 	for again := true; again && !r.over; {
 		again, r.begun = false, true
+		r.identify()
 		r.judge(false)
 		r.open()
 		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.TurnDue(r.now) })
@@ -1613,7 +1614,7 @@ func (r *campaignRun) mayRamp(me Ref) {
 		if c.Name == me.Name {
 			break
 		}
-		if c.Stage == me.Stage {
+		if c.Stage == me.Stage && !r.saysNothing(c.Name) {
 			before = append(before, c.Name)
 		}
 	}
@@ -1629,6 +1630,16 @@ func (r *campaignRun) mayRamp(me Ref) {
 			r.broken("%s starts %s, and the canary of %s has not been back", r.c.Instance, me.Name, name)
 		}
 	}
+}
+
+// saysNothing of the patch does a cluster whose canary was not back, and in which nothing had failed, as an emergency took it over.
+func (r *campaignRun) saysNothing(name string) bool {
+	c := r.clusters[name]
+	if c == nil || c.c.Outcome != ClusterSuperseded || c.first != nil || r.failures[name] > 0 {
+		return false
+	}
+	r.seen["its place in the ramp was taken"]++
+	return true
 }
 
 func (r *campaignRun) failedIn(stage int) int {

@@ -12,6 +12,8 @@ type turning struct {
 	opens  time.Time // the window that it is for
 	agreed bool      // everybody had, when that opened
 	held   bool      // and the windows said that it may begin
+	kept   bool      // a person held the campaign in this window, or nobody could tell who asked for it
+	known  time.Time // until then nobody can
 	passed int
 	never  bool // no other window opened before the next instance was made
 }
@@ -27,7 +29,23 @@ func (r *campaignRun) schedule(seeded *rand.Rand) {
 	if r.kind != cooperative && t.rng.IntN(2) == 0 {
 		r.c.Turn.Last = t.opens.Add(t.between(time.Hour, 96*time.Hour))
 	}
-	r.turning = t
+	if r.turning = t; t.rng.IntN(4) == 0 {
+		t.known = r.now.Add(t.between(0, 72*time.Hour))
+	}
+}
+
+// identify is the look at who asked for it.
+func (r *campaignRun) identify() {
+	t := r.turning
+	switch {
+	case t == nil || t.known.IsZero() || r.c.Outcome != "" || r.c.AbortFor != "" || r.now.Before(r.c.AskWho):
+	case !r.now.Before(t.known):
+		t.known = time.Time{}
+		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Identified(c.Requester) })
+	default:
+		r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Unidentified("no signers", r.now) })
+		r.seen["nobody known asked for it"]++
+	}
 }
 
 func (t *turning) between(from, to time.Duration) time.Duration {
@@ -37,7 +55,11 @@ func (t *turning) between(from, to time.Duration) time.Duration {
 // open notes who has agreed when the window opens: nothing that comes later counts for it.
 func (r *campaignRun) open() {
 	t := r.turning
-	if t == nil || r.c.Turn.Begun != (time.Time{}) || r.now.Before(t.opens) || t.agreed {
+	if t == nil || r.c.Turn.Begun != (time.Time{}) || r.now.Before(t.opens) {
+		return
+	}
+	t.kept = t.kept || r.c.Paused != "" || r.c.Unknown != ""
+	if t.agreed {
 		return
 	}
 	t.agreed = true
@@ -75,18 +97,23 @@ func (r *campaignRun) turn(a Action) {
 			if r.c.Turn.Past != past || !r.c.Turn.Begun.IsZero() {
 				r.broken("%s was asked for its window before its time, and went on: %+v", r.c.Instance, *r.c.Turn)
 			}
-			t.agreed, t.opens = false, r.c.Turn.Begin
+			t.agreed, t.kept, t.opens = false, false, r.c.Turn.Begin
 			r.seen["turn asked anew"]++
 		case r.c.Turn.Past > past:
-			if agreed && o.OK {
+			if agreed && o.OK && !t.kept {
 				r.broken("%s lets its window pass, and nothing stood against it", r.c.Instance)
 			}
+			if t.kept {
+				r.seen["kept out of its window"]++
+			}
 			t.passed++
-			t.agreed, t.opens = false, r.c.Turn.Begin
+			t.agreed, t.kept, t.opens = false, false, r.c.Turn.Begin
 			r.seen["window passed without a start"]++
 			t.never = r.c.Outcome != ""
 		case !r.c.Turn.Begun.IsZero():
-			t.held = o.OK && o.Unknown == ""
+			if t.held = o.OK && o.Unknown == ""; t.kept || r.c.Unknown != "" {
+				r.broken("%s begins in a window in which it was held, or nobody could tell who asked for it", r.c.Instance)
+			}
 			r.seen["began in its turn"]++
 		case o.Unknown != "":
 			r.seen["turn not known"]++

@@ -77,16 +77,24 @@ func (c Campaign) turn(d Decision, now time.Time) Decision {
 
 func turnID(n int) string { return "turn." + strconv.Itoa(n) }
 
-// TurnDue applies the time: who has not agreed when the window opens has not agreed to it.
+// TurnDue applies the time: who has not agreed when the window opens has not agreed to it, and who holds the campaign then keeps it out of it.
 func (c Campaign) TurnDue(now time.Time) Campaign {
 	if !c.turns() || !c.Turn.due(now) || c.Turn.Unmet != "" {
 		return c
 	}
-	if g, waits := c.Awaits(); waits && !g.Proving {
-		t := *c.Turn
+	t := *c.Turn
+	g, waits := c.Awaits()
+	switch {
+	case c.Unknown != "":
+		t.Unmet = "nobody can tell who asked for it: " + c.Unknown
+	case waits && !g.Proving:
 		t.Unmet = "it was not approved by " + stamp(t.Begin) + ": gate " + g.ID + " " + g.Why
-		c.Turn = &t
+	case c.Paused != "":
+		t.Unmet = "it is held: " + c.Paused
+	default:
+		return c
 	}
+	c.Turn = &t
 	return c
 }
 
@@ -95,6 +103,7 @@ func (c Campaign) TurnAsked(id string, o Opening, now time.Time) Campaign {
 	if !c.turns() || id != turnID(c.Turn.Asked) || !c.Turn.due(now) && !c.Turn.Anew {
 		return c
 	}
+	c = c.TurnDue(now) // what was said while it was asked counts
 	t := *c.Turn
 	c.Turn = &t
 	t.Asked++

@@ -35,6 +35,15 @@ func TestTurn(t *testing.T) {
 		{name: "and asked again", words: "+10 unknown +11 open", begun: 11},
 		{name: "keys that are looked at when the window opens are waited for", gate: true, words: "+9 prove +10 +11 agree open", begun: 11},
 		{name: "no other window is known", words: "+10 closed", begun: -1, past: 1, ends: "aborted", told: "not now; no other window opens before"},
+		{name: "who holds it keeps it out of its window", words: "+2 hold +10 open", begun: -1, past: 1, told: "it is held: because (jane); the next one that it tries opens at 2026-11-02T10:00:00Z"},
+		{name: "so does who holds it while its windows are asked", words: "+10 open-held", begun: -1, past: 1, told: "it is held: because (jane)"},
+		{name: "and it begins in the next one once it is resumed", words: "+2 hold +10 open +11 resume +22 open", begun: 22, past: 1},
+		{name: "a resume in time", words: "+2 hold +9 resume +10 open", begun: 10},
+		{name: "a hold that lasts touches nothing", words: "+2 hold +10 open +22 open +34 open", begun: -1, past: 3, ends: "aborted", told: "it is held: because (jane); no other window opens"},
+		{name: "nobody can tell who asked for it", words: "+2 nobody +10 open", begun: -1, past: 1, told: "waits, because nobody can tell who asked for it: no signers\n"},
+		{name: "its windows pass meanwhile", words: "+2 nobody +10 open +22 open +34 open", begun: -1, past: 3, ends: "aborted", told: "nobody can tell who asked for it: no signers; no other window opens"},
+		{name: "that is known in time", words: "+2 nobody +9 known +10 open", begun: 10},
+		{name: "and in time for the next window", words: "+2 nobody +10 open +11 known +22 open", begun: 22, past: 1},
 		{name: "an abort before its turn", words: "+2 abort", begun: -1, ends: "aborted"},
 		{name: "a no before its turn", gate: true, words: "+2 reject", begun: -1, ends: "aborted"},
 		{name: "an answer to an earlier question counts for nothing", words: "+10 frozen late", begun: -1, past: 1},
@@ -58,6 +67,16 @@ func TestTurn(t *testing.T) {
 				c = c.TurnAsked(id, Opening{Why: "not now"}, now)
 			case "unknown":
 				c = c.TurnAsked(id, Opening{Unknown: "no connection"}, now)
+			case "open-held":
+				c = c.Hold(jane).TurnAsked(id, Opening{OK: true, Next: next}, now)
+			case "hold":
+				c = c.Hold(jane)
+			case "resume":
+				c = c.Resume()
+			case "nobody":
+				c = c.Unidentified("no signers", now)
+			case "known":
+				c = c.Identified("ann")
 			case "late":
 				c = c.TurnAsked(turnID(0), Opening{OK: true}, now)
 			case "agree":
@@ -69,7 +88,9 @@ func TestTurn(t *testing.T) {
 			case "abort":
 				c = c.Abort(jane, now)
 			default:
-				now = start.Add(duration(t, word[1:]+"h"))
+				if now = start.Add(duration(t, word[1:]+"h")); c.Unknown != "" {
+					c = c.Unidentified(c.Unknown, now)
+				}
 				if row.gate {
 					c = c.Judged(Judgment{Gate: "start", Why: "waits for bob", Open: false}, now)
 				}
@@ -95,6 +116,9 @@ func TestTurn(t *testing.T) {
 		if !strings.Contains(told, row.told) {
 			t.Errorf("%s: people are told %q, want %q", row.name, told, row.told)
 		}
+		if strings.Count(told, "waits, because nobody can tell who asked") > 1 {
+			t.Errorf("%s: people are told again and again: %q", row.name, told)
+		}
 		if c.Outcome == "" && c.Turn.Begun.IsZero() && !d.WakeAt.After(now) && starts == 0 && !strings.Contains(row.words, "prove") {
 			t.Errorf("%s: it waits, and never looks again", row.name)
 		}
@@ -118,5 +142,20 @@ func TestTurnIsSaid(t *testing.T) {
 	}
 	if n := c.Outbox.Pending[0]; !strings.Contains(n.Text, "rollpatch schedule plan "+c.Instance) || !strings.Contains(n.Text, "2026-11-11T21:00:00Z") {
 		t.Errorf("told %q", n.Text)
+	}
+}
+
+// Its windows are asked, and pass, also while nobody can tell who asked for it.
+func TestTurnIsAskedWhileNobodyKnownAskedForIt(t *testing.T) {
+	t.Parallel()
+	c := newCampaign()
+	c.Turn = &Turn{Begin: epoch}
+	c = c.Unidentified("no signers", epoch).TurnDue(epoch)
+	asks := false
+	for _, a := range c.Next(epoch).Start {
+		asks = asks || a.Do == DoTurn
+	}
+	if !asks {
+		t.Errorf("Next = %+v, want its windows asked", c.Next(epoch))
 	}
 }

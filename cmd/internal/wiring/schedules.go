@@ -3,6 +3,7 @@ package wiring
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.temporal.io/api/serviceerror"
@@ -38,4 +39,26 @@ func FiresAt(times []time.Time) client.ScheduleSpec {
 		})
 	}
 	return spec
+}
+
+// Instants are the times that a schedule was given, the first one first. A rule that somebody else gave it is none.
+func Instants(spec *client.ScheduleSpec) []time.Time {
+	if spec == nil {
+		return nil
+	}
+	var out []time.Time
+	for _, c := range spec.Calendars {
+		var n [6]int
+		whole := true
+		for i, r := range [][]client.ScheduleRange{c.Year, c.Month, c.DayOfMonth, c.Hour, c.Minute, c.Second} {
+			if whole = whole && len(r) == 1; whole {
+				n[i] = r[0].Start
+			}
+		}
+		if whole {
+			out = append(out, time.Date(n[0], time.Month(n[1]), n[2], n[3], n[4], n[5], 0, time.UTC))
+		}
+	}
+	slices.SortFunc(out, time.Time.Compare)
+	return out
 }
