@@ -393,12 +393,17 @@ func (c claims) Take(_ context.Context, acc ConsulAccess, list []Claim) (held []
 	}
 	for _, want := range list {
 		c.note("take %s", want.Key)
-		if now, ok := c.records[want.Key]; ok && now.By() != want.By() && (now.Yields == "" || !want.Emergency) {
+		adopts := want.Adopts != "" && c.records[want.Adopts].By() == want.By()
+		if now, ok := c.records[want.Key]; ok && now.By() != want.By() && (now.Yields == "" || !want.Emergency) && !adopts {
 			held = append(held, now)
 		}
 	}
 	for _, want := range list {
 		if now, ok := c.records[want.Key]; len(held) == 0 && (!ok || now.By() != want.By()) { // else it stays as it was written first
+			if ok && want.Adopts != "" {
+				want = want.Adopted(now)
+			}
+			want.Adopts = ""
 			c.records[want.Key] = want
 		}
 	}
