@@ -26,6 +26,7 @@ func takenOver(t *testing.T, env *testsuite.TestWorkflowEnvironment, at time.Dur
 
 func TestEmergencyTakesASoakingClusterOver(t *testing.T) {
 	w := newWorld("web-1", "web-2")
+	b := w.asks(func(string, int) (string, error) { return "CHG1", nil })
 	w.release = func(call int) rollout.ClaimResult {
 		return rollout.ClaimResult{OK: call > 3, Held: call <= 3, Reason: "handed over"}
 	}
@@ -41,6 +42,9 @@ func TestEmergencyTakesASoakingClusterOver(t *testing.T) {
 	}
 	if w.count["Release"] != 4 {
 		t.Errorf("the claim was handed over with %d questions, want 4: until it is taken", w.count["Release"])
+	}
+	if n := b.asked[len(b.asked)-1].Counts; n == nil || n.Superseded != 1 || n.NotBegun != 0 || n.Hosts != 1 {
+		t.Errorf("whoever keeps changes is told %+v, want one cluster that was superseded, with a host that is patched", n)
 	}
 	taken := 0
 	for _, e := range w.entries {

@@ -1296,12 +1296,16 @@ func (c *clusterRun) hear(word string) {
 }
 
 func (c *clusterRun) abortMembers(modes ...Mode) {
+	abort := Member.ApplyAbort
+	if c.c.Unbound {
+		abort = Member.ApplyBackout
+	}
 	for _, r := range c.members {
 		if !r.over && slices.Contains(modes, r.m.Mode) {
 			c.after(c.between(0, time.Minute), func() {
 				if !r.over {
 					r.logf("%s is told to abort", r.name())
-					r.m = untouched(r.world, r.m, func(st Member) Member { return st.ApplyAbort(r.now) })
+					r.m = untouched(r.world, r.m, func(st Member) Member { return abort(st, r.now) })
 					r.step()
 				}
 			})
