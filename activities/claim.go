@@ -117,13 +117,30 @@ func (a *Activities) Release(ctx context.Context, in ClaimInput) (ClaimResult, e
 // yield hands the claims over to an emergency, and waits until that has them: they are never free meanwhile. Where it has ended, nobody wants
 // them any more, and they are given back.
 func (a *Activities) yield(ctx context.Context, in ClaimInput, p plan.Part, me Owner, keys []string, r *ClaimResult) (waits bool, err error) {
-	left, err := a.Claims.Yield(ctx, consulOf(p, p.Cluster.Consul, ""), me, keys, in.YieldTo)
-	if err != nil || len(left) == 0 {
+	access := consulOf(p, p.Cluster.Consul, "")
+	left, err := a.Claims.Yield(ctx, access, me, keys, in.YieldTo)
+	if err != nil {
 		return false, err
 	}
+	if len(left) == 0 {
+		now, stands, err := a.record(ctx, access, clusterKey(p.Cluster.Name))
+		switch {
+		case err != nil:
+			return false, err
+		case stands:
+			r.Reason = "handed over: it is " + me.name(now) + "'s"
+		default:
+			r.Reason = "there was nothing to hand over to " + in.YieldTo
+		}
+		return false, nil
+	}
 	to, err := a.Workflows.Ask(ctx, AskInput{WorkflowID: in.YieldTo})
-	if err != nil || !to.Running {
+	if err != nil {
 		return false, err
+	}
+	if !to.Running {
+		r.Reason = "given back: " + in.YieldTo + ", which it was to be handed over to, has ended"
+		return false, nil
 	}
 	r.Held, r.Reason = true, "handed over to "+in.YieldTo+", which has not taken it yet"
 	return true, nil

@@ -57,6 +57,30 @@ func TestEmergencyTakesASoakingClusterOver(t *testing.T) {
 	}
 }
 
+// A signal alone ends no soak: who asks has to be an emergency.
+func TestACampaignIsHandedOverToNobodyElse(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	st, err := w.campaign(t, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			if err := env.SignalWorkflowByID(workflows.ClusterID(instance, "web"), "yield", "cluster/monthly-emergncy/web"); err != nil {
+				t.Error(err)
+			}
+		}, 5*time.Hour)
+	})
+	if err != nil || st.Outcome != rollout.CampaignDone {
+		t.Errorf("campaign ended %q: %s, %v", st.Outcome, st.Reason, err)
+	}
+	var refused []string
+	for _, e := range w.entries {
+		if e.Action == "take over refused" {
+			refused = append(refused, e.Actor+" "+e.Result)
+		}
+	}
+	if want := "cluster/monthly-emergncy/web cluster/monthly-emergncy/web is no cluster of an emergency"; len(refused) != 1 || refused[0] != want {
+		t.Errorf("refused on the chain: %q, want %q", refused, want)
+	}
+}
+
 func TestEmergencyWaitsForTheMemberOnItsWay(t *testing.T) {
 	w := newWorld("web-1", "web-2")
 	w.on["check web-1"] = func(call int) rollout.MemberResult {
