@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rollpatch/rollpatch/workflows/audit"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -147,12 +148,20 @@ func (a *Activities) yield(ctx context.Context, in ClaimInput, p plan.Part, me O
 }
 
 func (a *Activities) claims(ctx context.Context, in ClaimInput, work func(context.Context, plan.Part, *ClaimResult) error) (ClaimResult, error) {
+	return a.claimsBy(ctx, in, func(ctx context.Context, _ plan.Part, do func(context.Context) (string, string, error)) (audit.Head, error) {
+		return a.audited(ctx, in.Intent, do)
+	}, work)
+}
+
+// claimsBy says with by how that goes on the audit chain.
+func (a *Activities) claimsBy(ctx context.Context, in ClaimInput, by func(context.Context, plan.Part, func(context.Context) (string, string, error)) (audit.Head, error),
+	work func(context.Context, plan.Part, *ClaimResult) error) (ClaimResult, error) {
 	var r ClaimResult
 	p, err := a.part(ctx, in.Part)
 	if err != nil {
 		return r, err
 	}
-	r.Audit, err = a.audited(ctx, in.Intent, func(ctx context.Context) (string, string, error) {
+	r.Audit, err = by(ctx, p, func(ctx context.Context) (string, string, error) {
 		if err := work(ctx, p, &r); err != nil {
 			if ctx.Err() != nil {
 				return "", "", ctx.Err()

@@ -50,7 +50,10 @@ func updatersKey(cluster, host string) string { return rollout.UpdaterRecord + c
 // Updaters turns them off on every member of the cluster that is not in quarantine, or brings them back where this instance has them off. A
 // record in Consul comes first and goes last, so that nobody's are forgotten.
 func (a *Activities) Updaters(ctx context.Context, in UpdatersInput) (ClaimResult, error) {
-	return a.claims(ctx, in.ClaimInput, func(ctx context.Context, p plan.Part, r *ClaimResult) error {
+	named := func(ctx context.Context, p plan.Part, do func(context.Context) (string, string, error)) (audit.Head, error) {
+		return a.auditedOn(ctx, in.Intent, p.Cluster.Members, do)
+	}
+	return a.claimsBy(ctx, in.ClaimInput, named, func(ctx context.Context, p plan.Part, r *ClaimResult) error {
 		access := consulOf(p, p.Cluster.Consul, "")
 		if in.Off {
 			return a.updatersOff(ctx, in, p, access, r)

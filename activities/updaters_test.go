@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/rollpatch/rollpatch/workflows/audit"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -99,6 +100,9 @@ func TestUpdaters(t *testing.T) {
 					t.Errorf("a host was asked before all were on record: %q", w.log)
 				}
 				w.proveAudit(t, in.Intent, r.Audit)
+				if w.entries[1].Kind != audit.Intent || w.entries[1].Host != "web-1,web-2,web-3" {
+					t.Errorf("no entry names the hosts before they are asked: %+v", w.entries[1])
+				}
 				w.proveNoSecret(t, r)
 			})
 		})

@@ -37,8 +37,8 @@ type Report struct {
 	Reason    string     `json:"reason,omitempty"`
 	Why       string     `json:"why"`
 	Ticket    string     `json:"ticket,omitempty"`
-	Change    string     `json:"change,omitempty"` // its number
-	Closed    string     `json:"closed,omitempty"` // what became of that change
+	Change    string     `json:"change,omitempty"`    // its number
+	Closed    string     `json:"closed,omitempty"`    // what became of that change
 	Emergency string     `json:"emergency,omitempty"` // the packages that it was to bring; empty: it was none
 	Requester string     `json:"requester"`
 	Key       string     `json:"key,omitempty"`      // that signed the request to run
