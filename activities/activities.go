@@ -196,6 +196,17 @@ func (a *Activities) audited(ctx context.Context, intent audit.Entry, work func(
 	return head, nil
 }
 
+// auditedOn is audited for work on several hosts: an entry that names them stands between the intent and the first of them (P9).
+func (a *Activities) auditedOn(ctx context.Context, intent audit.Entry, hosts []string, work func(ctx context.Context) (result, output string, err error)) (audit.Head, error) {
+	if err := a.Audit.Append(ctx, intent); err != nil {
+		return audit.Head{}, fmt.Errorf("audit: intent of %s: %w", intent.Action, err)
+	}
+	named, _ := intent.Head().Next(audit.Entry{
+		Kind: audit.Intent, Time: intent.Time, Actor: intent.Actor, Action: intent.Action, Host: strings.Join(hosts, ","), Run: intent.Run, Detail: intent.Detail,
+	})
+	return a.audited(ctx, named, work)
+}
+
 // beat is how often a long activity says that it lives; the server gives its work to another worker after four of them.
 const beat = 5 * time.Second
 

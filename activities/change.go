@@ -42,11 +42,12 @@ type Ending struct {
 
 // Counts are clusters by what became of them, and hosts that ended.
 type Counts struct {
-	Done     int `json:"done"`
-	Halted   int `json:"halted"`
-	Aborted  int `json:"aborted"`
-	NotBegun int `json:"not_begun"`
-	Hosts    int `json:"hosts"`
+	Done       int `json:"done"`
+	Halted     int `json:"halted"`
+	Aborted    int `json:"aborted"`
+	Superseded int `json:"superseded"` // by an emergency: hosts of it may be patched
+	NotBegun   int `json:"not_begun"`
+	Hosts      int `json:"hosts"`
 }
 
 // RefusedError is a no that asking again does not turn into a yes.

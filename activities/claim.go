@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rollpatch/rollpatch/workflows/audit"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -117,25 +118,50 @@ func (a *Activities) Release(ctx context.Context, in ClaimInput) (ClaimResult, e
 // yield hands the claims over to an emergency, and waits until that has them: they are never free meanwhile. Where it has ended, nobody wants
 // them any more, and they are given back.
 func (a *Activities) yield(ctx context.Context, in ClaimInput, p plan.Part, me Owner, keys []string, r *ClaimResult) (waits bool, err error) {
-	left, err := a.Claims.Yield(ctx, consulOf(p, p.Cluster.Consul, ""), me, keys, in.YieldTo)
-	if err != nil || len(left) == 0 {
+	access := consulOf(p, p.Cluster.Consul, "")
+	left, err := a.Claims.Yield(ctx, access, me, keys, in.YieldTo)
+	if err != nil {
 		return false, err
 	}
+	if len(left) == 0 {
+		now, stands, err := a.record(ctx, access, clusterKey(p.Cluster.Name))
+		switch {
+		case err != nil:
+			return false, err
+		case stands:
+			r.Reason = "handed over: it is " + me.name(now) + "'s"
+		default:
+			r.Reason = "there was nothing to hand over to " + in.YieldTo
+		}
+		return false, nil
+	}
 	to, err := a.Workflows.Ask(ctx, AskInput{WorkflowID: in.YieldTo})
-	if err != nil || !to.Running {
+	if err != nil {
 		return false, err
+	}
+	if !to.Running {
+		r.Reason = "given back: " + in.YieldTo + ", which it was to be handed over to, has ended"
+		return false, nil
 	}
 	r.Held, r.Reason = true, "handed over to "+in.YieldTo+", which has not taken it yet"
 	return true, nil
 }
 
 func (a *Activities) claims(ctx context.Context, in ClaimInput, work func(context.Context, plan.Part, *ClaimResult) error) (ClaimResult, error) {
+	return a.claimsBy(ctx, in, func(ctx context.Context, _ plan.Part, do func(context.Context) (string, string, error)) (audit.Head, error) {
+		return a.audited(ctx, in.Intent, do)
+	}, work)
+}
+
+// claimsBy says with by how that goes on the audit chain.
+func (a *Activities) claimsBy(ctx context.Context, in ClaimInput, by func(context.Context, plan.Part, func(context.Context) (string, string, error)) (audit.Head, error),
+	work func(context.Context, plan.Part, *ClaimResult) error) (ClaimResult, error) {
 	var r ClaimResult
 	p, err := a.part(ctx, in.Part)
 	if err != nil {
 		return r, err
 	}
-	r.Audit, err = a.audited(ctx, in.Intent, func(ctx context.Context) (string, string, error) {
+	r.Audit, err = by(ctx, p, func(ctx context.Context) (string, string, error) {
 		if err := work(ctx, p, &r); err != nil {
 			if ctx.Err() != nil {
 				return "", "", ctx.Err()

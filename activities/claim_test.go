@@ -17,7 +17,45 @@ type runsAs struct {
 }
 
 func (r runsAs) Ask(context.Context, AskInput) (AskResult, error) {
-	return AskResult{Running: r.running}, nil
+	return AskResult{Running: r.running, Status: "Completed", Instance: "e-1"}, nil
+}
+
+// Who asks for a cluster has to be the cluster of an emergency that runs.
+func TestDemanded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for says, row := range map[string]struct {
+			running bool
+			state   string
+			no      string
+		}{
+			"an emergency's cluster":         {true, `{"name": "web", "policy": {"emergency": true}}`, ""},
+			"one that has ended":             {false, `{"name": "web", "policy": {"emergency": true}}`, "cluster/e-1/web does not run (Completed)"},
+			"another campaign's":             {true, `{"name": "web", "policy": {}}`, "is no cluster of an emergency"},
+			"something else":                 {true, `["a page"]`, "is no cluster of an emergency"},
+			"a workflow that tells no State": {true, ``, "is no cluster of an emergency"},
+		} {
+			w := newWorld()
+			a := w.activities()
+			a.Workflows = lastOf{runsAs{a.Workflows, row.running}, row.state}
+			r, err := do(t, nil, a.Demanded, AskInput{WorkflowID: "cluster/e-1/web"})
+			if err != nil || !strings.HasSuffix(r.No, row.no) || (r.No == "") != (row.no == "") {
+				t.Errorf("%s: %q, %v, want %q", says, r.No, err, row.no)
+			}
+		}
+	})
+}
+
+// lastOf answers with the State of a workflow.
+type lastOf struct {
+	runsAs
+	state string
+}
+
+func (l lastOf) LastRun(_ context.Context, in LastRunInput) (LastRun, error) {
+	if in.RunID == "" {
+		return LastRun{RunID: "run-1"}, nil
+	}
+	return LastRun{RunID: in.RunID, State: []byte(l.state)}, nil
 }
 
 // A claim that an emergency takes over is never free, and nobody but an emergency may take it.
@@ -59,7 +97,7 @@ func TestClaimIsHandedOver(t *testing.T) {
 		if r := act(a.Claim, urgent); !r.OK || w.records["cluster/web"].Owner != "e-1" {
 			t.Errorf("the emergency takes it: %+v, %v", r, w.records)
 		}
-		if r := act(a.Release, hand); !r.OK || w.records["cluster/web"].Owner != "e-1" {
+		if r := act(a.Release, hand); !r.OK || r.Reason != "handed over: it is e-1's" || w.records["cluster/web"].Owner != "e-1" {
 			t.Errorf("taken, there is nothing left to give back: %+v, %v", r, w.records)
 		}
 		second := urgent
@@ -70,7 +108,7 @@ func TestClaimIsHandedOver(t *testing.T) {
 		act(a.Release, urgent)
 		act(a.Claim, in)
 		a.Workflows = runsAs{a.Workflows, false}
-		if r := act(a.Release, hand); !r.OK || len(w.records) > 0 {
+		if r := act(a.Release, hand); !r.OK || !strings.HasPrefix(r.Reason, "given back: cluster/e-1/web") || len(w.records) > 0 {
 			t.Errorf("the emergency is over, and nobody wants it any more: %+v, %v", r, w.records)
 		}
 	})

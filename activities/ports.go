@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,8 +134,29 @@ type Claim struct {
 	Emergency bool   `json:"emergency,omitempty"` // of a cluster's claim: it takes over what others hand over
 	Yields    string `json:"yields,omitempty"`    // of a cluster's claim: the emergency that it is handed over to; any emergency may take it, and nobody else
 
+	// Had are others whose updates were still off on the host when this owner adopted their record: it brings back theirs as well. Names with a
+	// space between them.
+	Had string `json:"had,omitempty"`
+	// Adopts is of no record, but of a wish: with the record at this key its own, the owner takes over what another one left.
+	Adopts string `json:"-"`
+
 	Broken string `json:"broken,omitempty"` // why what stands at the key cannot be read; then nothing else is known of it
 }
+
+// Adopted is the record once its new owner has taken it over from the one that it names.
+func (c Claim) Adopted(from Claim) Claim {
+	had := c.Former()
+	for _, name := range append(from.Former(), from.Owner) {
+		if name != c.Owner && !slices.Contains(had, name) {
+			had = append(had, name)
+		}
+	}
+	c.Had = strings.Join(had, " ")
+	return c
+}
+
+// Former are the owners that it had.
+func (c Claim) Former() []string { return strings.Fields(c.Had) }
 
 // UnreadableError names records that cannot be read: whose they are nobody knows. The others are listed beside it.
 type UnreadableError struct {

@@ -50,7 +50,10 @@ func updatersKey(cluster, host string) string { return rollout.UpdaterRecord + c
 // Updaters turns them off on every member of the cluster that is not in quarantine, or brings them back where this instance has them off. A
 // record in Consul comes first and goes last, so that nobody's are forgotten.
 func (a *Activities) Updaters(ctx context.Context, in UpdatersInput) (ClaimResult, error) {
-	return a.claims(ctx, in.ClaimInput, func(ctx context.Context, p plan.Part, r *ClaimResult) error {
+	named := func(ctx context.Context, p plan.Part, do func(context.Context) (string, string, error)) (audit.Head, error) {
+		return a.auditedOn(ctx, in.Intent, p.Cluster.Members, do)
+	}
+	return a.claimsBy(ctx, in.ClaimInput, named, func(ctx context.Context, p plan.Part, r *ClaimResult) error {
 		access := consulOf(p, p.Cluster.Consul, "")
 		if in.Off {
 			return a.updatersOff(ctx, in, p, access, r)
@@ -78,6 +81,7 @@ func (a *Activities) updatersOff(ctx context.Context, in UpdatersInput, p plan.P
 		records = append(records, Claim{
 			Key: updatersKey(p.Cluster.Name, name), Owner: in.Instance, Since: in.Intent.Time, Server: me.Server, Plan: in.Plan,
 			Reason: "automatic updates are off while cluster " + p.Cluster.Name + " is patched",
+			Adopts: clusterKey(p.Cluster.Name), // whoever had them off, and could not bring them back, has the cluster no more
 		})
 	}
 	var who []string
@@ -90,11 +94,14 @@ func (a *Activities) updatersOff(ctx context.Context, in UpdatersInput, p plan.P
 			who = append(who, fmt.Sprintf("automatic updates: %s is %s's since %s", h.Key, me.name(h), h.Since.UTC().Format("2006-01-02 15:04")))
 		}
 	}
-	if len(who) > 0 {
-		r.Held, r.Reason = true, clip(strings.Join(who, "; "))
+	if len(who) > 0 { // nobody waits for that without end, as for a claim: who has the claim adopts it
+		r.Reason = clip("the claim of cluster " + p.Cluster.Name + " is not ours any more, and others have turned them off: " + strings.Join(who, "; "))
 		return nil
 	}
-	failed := a.turn(ctx, in, p, hosts)
+	if r.Reason, err = a.adopted(ctx, in, p, access, hosts); err != nil {
+		return err
+	}
+	failed := a.turn(ctx, in, p, hosts, nil)
 	had := a.had(ctx, in, hosts, failed)
 	if r.OK = len(failed) == 0; !r.OK {
 		r.Reason = clip("automatic updates cannot be turned off on " + listFailed(failed))
@@ -114,12 +121,13 @@ func (a *Activities) updatersOn(ctx context.Context, in UpdatersInput, p plan.Pa
 		return err
 	}
 	var hosts, back []string
+	had := map[string][]string{}
 	for _, name := range p.Cluster.Members {
-		if slices.ContainsFunc(records, func(c Claim) bool { return c.Key == updatersKey(p.Cluster.Name, name) && c.By() == me }) {
-			hosts = append(hosts, name)
+		if c, ok := at(records, updatersKey(p.Cluster.Name, name)); ok && c.By() == me {
+			hosts, had[name] = append(hosts, name), c.Former()
 		}
 	}
-	failed := a.turn(ctx, in, p, hosts)
+	failed := a.turn(ctx, in, p, hosts, had)
 	r.OK = true
 	for _, name := range hosts {
 		if _, bad := failed[name]; !bad {
@@ -137,12 +145,34 @@ func (a *Activities) updatersOn(ctx context.Context, in UpdatersInput, p plan.Pa
 	return ctx.Err()
 }
 
-// turn asks the hosts; it says why, of those where it is not done.
-func (a *Activities) turn(ctx context.Context, in UpdatersInput, p plan.Part, hosts []string) map[string]error {
+// adopted says whose updaters are off on which hosts since before this instance, and are brought back together with its own.
+func (a *Activities) adopted(ctx context.Context, in UpdatersInput, p plan.Part, access ConsulAccess, hosts []string) (string, error) {
+	records, err := a.Claims.List(ctx, access, rollout.UpdaterRecord+p.Cluster.Name+"/")
+	if err != nil {
+		return "", err
+	}
+	var who []string
+	for _, name := range hosts {
+		if c, ok := at(records, updatersKey(p.Cluster.Name, name)); ok && c.Owner == in.Instance && c.Had != "" {
+			who = append(who, name+" from "+strings.Join(c.Former(), ", "))
+		}
+	}
+	if len(who) == 0 {
+		return "", nil
+	}
+	return clip("taken over: " + strings.Join(who, "; ")), nil
+}
+
+// turn asks the hosts; it says why, of those where it is not done. What others had off there comes back first: had.
+func (a *Activities) turn(ctx context.Context, in UpdatersInput, p plan.Part, hosts []string, had map[string][]string) map[string]error {
 	var mu sync.Mutex
 	failed := map[string]error{}
 	onEach(hosts, updatersAtOnce, func(name string) {
-		if err := a.turnOne(ctx, in.Part, p.Cluster.Name, in.Instance, name, in.Off, in.Turn); err != nil {
+		err := a.endFormer(ctx, in.Part, p.Cluster.Name, name, had[name])
+		if err == nil {
+			err = a.turnOne(ctx, in.Part, p.Cluster.Name, in.Instance, name, in.Off, in.Turn)
+		}
+		if err != nil {
 			mu.Lock()
 			defer mu.Unlock()
 			failed[name] = err
@@ -239,6 +269,16 @@ func (a *Activities) turnOne(ctx context.Context, part, cluster, instance, host 
 	return err
 }
 
+// endFormer ends on a host what former owners have off there. They have no record any more, and nothing of theirs that comes late counts.
+func (a *Activities) endFormer(ctx context.Context, part, cluster, host string, had []string) error {
+	for _, former := range had {
+		if err := a.turnOne(ctx, part, cluster, former, host, false, lastTurn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // listFailed names hosts and why, the first ones where there are many.
 func listFailed(failed map[string]error) string {
 	const most = 3
@@ -283,12 +323,23 @@ func (a *Activities) restore(ctx context.Context, in RestoreInput, cluster, host
 	if err != nil {
 		return err
 	}
-	if err := a.turnOne(ctx, digest, cluster, in.Owner.Instance, host, false, lastTurn); err != nil {
-		return err
-	}
 	p, err := a.part(ctx, in.Part)
 	if err != nil {
 		return err
 	}
-	return a.Claims.Release(ctx, consulOf(p, p.Cluster.Consul, ""), in.Owner, []string{in.Key})
+	access := consulOf(p, p.Cluster.Consul, "")
+	now, stands, err := a.record(ctx, access, in.Key)
+	if err != nil {
+		return err
+	}
+	if !stands || now.By() != in.Owner {
+		return nil // somebody else has adopted it meanwhile
+	}
+	if err := a.endFormer(ctx, digest, cluster, host, now.Former()); err != nil {
+		return err
+	}
+	if err := a.turnOne(ctx, digest, cluster, in.Owner.Instance, host, false, lastTurn); err != nil {
+		return err
+	}
+	return a.Claims.Release(ctx, access, in.Owner, []string{in.Key})
 }

@@ -3,11 +3,13 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
+	"github.com/rollpatch/rollpatch/workflows/audit"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -29,9 +31,13 @@ func TestUpdaters(t *testing.T) {
 		{says: "what is in quarantine is not touched", off: true, ok: true, given: func(w *world, _ *UpdatersInput) {
 			w.records["quarantine/web-2"] = Claim{Key: "quarantine/web-2", Owner: "weekly-1", Server: theServer}
 		}, asked: []string{"web-1", "web-3"}, left: []string{"quarantine/web-2", keys[0], keys[2]}},
-		{says: "what another instance has off is waited for", off: true, held: true, given: func(w *world, _ *UpdatersInput) {
+		{says: "what another instance has off is trouble, where the cluster is not ours", off: true, given: func(w *world, _ *UpdatersInput) {
 			w.records[keys[1]] = Claim{Key: keys[1], Owner: "weekly-1", Server: theServer}
 		}, reason: "updaters/web/web-2 is weekly-1's", left: []string{keys[1]}},
+		{says: "and is taken over where it is", off: true, ok: true, given: func(w *world, _ *UpdatersInput) {
+			w.records["cluster/web"] = Claim{Key: "cluster/web", Owner: instance, Server: theServer}
+			w.records[keys[1]] = Claim{Key: keys[1], Owner: "weekly-1", Server: theServer, Had: "daily-1"}
+		}, reason: "taken over: web-2 from daily-1, weekly-1", asked: []string{"web-1", "web-2", "web-3"}, left: append([]string{"cluster/web"}, keys...), recordsFirst: true},
 		{says: "a Consul that is away is trouble", off: true, given: func(w *world, _ *UpdatersInput) { w.claims = errAway }, reason: "away"},
 		{says: "back where they are on record", ok: true, given: func(w *world, _ *UpdatersInput) {
 			for _, k := range keys {
@@ -94,10 +100,71 @@ func TestUpdaters(t *testing.T) {
 					t.Errorf("a host was asked before all were on record: %q", w.log)
 				}
 				w.proveAudit(t, in.Intent, r.Audit)
+				if w.entries[1].Kind != audit.Intent || w.entries[1].Host != "web-1,web-2,web-3" {
+					t.Errorf("no entry names the hosts before they are asked: %+v", w.entries[1])
+				}
 				w.proveNoSecret(t, r)
 			})
 		})
 	}
+}
+
+// What was taken over comes back with the owner's own, and from then on nothing late of the former ones counts.
+func TestUpdatersThatWereTakenOverComeBack(t *testing.T) {
+	const key = "updaters/web/web-2"
+	owner := Owner{Instance: instance, Server: theServer}
+	for says, back := range map[string]func(t *testing.T, w *world, part string) error{
+		"by its cluster": func(t *testing.T, w *world, part string) error {
+			in := UpdatersInput{ClaimInput: ClaimInput{Instance: instance, Part: part, Intent: intent("updaters", "")}, Turn: 4}
+			r, err := do(t, nil, w.activities().Updaters, in)
+			if err == nil && !r.OK {
+				err = errors.New(r.Reason)
+			}
+			return err
+		},
+		"by a survey": func(t *testing.T, w *world, part string) error {
+			_, err := do(t, nil, w.activities().RestoreUpdaters, RestoreInput{Part: part, Key: key, Owner: owner, Intent: intent("updaters-on", "web-2")})
+			return err
+		},
+	} {
+		for _, trouble := range []error{nil, errAway} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.estate = twoClusters()
+				w.records[key] = Claim{Key: key, Owner: instance, Server: theServer, Had: "daily-1 weekly-1"}
+				w.updaters = map[string]error{"web-2": trouble}
+				part, _ := w.Put(t.Context(), plan.Body(webPart()))
+				err := back(t, w, part)
+				if _, stands := w.records[key]; (err != nil) != (trouble != nil) || stands != (trouble != nil) {
+					t.Errorf("%s: %v, on record: %t", says, err, stands)
+				}
+				var asked []string
+				for _, l := range w.log {
+					if rest, ok := strings.CutPrefix(l, "updaters of web-2 on for "); ok {
+						asked = append(asked, rest)
+					}
+				}
+				want := []string{"daily-1.web, turn 1073741824", "weekly-1.web, turn 1073741824", instance + ".web, turn "}
+				if trouble != nil {
+					want = want[:1]
+				}
+				if len(asked) != len(want) || !slices.EqualFunc(asked, want, strings.HasPrefix) {
+					t.Errorf("%s: asked for %q, want %q", says, asked, want)
+				}
+			})
+		}
+	}
+	// What somebody has taken over meanwhile is not touched.
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.estate = twoClusters()
+		w.records[key] = Claim{Key: key, Owner: "weekly-2", Server: theServer, Had: instance}
+		in := RestoreInput{Key: key, Owner: owner, Intent: intent("updaters-on", "web-2")}
+		in.Part, _ = w.Put(t.Context(), plan.Body(webPart()))
+		if _, err := do(t, nil, w.activities().RestoreUpdaters, in); err != nil || w.did("updaters of web-2 on for "+instance+".web, turn 1073741824") > 0 || len(w.records) != 1 {
+			t.Errorf("%v, log %q, records %v", err, w.log, w.records)
+		}
+	})
 }
 
 // What an instance left off that nobody works for is brought back with a turn that comes after all of its own.

@@ -75,6 +75,8 @@ func (c *campaign) counts() *activities.Counts {
 			n.Halted++
 		case rollout.ClusterAborted:
 			n.Aborted++
+		case rollout.ClusterSuperseded:
+			n.Superseded++
 		default:
 			n.NotBegun++
 		}

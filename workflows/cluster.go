@@ -256,7 +256,7 @@ func (c *cluster) abortMembers(modes ...rollout.Mode) {
 func (c *cluster) abort(which func(rollout.Slot) bool) {
 	for _, s := range c.Members {
 		if s.Running && s.RunID != "" && which(s) { // one that is being started is told by follow, once its id is ours for sure
-			c.send(MemberID(s.Host), signalAbort, memberAbort{c.Instance})
+			c.send(MemberID(s.Host), signalAbort, memberAbort{c.Instance, c.Unbound})
 		}
 	}
 }
@@ -417,7 +417,7 @@ func (c *cluster) follow(ctx workflow.Context, a rollout.Action, st MemberState)
 	}
 	c.Cluster = c.Confirmed(a.Host, run.RunID)
 	if c.AbortFor != "" || c.BackoutFor != "" && a.Mode == rollout.ModePatch { // it was said while the member started
-		c.send(MemberID(a.Host), signalAbort, memberAbort{c.Instance})
+		c.send(MemberID(a.Host), signalAbort, memberAbort{c.Instance, c.Unbound})
 	}
 	if !rollout.SameBroken(c.Broken, st.Broken) {
 		c.send(MemberID(a.Host), signalBroken, memberBroken{c.Instance, c.Broken})

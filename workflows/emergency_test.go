@@ -26,6 +26,7 @@ func takenOver(t *testing.T, env *testsuite.TestWorkflowEnvironment, at time.Dur
 
 func TestEmergencyTakesASoakingClusterOver(t *testing.T) {
 	w := newWorld("web-1", "web-2")
+	b := w.asks(func(string, int) (string, error) { return "CHG1", nil })
 	w.release = func(call int) rollout.ClaimResult {
 		return rollout.ClaimResult{OK: call > 3, Held: call <= 3, Reason: "handed over"}
 	}
@@ -42,6 +43,9 @@ func TestEmergencyTakesASoakingClusterOver(t *testing.T) {
 	if w.count["Release"] != 4 {
 		t.Errorf("the claim was handed over with %d questions, want 4: until it is taken", w.count["Release"])
 	}
+	if n := b.asked[len(b.asked)-1].Counts; n == nil || n.Superseded != 1 || n.NotBegun != 0 || n.Hosts != 1 {
+		t.Errorf("whoever keeps changes is told %+v, want one cluster that was superseded, with a host that is patched", n)
+	}
 	taken := 0
 	for _, e := range w.entries {
 		if e.Action == "take over" && e.Actor == theEmergency {
@@ -50,6 +54,30 @@ func TestEmergencyTakesASoakingClusterOver(t *testing.T) {
 	}
 	if taken != 1 {
 		t.Errorf("the chain says %d times who took it over", taken)
+	}
+}
+
+// A signal alone ends no soak: who asks has to be an emergency.
+func TestACampaignIsHandedOverToNobodyElse(t *testing.T) {
+	w := newWorld("web-1", "web-2")
+	st, err := w.campaign(t, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			if err := env.SignalWorkflowByID(workflows.ClusterID(instance, "web"), "yield", "cluster/monthly-emergncy/web"); err != nil {
+				t.Error(err)
+			}
+		}, 5*time.Hour)
+	})
+	if err != nil || st.Outcome != rollout.CampaignDone {
+		t.Errorf("campaign ended %q: %s, %v", st.Outcome, st.Reason, err)
+	}
+	var refused []string
+	for _, e := range w.entries {
+		if e.Action == "take over refused" {
+			refused = append(refused, e.Actor+" "+e.Result)
+		}
+	}
+	if want := "cluster/monthly-emergncy/web cluster/monthly-emergncy/web is no cluster of an emergency"; len(refused) != 1 || refused[0] != want {
+		t.Errorf("refused on the chain: %q, want %q", refused, want)
 	}
 }
 

@@ -57,6 +57,7 @@ type MemberReport struct {
 // memberAbort tells the members of an instance that nothing new may begin.
 type memberAbort struct {
 	Instance string `json:"instance"`
+	Backout  bool   `json:"backout,omitempty"` // a person said so
 }
 
 // memberBroken tells the members of an instance which freezes are broken for it.
@@ -87,7 +88,11 @@ func Member(ctx workflow.Context, st MemberState) (MemberReport, error) {
 	abort := func() { m.Member = m.ApplyAbort(workflow.Now(m.ctx)) }
 	m.onCancel(ctx, abort)
 	onSignal(m.carrier, signalAbort, func(of memberAbort) {
-		if of.Instance == m.Instance { // another's reaches whoever works on the host by now
+		switch {
+		case of.Instance != m.Instance: // another's reaches whoever works on the host by now
+		case of.Backout:
+			m.Member = m.ApplyBackout(workflow.Now(m.ctx))
+		default:
 			abort()
 		}
 	})

@@ -3,6 +3,9 @@ package workflows
 import (
 	"time"
 
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/rollpatch/rollpatch/activities"
 	"github.com/rollpatch/rollpatch/workflows/audit"
 )
 
@@ -23,10 +26,24 @@ func (c *cluster) demand(holders []string) {
 	}
 }
 
-// yield is such a request to this one.
+// yield is such a request to this one. It counts once who asks was found to be an emergency; where nobody can tell, it is asked again anyway.
 func (c *cluster) yield(to string) {
-	before := c.YieldTo
-	if c.Cluster = c.Yield(to, c.now()); c.YieldTo != before {
-		c.Unwritten.add(c.outlive, &c.Audit, audit.Entry{Kind: audit.Message, Actor: to, Action: "take over", Detail: "an emergency takes the cluster over at its next safe point"})
+	if to == "" || to == c.YieldTo || c.Policy.Emergency {
+		return
 	}
+	c.start("demanded "+to, func(ctx workflow.Context) {
+		var r activities.DemandedResult
+		if err := workflow.ExecuteActivity(brief(ctx, "", "ask who wants "+c.Name+": "+to), "Demanded", activities.AskInput{WorkflowID: to}).Get(ctx, &r); err != nil {
+			workflow.GetLogger(ctx).Warn("who asks for the cluster cannot be told", "who", to, "error", cause(err))
+			return
+		}
+		if r.No != "" {
+			c.Unwritten.add(c.outlive, &c.Audit, audit.Entry{Kind: audit.Message, Actor: to, Action: "take over refused", Detail: "it is handed over to nobody: " + r.No, Result: r.No})
+			return
+		}
+		before := c.YieldTo
+		if c.Cluster = c.Yield(to, c.now()); c.YieldTo != before {
+			c.Unwritten.add(c.outlive, &c.Audit, audit.Entry{Kind: audit.Message, Actor: to, Action: "take over", Detail: "an emergency takes the cluster over at its next safe point"})
+		}
+	})
 }

@@ -228,6 +228,12 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		}
 		return activities.AskResult{Running: true, Status: "Running"}, nil
 	}, activity.RegisterOptions{Name: "Ask"})
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.AskInput) (activities.DemandedResult, error) {
+		if in.WorkflowID != theEmergency {
+			return activities.DemandedResult{No: in.WorkflowID + " is no cluster of an emergency"}, nil
+		}
+		return activities.DemandedResult{}, nil
+	}, activity.RegisterOptions{Name: "Demanded"})
 	env.RegisterActivityWithOptions((&activities.Activities{Signers: &w.keys, Audit: chain{w}, Now: time.Now}).Verify, activity.RegisterOptions{Name: "Verify"})
 	env.RegisterActivityWithOptions((&activities.Activities{Changes: w.changes, Store: planned{}, Audit: chain{w}, Now: time.Now}).Change, activity.RegisterOptions{Name: "Change"})
 	w.registerUpdaters(env)

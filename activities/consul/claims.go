@@ -27,7 +27,8 @@ const (
 // errRaced is a transaction that another one came before.
 var errRaced = errors.New("the records change faster than they can be read")
 
-// Take writes all records or none, in one transaction. What the owner has already stays as it was written first.
+// Take writes all records or none, in one transaction. What the owner has already stays as it was written first. Where it adopts, what others
+// left becomes its own, as long as the record that it adopts by is.
 func (c *Consul) Take(ctx context.Context, access activities.ConsulAccess, claims []activities.Claim) (held []activities.Claim, err error) {
 	if err := takable(claims); err != nil {
 		return nil, err
@@ -54,6 +55,7 @@ func (c *Consul) Take(ctx context.Context, access activities.ConsulAccess, claim
 // plan reads what stands at the keys, and says what is to write. done: there is nothing to write, or others hold some.
 func plan(ctx context.Context, client *api.Client, claims []activities.Claim) (ops api.TxnOps, held []activities.Claim, done bool, err error) {
 	done = true
+	locks := map[string]uint64{} // what an adopter has to have, and its index
 	for _, want := range claims {
 		now, index, err := get(ctx, client, want.Key)
 		switch {
@@ -70,6 +72,28 @@ func plan(ctx context.Context, client *api.Client, claims []activities.Claim) (o
 			ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCheckIndex, Key: root + want.Key, Index: index}})
 		case now.Yields != "" && want.Emergency:
 			body, err := json.Marshal(want)
+			if err != nil {
+				return nil, nil, false, err
+			}
+			ops, done = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCAS, Key: root + want.Key, Value: body, Index: index}}), false
+		case want.Adopts != "":
+			if _, known := locks[want.Adopts]; !known {
+				lock, at, err := get(ctx, client, want.Adopts)
+				if err != nil {
+					return nil, nil, false, err
+				}
+				if at == 0 || lock.By() != want.By() {
+					at = 0
+				} else {
+					ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVCheckIndex, Key: root + want.Adopts, Index: at}})
+				}
+				locks[want.Adopts] = at
+			}
+			if locks[want.Adopts] == 0 {
+				held = append(held, now)
+				continue
+			}
+			body, err := json.Marshal(want.Adopted(now))
 			if err != nil {
 				return nil, nil, false, err
 			}

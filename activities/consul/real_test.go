@@ -343,6 +343,42 @@ func TestRealClaims(t *testing.T) {
 		})
 	}
 
+	t.Run("what others left is adopted by who has the lock", func(t *testing.T) {
+		clean(t)
+		mine := claim("b-1", "updaters/web/web-1", "updaters/web/web-2")
+		for i := range mine {
+			mine[i].Adopts = "cluster/web"
+		}
+		for _, by := range []string{"a-0", "a-1"} { // the second one has adopted what the first one left
+			left := claim(by, "cluster/web", "updaters/web/web-2")
+			left[1].Adopts = "cluster/web"
+			for _, one := range left {
+				if held, err := c.Take(ctx, access, []activities.Claim{one}); err != nil || len(held) != 0 {
+					t.Fatalf("Take of %s = %v, %v", one.Key, held, err)
+				}
+			}
+			if held, err := c.Take(ctx, access, mine); err != nil || len(held) != 1 || listed(t, "updaters/") != "updaters/web/web-2="+by {
+				t.Errorf("without the lock: %v, %v; on record %s", held, err, listed(t, "updaters/"))
+			}
+			if err := c.Release(ctx, access, activities.Owner{Instance: by}, []string{"cluster/web"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if held, err := c.Take(ctx, access, mine); err != nil || len(held) != 1 {
+			t.Errorf("with a lock that nobody has: %v, %v", held, err)
+		}
+		if _, err := c.Take(ctx, access, claim("b-1", "cluster/web")); err != nil {
+			t.Fatal(err)
+		}
+		if held, err := c.Take(ctx, access, mine); err != nil || len(held) != 0 || listed(t, "updaters/") != "updaters/web/web-1=b-1 updaters/web/web-2=b-1" {
+			t.Errorf("with the lock: %v, %v; on record %s", held, err, listed(t, "updaters/"))
+		}
+		list, err := c.List(ctx, access, "updaters/")
+		if err != nil || len(list) != 2 || list[0].Had != "" || list[1].Had != "a-0 a-1" {
+			t.Errorf("on record %+v, %v, want the former owners", list, err)
+		}
+	})
+
 	t.Run("all or none, and told who holds", func(t *testing.T) {
 		clean(t)
 		if held, err := c.Take(ctx, access, claim("a-1", "cluster/web", "cluster/cache")); err != nil || len(held) != 0 {

@@ -22,9 +22,13 @@ func leftoverFlags() []cli.Flag {
 
 // undone are the hosts that an instance has left undone, by cluster; nil: all of the campaign is meant. What they are is said, and who is in
 // quarantine and left out.
-func (d *desk) undone(c *cli.Context, name string) (map[string][]string, error) {
+func (d *desk) undone(c *cli.Context, file campaign.Campaign) (map[string][]string, error) {
 	if err := checkOnly(c); err != nil {
 		return nil, err
+	}
+	name := file.Name
+	if c.Bool("emergency") {
+		name = file.UrgentName()
 	}
 	switch of := c.String("of"); {
 	case c.String("only") == "" && of == "":
@@ -33,6 +37,8 @@ func (d *desk) undone(c *cli.Context, name string) (map[string][]string, error) 
 		return nil, usage(c.Command.Name+": --only leftovers and --of INSTANCE go together", listHint)
 	case checkName(of) != nil:
 		return nil, checkName(of)
+	case campaignOf(of) == file.UrgentName() && !c.Bool("emergency"):
+		return nil, usage(fmt.Sprintf("--of %q is an emergency: what it left goes on as one, for the same packages", of), "the command stands in its report: rollpatch report "+of+" --only leftovers")
 	case campaignOf(of) != name:
 		return nil, usage(fmt.Sprintf("--of %q is no instance of campaign %q", of, name), listHint)
 	}

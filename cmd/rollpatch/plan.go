@@ -55,7 +55,7 @@ func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part
 	if c.Command.Name == "plan" {
 		d.warnOfHouse(f.inventory, f.where)
 	}
-	left, err := d.undone(c, f.campaign.Name)
+	left, err := d.undone(c, f.campaign)
 	if err != nil {
 		return p, plan.Plan{}, nil, err
 	}

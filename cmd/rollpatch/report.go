@@ -220,7 +220,7 @@ func leftoversOf(r report.Report) []passage {
 	if r.Running {
 		return []passage{t, text("The instance goes on, and may get to them.")}
 	}
-	return []passage{t, text("Another instance of them alone; those in quarantine stay as they are until that is ended:"), {code: "rollpatch run --only leftovers --of " + r.Instance + " CAMPAIGN.yaml"}}
+	return []passage{t, text("Another instance of them alone; those in quarantine stay as they are until that is ended:"), {code: r.FollowUp()}}
 }
 
 func yes(b bool) string {

@@ -104,6 +104,20 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// The command that a report of an emergency names is one for the same packages, and the CLI takes it.
+func TestAnEmergencysFollowUpIsOne(t *testing.T) {
+	in := reported(t, halted())
+	in.Status.Instance, in.Campaign.Emergency = "monthly-emergency-20261101T010000Z", "openssl, libssl*"
+	r := report.Build(in)
+	want := "rollpatch run --emergency --package openssl --package 'libssl*' --only leftovers --of monthly-emergency-20261101T010000Z CAMPAIGN.yaml"
+	if got := r.FollowUp(); got != want {
+		t.Errorf("a follow-up is\n%s, want\n%s", got, want)
+	}
+	if !slices.ContainsFunc(r.Debts, func(d report.Debt) bool { return d.Next == want }) {
+		t.Errorf("no debt names it: %+v", r.Debts)
+	}
+}
+
 func TestLeftoversAreWhatWasNotBroughtThere(t *testing.T) {
 	var members []status.Member
 	for _, outcome := range []rollout.Outcome{rollout.Patched, rollout.Unchanged, rollout.BackedOut, rollout.Returned, rollout.Skipped, rollout.Quarantined, rollout.Lost} {

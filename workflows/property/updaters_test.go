@@ -3,6 +3,8 @@ package property_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +15,10 @@ import (
 
 // updaters is what a host and Consul have of the automatic updates that a cluster of an instance turned off.
 type updaters struct {
-	off    bool // on the host
-	record bool // in Consul
-	turn   int  // the highest that the host was asked for
+	off    bool     // on the host
+	record bool     // in Consul
+	turn   int      // the highest that the host was asked for
+	had    []string // whose it took over
 }
 
 // updaters are those of one owner, a cluster's book.
@@ -42,24 +45,25 @@ func (a *act) turns(in activities.UpdatersInput) (time.Duration, func() any) {
 		lost := a.now().Before(a.mute) || a.trouble(a.rng, 0.1)
 		if in.Off {
 			clear(c.exempt)
-			if by := c.heldUpdaters(); by != "" {
-				r = rollout.ClaimResult{Held: true, Reason: "automatic updates: they are off for " + by}
-				a.seen["updaters held by another"]++
-			}
 		}
 		for _, h := range c.spec.members {
 			st := h.updatersOf(c.name())
 			switch {
-			case r.Held, lost && a.rng.Float64() < 0.5, in.Off && h.quarantined, !in.Off && !st.record:
+			case lost && a.rng.Float64() < 0.5, in.Off && h.quarantined, !in.Off && !st.record:
 				c.exempt[h.name] = in.Off && h.quarantined
 				continue
 			}
-			st.record = true
+			if st.record = true; in.Off {
+				c.adopts(h)
+			}
 			if !a.up(h) || a.trouble(a.rng, 0.1) || in.Turn < st.turn {
 				r.Reason = h.name + " cannot be reached"
 				r.OK = r.OK && !in.Off && contains(in.Leave, h.name)
 				a.seen["updaters in trouble"]++
 				continue
+			}
+			if !in.Off {
+				h.endFormer(st)
 			}
 			st.off, st.turn, st.record = in.Off, in.Turn, in.Off
 		}
@@ -71,18 +75,41 @@ func (a *act) turns(in activities.UpdatersInput) (time.Duration, func() any) {
 	}
 }
 
-// heldUpdaters is whoever else has the updates of this very cluster off. Where no sweeper surveys, a person ends what was left.
-func (c *clusterBook) heldUpdaters() string {
-	for _, h := range c.spec.members {
-		for owner, st := range h.updaters {
-			instance, cluster, _ := strings.Cut(owner, "/")
-			mended := c.kills && c.inventory || c.latest(workflows.ClusterID(instance, cluster)).open()
-			if st.record && owner != c.name() && cluster == c.spec.name && mended {
-				return owner
+// adopts takes over what others left on record for this very cluster: it has the claim.
+func (c *clusterBook) adopts(h *machine) {
+	for _, owner := range slices.Sorted(maps.Keys(h.updaters)) {
+		st := h.updaters[owner]
+		if _, cluster, _ := strings.Cut(owner, "/"); st.record && owner != c.name() && cluster == c.spec.name {
+			if c.claims[c.spec.name] != c.camp.instance {
+				c.broken("P8: %s takes over the automatic updates of %s from %s, and has no claim", c.name(), h.name, owner)
 			}
+			mine := h.updatersOf(c.name())
+			mine.had = append(append(mine.had, st.had...), owner)
+			st.record, st.had = false, nil
+			c.seen["updaters taken over"]++
 		}
 	}
-	return ""
+}
+
+// endFormer turns on what former owners have off.
+func (h *machine) endFormer(st *updaters) {
+	for _, owner := range st.had {
+		*h.updatersOf(owner) = updaters{turn: 1 << 30}
+	}
+	st.had = nil
+}
+
+// known says that what the owner turned off is on record, its own or that of who took it over.
+func (h *machine) known(owner string) bool {
+	if h.updatersOf(owner).record {
+		return true
+	}
+	for _, st := range h.updaters {
+		if st.record && slices.Contains(st.had, owner) {
+			return true
+		}
+	}
+	return false
 }
 
 // isQuiet holds that nobody else patches the members of a cluster when one of them is begun.
@@ -113,7 +140,10 @@ func (a *act) restores(in activities.RestoreInput) (time.Duration, func() any) {
 			a.seen["updaters back while their campaign goes on"]++
 		}
 		a.seen["updaters back by a survey"]++
-		*h.updatersOf(c.name()) = updaters{turn: 1 << 30}
+		if st := h.updatersOf(c.name()); st.record { // else somebody has taken it over meanwhile
+			h.endFormer(st)
+			*st = updaters{turn: 1 << 30}
+		}
 		return activities.DropResult{Audit: a.outcome(in.Intent, "as they were")}
 	}
 }
@@ -138,7 +168,7 @@ func (w *world) judgeUpdaters() {
 	for _, h := range w.machines {
 		for owner, st := range h.updaters {
 			switch {
-			case st.off && !st.record:
+			case st.off && !h.known(owner):
 				w.broken("P8: the automatic updates of %s are left off by %s, and nobody knows", h.name, owner)
 			case st.record && w.kind == cooperative:
 				w.broken("everything went well, and the automatic updates of %s are left off by %s", h.name, owner)

@@ -647,8 +647,8 @@ func (c Cluster) border(now time.Time) Cluster {
 	if c.Phase == PhaseAsk {
 		return c // also of one that is aborted: the way back is finished first
 	}
-	if c.AbortFor != "" && c.BackoutFor != "" && (c.Phase == PhaseHold || c.WaitFor != "") {
-		// The way back cannot begin, and a person gave up on it.
+	if c.AbortFor != "" && c.BackoutFor != "" && (c.Phase == PhaseHold || c.WaitFor != "" || c.Policy.Emergency && !c.Unbound) {
+		// The way back cannot begin, and a person gave up on it; or it is an emergency's, that nobody said backout to.
 		return c.finish(ClusterAborted, c.aborted()+"; "+c.BackoutFor, now)
 	}
 	if c.BackoutFor != "" {

@@ -85,9 +85,18 @@ func (c Cluster) contend(r ClaimResult, now time.Time) Cluster {
 	return c
 }
 
-// keeps says that what failed is not undone by itself: it stays out of service until a person says backout.
+// keeps says that what failed is not undone by itself: it stays out of service until a person says backout. An abort is no such word.
 func (m Member) keeps() bool {
-	return m.Policy.Keep && m.Failed && !m.BackOut && !m.Unbound && !m.Abort
+	return m.Policy.Keep && m.Failed && !m.BackOut && !m.Unbound
+}
+
+// stays says that nobody is going to say so any more: out of service as it is, it goes on record.
+func (m Member) stays() bool { return m.keeps() && m.Abort && m.Proven && m.out() }
+
+// ApplyBackout is an abort by a person who said backout: what fails, or has failed, gets its former versions back in an emergency too.
+func (m Member) ApplyBackout(now time.Time) Member {
+	m.Unbound = m.Unbound || m.Policy.Keep
+	return m.ApplyAbort(now)
 }
 
 // kept is what people read of such a one.

@@ -60,7 +60,8 @@ func TestYield(t *testing.T) {
 	}
 }
 
-// What fails in an emergency stays out of service as it is, until a person says backout, or aborts it.
+// What fails in an emergency stays out of service as it is, until a person says backout. An abort, and so the no of those who are asked
+// afterwards, puts it on record like that.
 func TestEmergencyKeepsWhatFailed(t *testing.T) {
 	t.Parallel()
 	failed := func() Member {
@@ -81,8 +82,47 @@ func TestEmergencyKeepsWhatFailed(t *testing.T) {
 	if back := ask(m.Hear("backout", "because", epoch)); back.Step != StepBackout {
 		t.Errorf("a person said backout, and it is in %s: %s", back.Step, back.WaitFor)
 	}
-	if back := ask(m.ApplyAbort(epoch)); back.Step != StepBackout {
-		t.Errorf("it was aborted, and is in %s: %s", back.Step, back.WaitFor)
+	for says, over := range map[string]Member{
+		"it was aborted":                         m.ApplyAbort(epoch),
+		"it was aborted before it failed":        NewMember("i", "web", "web-1", ModePatch, true, m.Policy),
+		"its cluster is gone":                    m.Orphaned("cluster/i/web", epoch),
+		"its soak had failed, and it is aborted": NewMember("i", "web", "web-1", ModeBackout, false, m.Policy),
+	} {
+		switch {
+		case over.Mode == ModeBackout:
+			over.Step, over.Drained, over.Proven = StepGate, true, true
+			over = over.ApplyAbort(epoch)
+		case !over.Touched:
+			over.Step, over.Drained, over.Proven, over.Touched, over.Applied = StepCheck, true, true, true, true
+			over = over.ApplyAbort(epoch).Apply("check.0", MemberResult{Verdict: Fail, Reason: "no page"}, epoch)
+		}
+		over = ask(over)
+		if over.Step != StepQuarantine || !over.Drained || !strings.Contains(over.Why, kept) {
+			t.Errorf("%s, and it is in %s, drained %t: %s", says, over.Step, over.Drained, over.Why)
+		}
+	}
+	serves := m.ApplyAbort(epoch)
+	serves.Drained, serves.Proven = false, false
+	if serves = ask(serves); serves.Step != StepDrain {
+		t.Errorf("one that serves, as it is, is in %s", serves.Step)
+	}
+	if back := ask(m.ApplyBackout(epoch)); back.Step != StepBackout {
+		t.Errorf("a person backed all of it out, and it is in %s: %s", back.Step, back.WaitFor)
+	}
+}
+
+// Nor does an abort bring back those whose soak failed: only what is on its way is finished, as it is.
+func TestAnAbortedEmergencyBringsNobodyBack(t *testing.T) {
+	t.Parallel()
+	for _, unbound := range []bool{false, true} {
+		c := newCluster(3, 2, ClusterPolicy{Emergency: true, RetryEvery: time.Minute})
+		c.Phase, c.Claimed, c.BackoutFor, c.Unbound = PhaseBackout, true, "soak failed", unbound
+		c.Members[0].Outcome, c.Members[1].Outcome = Patched, Patched
+		c = c.Started("web-2", ModeBackout, epoch).Abort(jane, epoch)
+		c = c.Ended(MemberEnd{Host: "web-2", Mode: ModeBackout, Try: 1, Outcome: Quarantined}, epoch)
+		if over := c.Phase == PhaseRelease && c.Ending == ClusterAborted; over == unbound {
+			t.Errorf("backed out by a person %t: it is in %s, ending %q", unbound, c.Phase, c.Ending)
+		}
 	}
 }
 

@@ -474,6 +474,8 @@ func (m Member) asked(r MemberResult, now time.Time) Member {
 	switch {
 	case m.Policy.Windows && first(r.Frozen, r.Closed) != "" && m.unchanged():
 		return m.notNow(first(r.Frozen, r.Closed), r)
+	case m.stays() && (lame || may):
+		return m.quarantine("it stays out of service as it is: " + kept)
 	case lame:
 		return m.lamely(r, now)
 	case !may && m.Drained && !m.Served:
@@ -586,7 +588,7 @@ func (m Member) rebooted(r MemberResult) Member {
 func (m Member) fail(why string) Member {
 	if !m.Failed {
 		next := "; its former versions are being restored"
-		if m.Policy.Keep && !m.Abort && m.Undo == "" {
+		if m.Policy.Keep && m.Undo == "" && !m.Unbound {
 			next = "; it stays out of service as it is: " + kept
 		}
 		m.Outbox.tell(TellFail, m.Host, "the patch of "+m.Host+" failed: "+why+next, "")

@@ -66,7 +66,7 @@ func TestSimulation(t *testing.T) {
 		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,told no manifest,"+
 		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,no worker,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
-		"versions quarantined,versions left out,quarantine in trouble,transaction widened,updaters-off,updaters-on,updaters in trouble,updaters came too late,updaters left to the sweeper,"+
+		"versions quarantined,versions left out,quarantine in trouble,transaction widened,updaters-off,updaters-on,updaters in trouble,updaters came too late,updaters taken over,updaters left to the sweeper,"+
 		"gate opened by several,campaign's gate opened,campaign's gate expired,soak's gate expired,refused at a gate,said again at a gate,revoked before its gate opened,keys not looked at,"+
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
 		"waited for a window in claim,waited for a window in roll,waited for a window in backout,closed for patch asked fit,closed for patch asked open,closed for backout asked fit,"+
@@ -1300,12 +1300,16 @@ func (c *clusterRun) hear(word string) {
 }
 
 func (c *clusterRun) abortMembers(modes ...Mode) {
+	abort := Member.ApplyAbort
+	if c.c.Unbound {
+		abort = Member.ApplyBackout
+	}
 	for _, r := range c.members {
 		if !r.over && slices.Contains(modes, r.m.Mode) {
 			c.after(c.between(0, time.Minute), func() {
 				if !r.over {
 					r.logf("%s is told to abort", r.name())
-					r.m = untouched(r.world, r.m, func(st Member) Member { return st.ApplyAbort(r.now) })
+					r.m = untouched(r.world, r.m, func(st Member) Member { return abort(st, r.now) })
 					r.step()
 				}
 			})

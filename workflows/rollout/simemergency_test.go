@@ -143,7 +143,7 @@ func (r *memberRun) mayUndo(a Action) {
 		return
 	}
 	r.seen["an emergency was undone"]++
-	if !r.cl.person && !r.m.Abort && !r.toldBack {
+	if !r.cl.person && !r.toldBack {
 		r.broken("%s of an emergency is brought back, and no person said so", r.name())
 	}
 }

@@ -44,6 +44,7 @@ func (c Cluster) UpdatersOff(id string, r ClaimResult, now time.Time) Cluster {
 	}
 	c.Asked++
 	if !r.OK {
+		r.Held = false // who has the claim waits for nobody: what keeps it is trouble, whoever has to do with it
 		return c.wait(r, now).border(now).stuck(now)
 	}
 	c.Updaters.Off = true

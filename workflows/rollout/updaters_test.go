@@ -10,8 +10,42 @@ import (
 // updaterState is what one owner has done to a host's automatic updates.
 type updaterState struct {
 	off    bool
-	turn   int  // the highest one that the host has heard
-	record bool // stands in Consul: the sweeper turns them on
+	turn   int      // the highest one that the host has heard
+	record bool     // stands in Consul: the sweeper turns them on
+	had    []string // whose it took over with that
+}
+
+// known says that what the owner turned off is on record, its own or that of who took it over.
+func (h *host) known(owner string) bool {
+	if h.updatersOf(owner).record {
+		return true
+	}
+	for _, st := range h.updaters {
+		if st.record && slices.Contains(st.had, owner) {
+			return true
+		}
+	}
+	return false
+}
+
+// adopts takes over what others left on record for this cluster, which is its own now.
+func (c *clusterRun) adopts(h *host) {
+	me := c.name()
+	var owners []string
+	for owner := range h.updaters {
+		owners = append(owners, owner)
+	}
+	slices.Sort(owners)
+	for _, owner := range owners {
+		if st := h.updaters[owner]; owner != me && st.record && strings.HasSuffix(owner, "/"+c.spec.name) {
+			if c.claims[c.spec.name] != c.camp.c.Instance {
+				c.broken("%s takes over what %s turned off, and has no claim", me, owner)
+			}
+			h.updatersOf(me).had = append(append(h.updatersOf(me).had, st.had...), owner)
+			st.record, st.had = false, nil
+			c.seen["updaters taken over"]++
+		}
+	}
 }
 
 func (h *host) updatersOf(owner string) *updaterState {
@@ -48,7 +82,9 @@ func (c *clusterRun) updaters(a Action) {
 		if lost && c.chance(0.5) || off && h.quarantined || !off && !st.record {
 			continue
 		}
-		st.record = true
+		if st.record = true; off {
+			c.adopts(h)
+		}
 		reached, late := !c.trouble(0.1), time.Duration(0)
 		if !reached {
 			r.Reason = h.name + " cannot be reached"
@@ -63,8 +99,13 @@ func (c *clusterRun) updaters(a Action) {
 				return
 			}
 			st.off, st.turn = off, turn
+			for _, owner := range st.had {
+				if former := h.updatersOf(owner); !off {
+					former.off, former.turn = false, 1<<30
+				}
+			}
 			if reached && !off {
-				st.record = false
+				st.record, st.had = false, nil
 			}
 		})
 	}
@@ -104,7 +145,7 @@ func (c *clusterRun) mayPatch(r *memberRun) {
 // mayLeave is P8, asked when the claim is given back: what the cluster turned off is on, or on record.
 func (c *clusterRun) mayLeave() {
 	for _, h := range c.spec.members {
-		if st := h.updatersOf(c.name()); st.off && !st.record {
+		if st := h.updatersOf(c.name()); st.off && !h.known(c.name()) {
 			c.broken("P8: %s gives its claim back, and the automatic updates of %s are off and nobody knows", c.name(), h.name)
 		}
 	}
@@ -115,7 +156,7 @@ func (w *world) judgeUpdaters() {
 	for _, h := range w.hosts {
 		for owner, st := range h.updaters {
 			switch {
-			case st.off && !st.record:
+			case st.off && !h.known(owner):
 				w.broken("P8: the automatic updates of %s are left off by %s, and nobody knows", h.name, owner)
 			case w.kind == cooperative && (st.off || st.record):
 				w.broken("everything went well, and the automatic updates of %s are left off by %s", h.name, owner)
@@ -158,6 +199,9 @@ func TestUpdaters(t *testing.T) {
 	}
 	if told := waits.UpdatersOff("updaters-off.2", no, epoch.Add(10*time.Minute)); !told.Held || told.Outbox.Last != 1 {
 		t.Errorf("after wait_max: held %t, told %d", told.Held, told.Outbox.Last)
+	}
+	if other := waits.UpdatersOff("updaters-off.2", ClaimResult{Held: true, Reason: "weekly-1 has them off"}, epoch.Add(10*time.Minute)); !other.Held || other.Outbox.Last != 1 {
+		t.Errorf("another's record is no claim, that is waited for without end: held %t, told %d", other.Held, other.Outbox.Last)
 	}
 	alone := waits
 	alone.Policy.Unattended = true

@@ -37,8 +37,9 @@ type Report struct {
 	Reason    string     `json:"reason,omitempty"`
 	Why       string     `json:"why"`
 	Ticket    string     `json:"ticket,omitempty"`
-	Change    string     `json:"change,omitempty"` // its number
-	Closed    string     `json:"closed,omitempty"` // what became of that change
+	Change    string     `json:"change,omitempty"`    // its number
+	Closed    string     `json:"closed,omitempty"`    // what became of that change
+	Emergency string     `json:"emergency,omitempty"` // the packages that it was to bring; empty: it was none
 	Requester string     `json:"requester"`
 	Key       string     `json:"key,omitempty"`      // that signed the request to run
 	Schedule  *Schedule  `json:"schedule,omitempty"` // that made it; nil: a person ran it
@@ -156,6 +157,7 @@ func Build(in Input) Report {
 	r := Report{
 		Instance: s.Instance, Campaign: s.Campaign, State: s.State, Running: !s.Over(), Made: in.Now.UTC(), Reason: s.Reason, Why: s.Why, Ticket: s.Ticket, Change: s.Change,
 		Requester: s.Requester, Plan: s.Plan, Started: s.Started, Ended: s.Ended, Leftovers: Leftovers(s),
+		Emergency: c.Emergency,
 	}
 	if c.Asker.Signed() {
 		r.Requester, r.Key = c.Asker.Name(), c.Asker.Key
@@ -178,7 +180,7 @@ func Build(in Input) Report {
 	}
 	for _, l := range r.Leftovers {
 		if !l.Out && !r.Running {
-			r.Debts = append(r.Debts, Debt{Cluster: l.Cluster, Host: l.Host, What: "not done: " + l.Why, Next: "rollpatch run --only leftovers --of " + r.Instance + " CAMPAIGN.yaml"})
+			r.Debts = append(r.Debts, Debt{Cluster: l.Cluster, Host: l.Host, What: "not done: " + l.Why, Next: r.FollowUp()})
 		}
 	}
 	if in.NoTrail != "" {
@@ -189,6 +191,21 @@ func Build(in Input) Report {
 	slices.SortStableFunc(r.Holds, byTime)
 	slices.SortStableFunc(r.Approvals, func(a, b Approval) int { return a.At.Compare(b.At) })
 	return r
+}
+
+// FollowUp is the command that does what is left to do. That of an emergency is one, too, for the same packages.
+func (r Report) FollowUp() string {
+	urgent := ""
+	if r.Emergency != "" {
+		urgent = " --emergency"
+		for _, name := range strings.Split(r.Emergency, ", ") {
+			if strings.ContainsAny(name, "*?[") {
+				name = "'" + name + "'"
+			}
+			urgent += " --package " + name
+		}
+	}
+	return "rollpatch run" + urgent + " --only leftovers --of " + r.Instance + " CAMPAIGN.yaml"
 }
 
 func closed(h rollout.Change) string {
