@@ -43,7 +43,7 @@ func (a *Activities) FetchAhead(ctx context.Context, in AheadInput) (AheadResult
 	if err != nil {
 		return r, err
 	}
-	r.Audit, err = a.auditedOn(ctx, in.Intent, p.Cluster.Members, func(ctx context.Context) (string, string, error) {
+	r.Audit, err = a.auditedOn(ctx, in.Intent, p.Worked(), func(ctx context.Context) (string, string, error) {
 		lacks, others := map[string]error{}, map[string]string{}
 		switch closed, next := a.frozen(ctx, p, in.Broken); {
 		case ctx.Err() != nil:

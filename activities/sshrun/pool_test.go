@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,6 +80,20 @@ func TestBootIDUsesANewConnection(t *testing.T) {
 		if got, err := p.BootID(ctx, h.target()); err == nil {
 			t.Errorf("BootID() of %q = %q, want an error", text, got)
 		}
+	}
+}
+
+// A host that lets us in and says nothing is not waited for without end.
+func TestBootIDOfAHostThatIsSilent(t *testing.T) {
+	h := newTestHost(t)
+	p := newPool(t, Options{HandshakeTimeout: 2 * time.Second})
+	path := filepath.Join(h.dir, "proc/sys/kernel/random/boot_id")
+	if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o644)); err != nil { // who reads it waits for somebody to write
+		t.Fatal(err)
+	}
+	_, err := p.BootID(within(t, 60*time.Second), h.target())
+	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "it let us in, and its shell did not answer within 2s") {
+		t.Errorf("BootID() = %v, want that it is silent", err)
 	}
 }
 

@@ -390,6 +390,9 @@ func (p *Pool) Begun(ctx context.Context, t activities.Target, id string) (bool,
 	return len(out) > 0, err
 }
 
+// errSilentShell: whoever logged in was told nothing.
+var errSilentShell = errors.New("it let us in, and its shell did not answer")
+
 // BootID reads the id of the host's present boot over a new connection, which takes the place of the pooled one: an old one proves nothing
 // about the host that answers now.
 func (p *Pool) BootID(ctx context.Context, t activities.Target) (string, error) {
@@ -398,7 +401,13 @@ func (p *Pool) BootID(ctx context.Context, t activities.Target) (string, error) 
 		return "", err
 	}
 	defer c.done()
-	out, err := c.shell(ctx, userShell, "cat \"${ROLLPATCH_ROOT:-}/proc/sys/kernel/random/boot_id\"\n", maxLine)
+	// A host that is going down, or has lost its disk, may let us in and answer no more.
+	answering, cancel := context.WithTimeoutCause(ctx, p.o.HandshakeTimeout, errSilentShell)
+	defer cancel()
+	out, err := c.shell(answering, userShell, "cat \"${ROLLPATCH_ROOT:-}/proc/sys/kernel/random/boot_id\"\n", maxLine)
+	if err != nil && ctx.Err() == nil && context.Cause(answering) == errSilentShell {
+		return "", unreachable(t.Host, fmt.Errorf("%w within %s", errSilentShell, p.o.HandshakeTimeout))
+	}
 	if err != nil {
 		return "", err
 	}

@@ -47,6 +47,9 @@ type host struct {
 	pkgs *packages
 }
 
+// wentDown is how a boot ended in good order.
+const wentDown = "down"
+
 // boot is one life of a host.
 type boot struct {
 	host    *host
@@ -60,7 +63,7 @@ type boot struct {
 	conns map[*wired]struct{}
 	procs map[int]struct{} // process groups
 	units map[string]*unit
-	ended string // how, once it has: "down" or "power cut"
+	ended string // how, once it has: wentDown or "power cut"
 }
 
 // service is what a host offers under a name in Consul.
@@ -322,7 +325,7 @@ func (h *host) goDown(b *boot, power bool) bool {
 		return false
 	}
 	h.boot = nil
-	event := "down"
+	event := wentDown
 	if power {
 		event = "power cut"
 		h.wire.sever()
@@ -383,10 +386,18 @@ func (s *service) closeConns() {
 	}
 }
 
-func (b *boot) addConn(c *wired) {
+// addConn takes in a new connection, or ends it where the boot went down as it was accepted: nobody would look for it any more.
+func (b *boot) addConn(c *wired) bool {
 	b.mu.Lock()
-	b.conns[c] = struct{}{}
+	gone := b.ended == wentDown
+	if !gone {
+		b.conns[c] = struct{}{}
+	}
 	b.mu.Unlock()
+	if gone {
+		c.abort()
+	}
+	return !gone
 }
 
 func (b *boot) dropConn(c *wired) {

@@ -46,8 +46,9 @@ func (b *boot) accept(ln net.Listener) {
 		var c *wired
 		// Not the boot's context: what a power cut leaves behind hangs until the next boot.
 		c = overWire(b.host.fleet.ctx, raw, &b.host.wire, func() { b.dropConn(c) })
-		b.addConn(c)
-		go b.serveConn(c)
+		if b.addConn(c) {
+			go b.serveConn(c)
+		}
 	}
 }
 
