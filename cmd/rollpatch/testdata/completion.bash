@@ -184,12 +184,15 @@ _rollpatch() {
 		case ${COMP_WORDS[2]} in
 		import)
 			if [ "$COMP_CWORD" -eq 3 ]; then
-				words="ansible"
+				words="ansible consul"
 			fi
 			case ${COMP_WORDS[3]} in
 			ansible)
 				flags="--cluster-groups --help --playbook-dir --user"
 				files=yes
+				;;
+			consul)
+				flags="--address --datacenter --help --services --user"
 				;;
 			esac
 			;;

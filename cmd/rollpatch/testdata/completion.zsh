@@ -534,6 +534,7 @@ _rollpatch() {
 		import)
 			commands=(
 				'ansible:from inventories of Ansible'\''s, INI or YAML, merged in the order given'
+				'consul:from the catalog of one datacenter of Consul'\''s'
 			)
 			if (( CURRENT == 2 )); then
 				_describe command commands
@@ -549,6 +550,14 @@ _rollpatch() {
 					'--playbook-dir=[DIR of the playbooks, where group_vars and host_vars stand beside them]:file:_files' \
 					'--user=[NAME of who logs in where no ansible_user says so]:value:' \
 					'*:file:_files'
+				;;
+			consul)
+				_arguments \
+					'--address=[ADDRESS of an agent'\''s HTTP API, host -port or with http -// or https -//]:value:' \
+					'--datacenter=[NAME of the datacenter]:value:' \
+					'--help[show help]' \
+					'--services=[GLOB of the services that become clusters; may be given several times]:value:' \
+					'--user=[NAME of who logs in to the hosts - nothing in Consul says so]:value:'
 				;;
 			esac
 			;;
