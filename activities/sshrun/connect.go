@@ -34,19 +34,9 @@ func (p *Pool) connect(ctx context.Context, t activities.Target) (*conn, error) 
 	}
 	defer closeAuth()
 
-	release, err := acquire(ctx, p.dials)
+	nc, release, err := p.reach(ctx, t)
 	if err != nil {
-		return nil, unreachable(t.Host, err)
-	}
-	nc, err := (&net.Dialer{Timeout: p.o.ConnectTimeout}).DialContext(ctx, "tcp", t.Addr)
-	release()
-	if err != nil {
-		return nil, unreachable(t.Host, err)
-	}
-	release, err = acquire(ctx, p.handshakes)
-	if err != nil {
-		nc.Close()
-		return nil, unreachable(t.Host, err)
+		return nil, err
 	}
 	defer release()
 
@@ -80,6 +70,25 @@ func (p *Pool) connect(ctx context.Context, t activities.Target) (*conn, error) 
 	}
 	_ = nc.SetDeadline(time.Time{})
 	return newConn(t, nc, ssh.NewClient(sc, channels, requests), p.o), nil
+}
+
+// reach makes the TCP connection, and takes a place for its handshake.
+func (p *Pool) reach(ctx context.Context, t activities.Target) (nc net.Conn, release func(), err error) {
+	release, err = acquire(ctx, p.dials)
+	if err != nil {
+		return nil, nil, unreachable(t.Host, err)
+	}
+	nc, err = (&net.Dialer{Timeout: p.o.ConnectTimeout}).DialContext(ctx, "tcp", t.Addr)
+	release()
+	if err != nil {
+		return nil, nil, unreachable(t.Host, err)
+	}
+	release, err = acquire(ctx, p.handshakes)
+	if err != nil {
+		nc.Close()
+		return nil, nil, unreachable(t.Host, err)
+	}
+	return nc, release, nil
 }
 
 // classify tells a stranger and a locked door from a broken way.

@@ -25,7 +25,7 @@ func (d *desk) app() *cli.App {
 			d.validateCommand(), d.checkCommand(), d.planCommand(), d.runCommand(), d.listCommand(), d.statusCommand(), d.watchCommand(), d.whyCommand(), d.reportCommand(),
 			d.approveCommand(), d.rejectCommand(), d.extendCommand(), d.retryCommand(), d.skipCommand(), d.holdCommand(), d.resumeCommand(), d.abortCommand(), d.backoutCommand(),
 			d.scheduleCommand(), d.freezeCommand(), d.thawCommand(), d.claimsCommand(), d.quarantineCommand(),
-			d.inventoryCommand(), d.workerCommand(), d.completionCommand(), d.versionCommand(),
+			d.inventoryCommand(), d.accessCommand(), d.workerCommand(), d.completionCommand(), d.versionCommand(),
 		},
 	}
 	app.Action = func(c *cli.Context) error {

@@ -65,8 +65,9 @@ func TestCompletionInBash(t *testing.T) {
 		{"rollpatch list --l", "--limit"},
 		{"rollpatch freeze list --l", ""},
 		{"rollpatch inventory ", "import"},
-		{"rollpatch inventory import ", "ansible"},
+		{"rollpatch inventory import ", "ansible consul"},
 		{"rollpatch inventory import ansible --cl", "--cluster-groups"},
+		{"rollpatch access scan --ac", "--accept"},
 	} {
 		script := `source testdata/completion.bash; IFS=' ' read -r -a COMP_WORDS <<<"$1"; [[ $1 == *' ' ]] && COMP_WORDS+=(""); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _rollpatch; echo "${COMPREPLY[*]}"`
 		out, err := exec.Command(bash, "--norc", "-c", script, "bash", row.line).CombinedOutput()

@@ -173,13 +173,13 @@ func understood(argv []string) error {
 }
 
 func TestUnderstood(t *testing.T) {
-	for _, good := range []string{"run -i other.yaml campaign.yaml", "status", "why web-1", `abort monthly --reason "..."`, "freeze now", "freeze --help", "claims break web -i other.yaml", "claims list", "inventory import ansible a b --user ops"} {
+	for _, good := range []string{"run -i other.yaml campaign.yaml", "status", "why web-1", `abort monthly --reason "..."`, "freeze now", "freeze --help", "claims break web -i other.yaml", "claims list", "inventory import ansible a b --user ops", "inventory import consul --user ops", "access scan --accept"} {
 		argv, _ := shellWords(good)
 		if err := understood(argv); err != nil {
 			t.Errorf("rollpatch %s: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"", "schedule", "schedule later", "freeze", "freeze later", "claims break", "claims list web", "claims list --return", "inventory import", "inventory import chef", "run", "run --soon campaign.yaml", "status one two three --flag", "list web"} {
+	for _, bad := range []string{"", "schedule", "schedule later", "freeze", "freeze later", "claims break", "claims list web", "claims list --return", "inventory import", "inventory import chef", "inventory import consul web", "access", "access scan web", "run", "run --soon campaign.yaml", "status one two three --flag", "list web"} {
 		argv, _ := shellWords(bad)
 		if understood(argv) == nil {
 			t.Errorf("rollpatch %s is understood", bad)

@@ -21,7 +21,7 @@ const ansibleHosts = "/etc/ansible/hosts"
 
 func (d *desk) inventoryCommand() *cli.Command {
 	return group("inventory", "make an inventory of what other programs know",
-		group("import", "print an inventory for rollpatch, made from another program's", d.importAnsibleCommand()))
+		group("import", "print an inventory for rollpatch, made from another program's", d.importAnsibleCommand(), d.importConsulCommand()))
 }
 
 func (d *desk) importAnsibleCommand() *cli.Command {
@@ -59,10 +59,8 @@ func (d *desk) importAnsibleCommand() *cli.Command {
 				inv.Encrypted[i] = asTyped(name, c.Args().Slice(), sources)
 			}
 			out, err := inv.Draft(ansible.Options{User: c.String("user"), Groups: c.StringSlice("cluster-groups")})
-			if unfit := new(ansible.Unfit); errors.As(err, &unfit) {
-				return usage(unfit.Why, unfit.Hint)
-			} else if err != nil {
-				return failed(err)
+			if err != nil {
+				return unfit(err)
 			}
 			return d.printDraft(out)
 		},

@@ -24,11 +24,6 @@ type Options struct {
 	Groups []string
 }
 
-// Unfit is why the files, sound as they are, give no inventory, and what to type.
-type Unfit struct{ Why, Hint string }
-
-func (u *Unfit) Error() string { return u.Why }
-
 // secrets are variables that hold what no file of ours may, and what takes their place.
 var secrets = map[string]string{
 	"ansible_password":        "hosts are logged in to with keys: name one with access.identity_file, or have an SSH agent hold it",
@@ -56,7 +51,7 @@ type drafter struct {
 	options Options
 }
 
-// Draft is the inventory of ours that these hosts and groups make. An error is an [*Unfit].
+// Draft is the inventory of ours that these hosts and groups make. An error is a [*draft.Unfit].
 func (inv *Inventory) Draft(o Options) (draft.Draft, error) {
 	d := &drafter{inv: inv, options: o, notes: map[string][]string{}, names: map[*Host]string{}}
 	d.out.HostRemarks, d.out.ClusterRemarks = map[string][]string{}, map[string][]string{}
@@ -210,7 +205,7 @@ func filled(raw any, v map[string]any, h *Host, depth int) (string, bool) {
 func (d *drafter) access() error {
 	hosts := d.out.Hosts
 	if len(hosts) == 0 {
-		return &Unfit{"no host is left that is reached over SSH" + d.said(), "the arguments name the sources: rollpatch inventory import ansible --help says more"}
+		return &draft.Unfit{Why: "no host is left that is reached over SSH" + d.said(), Hint: "the arguments name the sources: rollpatch inventory import ansible --help says more"}
 	}
 	var nobody []string
 	for i := range hosts {
@@ -220,7 +215,7 @@ func (d *drafter) access() error {
 		}
 	}
 	if len(nobody) > 0 && d.options.User == "" {
-		return &Unfit{"no ansible_user says who logs in to " + draft.Few(nobody), "--user NAME says it for those"}
+		return &draft.Unfit{Why: "no ansible_user says who logs in to " + draft.Few(nobody), Hint: "--user NAME says it for those"}
 	}
 	first := hosts[0].Access
 	same := func(ok func(a inventory.Access) bool) bool {
@@ -269,7 +264,7 @@ func (d *drafter) chosen() ([]*Group, error) {
 			}
 		}
 		if len(out) == 0 {
-			return nil, &Unfit{"no group has hosts: nothing says which of them are redundant for each other", "--cluster-groups ungrouped makes one cluster of all that have no group"}
+			return nil, &draft.Unfit{Why: "no group has hosts: nothing says which of them are redundant for each other", Hint: "--cluster-groups ungrouped makes one cluster of all that have no group"}
 		}
 		return out, nil
 	}
@@ -284,7 +279,7 @@ func (d *drafter) chosen() ([]*Group, error) {
 		for _, name := range names {
 			ok, err := path.Match(pattern, name)
 			if err != nil {
-				return nil, &Unfit{fmt.Sprintf("--cluster-groups %q is no pattern", pattern), "* stands for any letters, ? for one, [ab] for one of these"}
+				return nil, &draft.Unfit{Why: fmt.Sprintf("--cluster-groups %q is no pattern", pattern), Hint: "* stands for any letters, ? for one, [ab] for one of these"}
 			}
 			if g := d.inv.groups[name]; ok {
 				if found = true; !slices.Contains(out, g) {
@@ -293,7 +288,7 @@ func (d *drafter) chosen() ([]*Group, error) {
 			}
 		}
 		if !found {
-			return nil, &Unfit{fmt.Sprintf("--cluster-groups %q matches no group that has hosts", pattern), "these have some: " + strings.Join(names, " ")}
+			return nil, &draft.Unfit{Why: fmt.Sprintf("--cluster-groups %q matches no group that has hosts", pattern), Hint: "these have some: " + strings.Join(names, " ")}
 		}
 	}
 	return out, nil
@@ -335,7 +330,7 @@ func (d *drafter) clusters() error {
 		d.out.Clusters = append(d.out.Clusters, c)
 	}
 	if len(d.out.Clusters) == 0 {
-		return &Unfit{"no cluster has a host that is reached over SSH" + d.said(), "--cluster-groups GLOB names other groups"}
+		return &draft.Unfit{Why: "no cluster has a host that is reached over SSH" + d.said(), Hint: "--cluster-groups GLOB names other groups"}
 	}
 	var several, none []string
 	for _, h := range d.out.Hosts {

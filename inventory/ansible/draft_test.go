@@ -8,6 +8,7 @@ import (
 	"testing/fstest"
 
 	"github.com/rollpatch/rollpatch/inventory/ansible"
+	"github.com/rollpatch/rollpatch/inventory/draft"
 	"github.com/rollpatch/rollpatch/inventory/file"
 )
 
@@ -34,7 +35,7 @@ func TestDraftsAreInventories(t *testing.T) {
 			continue
 		}
 		d, err := inv.Draft(ansible.Options{User: "ops", Groups: []string{"*"}})
-		if unfit := new(ansible.Unfit); errors.As(err, &unfit) {
+		if unfit := new(draft.Unfit); errors.As(err, &unfit) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -128,7 +129,7 @@ func TestUnfit(t *testing.T) {
 		"h1 ansible_user=ops\n[l]\nh2 ansible_connection=local\n": "no cluster has a host that is reached over SSH",
 	} {
 		_, err := drafted(t, ansible.Options{}, map[string]string{"hosts": hosts})
-		if unfit := new(ansible.Unfit); !errors.As(err, &unfit) || !strings.HasPrefix(unfit.Why, want) || unfit.Hint == "" {
+		if unfit := new(draft.Unfit); !errors.As(err, &unfit) || !strings.HasPrefix(unfit.Why, want) || unfit.Hint == "" {
 			t.Errorf("%q: %v, want %s", hosts, err, want)
 		}
 	}

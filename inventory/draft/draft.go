@@ -23,6 +23,11 @@ type Draft struct {
 	ClusterRemarks map[string][]string
 }
 
+// Unfit is why what another program knows, sound as it is, gives no inventory, and what to type.
+type Unfit struct{ Why, Hint string }
+
+func (u *Unfit) Error() string { return u.Why }
+
 // YAML is the inventory file.
 func (d Draft) YAML() string {
 	var b strings.Builder
@@ -41,6 +46,9 @@ func (d Draft) YAML() string {
 		if len(h.Labels) > 0 {
 			fields = append(fields, "labels: "+labels(h.Labels))
 		}
+		if h.House != "" {
+			fields = append(fields, "house: "+text(h.House))
+		}
 		if a := access(h.Access); a != "" {
 			fields = append(fields, "access: {"+a+"}")
 		}
@@ -50,6 +58,12 @@ func (d Draft) YAML() string {
 	for _, c := range d.Clusters {
 		fmt.Fprintf(&b, "  - name: %s\n", text(c.Name))
 		remarks(&b, "    ", d.ClusterRemarks[c.Name])
+		if c.Owner != "" {
+			fmt.Fprintf(&b, "    owner: %s\n", text(c.Owner))
+		}
+		if c.Contact != "" {
+			fmt.Fprintf(&b, "    contact: %s\n", text(c.Contact))
+		}
 		if len(c.Labels) > 0 {
 			fmt.Fprintf(&b, "    labels: %s\n", labels(c.Labels))
 		}

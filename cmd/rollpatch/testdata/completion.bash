@@ -2,7 +2,7 @@ _rollpatch() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "validate check plan run list status watch why report approve reject extend retry skip hold resume abort backout schedule freeze thaw claims quarantine inventory worker completion version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "validate check plan run list status watch why report approve reject extend retry skip hold resume abort backout schedule freeze thaw claims quarantine inventory access worker completion version" -- "$cur")
 		return
 	fi
 	local flags='' words='' files='' formats=''
@@ -184,14 +184,28 @@ _rollpatch() {
 		case ${COMP_WORDS[2]} in
 		import)
 			if [ "$COMP_CWORD" -eq 3 ]; then
-				words="ansible"
+				words="ansible consul"
 			fi
 			case ${COMP_WORDS[3]} in
 			ansible)
 				flags="--cluster-groups --help --playbook-dir --user"
 				files=yes
 				;;
+			consul)
+				flags="--address --datacenter --help --services --user"
+				;;
 			esac
+			;;
+		esac
+		;;
+	access)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			words="scan"
+		fi
+		case ${COMP_WORDS[2]} in
+		scan)
+			flags="--accept --changed --digest --help --inventory --output"
+			formats="text json"
 			;;
 		esac
 		;;

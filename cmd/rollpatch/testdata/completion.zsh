@@ -27,6 +27,7 @@ _rollpatch() {
 		'claims:show what instances have locked in Consul, or break a claim whose owner is gone'
 		'quarantine:show hosts that are not touched any more and versions that are left out, widen or end a quarantine'
 		'inventory:make an inventory of what other programs know'
+		'access:make hosts known before anything is done there'
 		'worker:carry instances out until told to stop'
 		'completion:print a shell'\''s completion script'
 		'version:say which build this is'
@@ -534,6 +535,7 @@ _rollpatch() {
 		import)
 			commands=(
 				'ansible:from inventories of Ansible'\''s, INI or YAML, merged in the order given'
+				'consul:from the catalog of one datacenter of Consul'\''s'
 			)
 			if (( CURRENT == 2 )); then
 				_describe command commands
@@ -550,7 +552,37 @@ _rollpatch() {
 					'--user=[NAME of who logs in where no ansible_user says so]:value:' \
 					'*:file:_files'
 				;;
+			consul)
+				_arguments \
+					'--address=[ADDRESS of an agent'\''s HTTP API, host -port or with http -// or https -//]:value:' \
+					'--datacenter=[NAME of the datacenter]:value:' \
+					'--help[show help]' \
+					'--services=[GLOB of the services that become clusters; may be given several times]:value:' \
+					'--user=[NAME of who logs in to the hosts - nothing in Consul says so]:value:'
+				;;
 			esac
+			;;
+		esac
+		;;
+	access)
+		commands=(
+			'scan:show the host keys of the inventory'\''s hosts, and have a person put them into known_hosts'
+		)
+		if (( CURRENT == 2 )); then
+			_describe command commands
+			return
+		fi
+		shift words
+		(( CURRENT-- ))
+		case $words[1] in
+		scan)
+			_arguments \
+				'--accept[write what is new, once it is confirmed]' \
+				'--changed=[HOST whose changed key is written too; may be given several times]:value:' \
+				'--digest=[DIGEST of the keys that were shown, in place of a question]:value:' \
+				'--help[show help]' \
+				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)'
 			;;
 		esac
 		;;
