@@ -176,6 +176,10 @@ func (w *world) build() {
 	for _, c := range w.clusters {
 		for _, h := range c.members {
 			h.in = append(h.in, c)
+			if w.kind != cooperative && w.chance(0.02) { // a former instance could not reach it
+				st := h.updatersOf("former/" + c.name)
+				st.off, st.record = true, true
+			}
 		}
 	}
 }
