@@ -178,8 +178,8 @@ func Reason(instance, host string) string { return reasonPrefix + instance + " "
 // audited writes the intent before the work and its outcome after it (P9). A retry writes the same intent again, which changes
 // nothing.
 func (a *Activities) audited(ctx context.Context, intent audit.Entry, work func(ctx context.Context) (result, output string, err error)) (audit.Head, error) {
-	if err := a.Audit.Append(ctx, intent); err != nil {
-		return audit.Head{}, fmt.Errorf("audit: intent of %s: %w", intent.Action, err)
+	if err := a.intend(ctx, intent); err != nil {
+		return audit.Head{}, err
 	}
 	ctx, stop := a.beating(ctx)
 	defer stop()
@@ -196,10 +196,17 @@ func (a *Activities) audited(ctx context.Context, intent audit.Entry, work func(
 	return head, nil
 }
 
+func (a *Activities) intend(ctx context.Context, intent audit.Entry) error {
+	if err := a.Audit.Append(ctx, intent); err != nil {
+		return fmt.Errorf("audit: intent of %s: %w", intent.Action, err)
+	}
+	return nil
+}
+
 // auditedOn is audited for work on several hosts: an entry that names them stands between the intent and the first of them (P9).
 func (a *Activities) auditedOn(ctx context.Context, intent audit.Entry, hosts []string, work func(ctx context.Context) (result, output string, err error)) (audit.Head, error) {
-	if err := a.Audit.Append(ctx, intent); err != nil {
-		return audit.Head{}, fmt.Errorf("audit: intent of %s: %w", intent.Action, err)
+	if err := a.intend(ctx, intent); err != nil {
+		return audit.Head{}, err
 	}
 	named, _ := intent.Head().Next(audit.Entry{
 		Kind: audit.Intent, Time: intent.Time, Actor: intent.Actor, Action: intent.Action, Host: strings.Join(hosts, ","), Run: intent.Run, Detail: intent.Detail,

@@ -142,8 +142,13 @@ var all = []Mutant{
 	},
 	{
 		Name: "P4: a member is begun only with what finished in the stage that goes first", File: "workflows/rollout/staged.go",
-		Old: "return c.Policy.Staged && c.StagedAt.IsZero()", New: "return false",
+		Old: "if !c.Policy.Staged {", New: "if true {",
 		Package: rolloutPkg, Test: "^TestStaged$",
+	},
+	{
+		Name: "P3: a canary whose server forgot what was done to it owes its soak", File: "activities/fetch.go",
+		Old: "if want == \"\" && !known {", New: "if want == \"\" {",
+		Package: activitiesPkg, Test: "^TestFetch$",
 	},
 	{
 		Name: "P4: the canary's fetch is held to that stage once more", File: "activities/fetch.go",
