@@ -128,12 +128,9 @@ func why(t activities.Target, err error) string {
 	if errors.As(err, &negotiation) {
 		return "it offers nothing in common with us for the " + negotiation.What
 	}
-	what := err.Error()
-	if lost := new(lostError); errors.As(err, &lost) {
-		what, _ = lost.Trouble()
-	} else {
-		what, _ = (&lostError{t.Host, err}).Trouble()
-	}
+	lost := &lostError{t.Host, err}
+	_ = errors.As(err, &lost)
+	what, _ := lost.Trouble()
 	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			return -1
