@@ -147,7 +147,7 @@ var all = []Mutant{
 	},
 	{
 		Name: "P3: a canary whose server forgot what was done to it owes its soak", File: "activities/fetch.go",
-		Old: "if want == \"\" && !known {", New: "if want == \"\" {",
+		Old: "if want == \"\" && !known {", New: "if want == \"\" && (known || !known) {",
 		Package: activitiesPkg, Test: "^TestFetch$",
 	},
 	{
