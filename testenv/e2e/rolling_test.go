@@ -182,13 +182,19 @@ func TestRollingSoakApproved(t *testing.T) {
 // gate waits until the soak of web waits for a person.
 func (s *scene) gate(instance string) {
 	s.Helper()
+	s.gateOf(instance, 1)
+}
+
+// gateOf waits for a person to be asked whether that soak may end.
+func (s *scene) gateOf(instance string, soak int) {
+	s.Helper()
 	s.eventually("the gate of the soak", func() error {
 		var c workflows.ClusterState
 		if err := s.query(workflows.ClusterID(instance, "web"), &c); err != nil {
 			return err
 		}
-		if c.Phase != rollout.PhaseGate {
-			return fmt.Errorf("it is in %s", c.Phase)
+		if c.Phase != rollout.PhaseGate || c.SoakNo != soak {
+			return fmt.Errorf("it is in %s, soak %d", c.Phase, c.SoakNo)
 		}
 		return nil
 	})
