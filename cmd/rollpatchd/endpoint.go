@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strconv"
@@ -48,7 +49,7 @@ func claimPorts(endpoints ...*endpoint) error {
 		}
 	}()
 	for _, e := range endpoints {
-		l, err := net.Listen("tcp", e.String())
+		l, err := listen(*e)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return fmt.Errorf("address %s is taken by another process", e)
 		}
@@ -59,4 +60,25 @@ func claimPorts(endpoints ...*endpoint) error {
 		e.port = l.Addr().(*net.TCPAddr).AddrPort().Port()
 	}
 	return nil
+}
+
+// Ports that are left to us lie below those that the machine gives to whoever
+// connects, or one could be taken between our letting go of it and the server's
+// listening.
+const (
+	firstPort = 20000
+	lastPort  = 32000
+)
+
+func listen(e endpoint) (net.Listener, error) {
+	for range 100 {
+		if e.port != 0 {
+			break
+		}
+		free := endpoint{ip: e.ip, port: uint16(firstPort + rand.IntN(lastPort-firstPort))}
+		if l, err := net.Listen("tcp", free.String()); err == nil {
+			return l, nil
+		}
+	}
+	return net.Listen("tcp", e.String())
 }

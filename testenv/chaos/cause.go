@@ -94,6 +94,18 @@ func terminate(id func(*scene) string) func(*scene) error {
 	}
 }
 
+// terminateOnce waits for the workflow, which may not have begun yet, before it is terminated.
+func terminateOnce(id func(*scene) string) func(*scene) error {
+	return func(s *scene) error {
+		byHand(s, "terminate")
+		ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
+		defer cancel()
+		return s.eventually(ctx, "the workflow "+id(s), func(ctx context.Context) error {
+			return s.temporal.TerminateWorkflow(ctx, id(s), "", "the fault wants it")
+		})
+	}
+}
+
 // watched starts the campaign by a command that goes on to watch it.
 func watched(s *scene) error {
 	if err := s.write(); err != nil {

@@ -204,7 +204,7 @@ func Faults() []Fault {
 		}},
 		{ID: "F33", Name: "campaign terminated", Steps: every, Ends: []string{"terminated"}, Inject: terminate(func(s *scene) string { return campaignID(s.instance) })},
 		{ID: "F33", Name: "cluster terminated", Steps: every, Ends: halted, Inject: terminate(func(s *scene) string { return clusterID(s.instance, "web") })},
-		{ID: "F33", Name: "member terminated", Steps: []Step{inspect, fetch, gate, drain, patch, configure, reboot, down, check, undrain}, Often: drain, Ends: halted, Inject: terminate(func(s *scene) string { return memberID(canary) })},
+		{ID: "F33", Name: "member terminated", Steps: []Step{inspect, fetch, gate, drain, patch, configure, reboot, down, check, undrain}, Often: drain, Ends: halted, Inject: terminateOnce(func(*scene) string { return memberID(canary) })},
 		{
 			ID: "F34", Name: "the way back is gone", Steps: []Step{check}, Often: check, Version: "1.2", Inject: noWayBack, Ends: halted, Holds: all(untouched(peer), quarantined),
 		},
