@@ -41,7 +41,10 @@ func (a Accept) Ends() (time.Time, error) {
 // EndOf is when a day that is written as 2027-01-31 is over, in UTC.
 func EndOf(written string) (time.Time, error) {
 	day, err := time.Parse(time.DateOnly, written)
-	return day.AddDate(0, 0, 1), err
+	if err != nil {
+		return time.Time{}, err
+	}
+	return day.AddDate(0, 0, 1), nil
 }
 
 // For reports whether it is about a host that is a member of these clusters.

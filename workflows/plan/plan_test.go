@@ -543,6 +543,7 @@ func TestState(t *testing.T) {
 	got := parts["web"].State("monthly-1", true)
 	want := rollout.Cluster{
 		Instance: "monthly-1", Name: "web", Stage: "stage-1", Members: []rollout.Slot{{Host: "web-1"}, {Host: "web-2"}}, MinHealthy: 1, Accepted: "announced", Phase: rollout.PhaseClaim,
+		AcceptedUntil: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC),
 		Policy: rollout.ClusterPolicy{
 			Soak: 24 * time.Hour, SoakPasses: 3, SoakApproval: true, Settle: 10 * time.Minute, RetryEvery: 30 * time.Second, WaitMax: 30 * time.Minute, Unattended: true,
 			OnFailure: rollout.FailStopCluster, Failures: 1, Updaters: true, OnFail: "drain", MaxMixed: 7 * 24 * time.Hour,
