@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/workflows/plan"
