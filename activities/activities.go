@@ -126,7 +126,7 @@ func targetOf(h inventory.Host) Target {
 
 // clusters are those that the host belongs to, the one that is worked on first. It goes out of service in all of them, and comes back in all.
 func (s scene) clusters() []plan.Other {
-	all := []plan.Other{{Cluster: s.part.Cluster, Accepted: s.part.Accepted}}
+	all := []plan.Other{{Cluster: s.part.Cluster, Accepted: s.part.Accepted, Until: s.part.Until}}
 	for _, o := range s.part.Others {
 		if o.Cluster.Has(s.host.Name) {
 			all = append(all, o)

@@ -89,7 +89,7 @@ func redundancy(c plan.Other, s scene, list []Instance) rollout.Redundancy {
 func budgetOf(c plan.Other) rollout.Redundancy {
 	size := len(c.Cluster.Members)
 	return rollout.Redundancy{
-		Cluster: c.Cluster.Name, Size: size, MaxOut: c.Cluster.MaxUnavailable.Of(size), MinHealthy: c.Cluster.MinHealthy, Accepted: c.Accepted != "",
+		Cluster: c.Cluster.Name, Size: size, MaxOut: c.Cluster.MaxUnavailable.Of(size), MinHealthy: c.Cluster.MinHealthy, Accepted: c.Accepted != "", Until: c.Ends(),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/workflows/plan"
@@ -88,8 +89,8 @@ func TestGate(t *testing.T) {
 		}, rollout.Pass, "1 of 2", peers(web1)},
 		{"a budget in percent is counted from the inventory's size", func(w *world, p *plan.Part, in *StepInput) {
 			ours(w, "web")
-			p.Cluster.MaxUnavailable, p.Accepted = inventory.Budget{Percent: 70}, "said so"
-		}, rollout.Pass, "", peers(rollout.Redundancy{Cluster: "web", Size: 3, MaxOut: 2, MinHealthy: 2, PeersIn: 2, Accepted: true})},
+			p.Cluster.MaxUnavailable, p.Accepted, p.Until = inventory.Budget{Percent: 70}, "said so", "2027-01-31"
+		}, rollout.Pass, "", peers(rollout.Redundancy{Cluster: "web", Size: 3, MaxOut: 2, MinHealthy: 2, PeersIn: 2, Accepted: true, Until: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)})},
 		{"every cluster that the host belongs to is counted", func(w *world, p *plan.Part, in *StepInput) {
 			sharedHost(w, p)
 			ours(w, "web", "db")

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/rollpatch/rollpatch/inventory"
-	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/workflows/preflight"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -55,7 +54,7 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 			r.fail("its package database is not clean: run dpkg --configure -a there, or apt-get --fix-broken install")
 			return nil
 		}
-		if s.part.Policy.Preflight == campaign.PreflightOn && in.Mode == rollout.ModePatch && !r.Ours {
+		if in.Mode == rollout.ModePatch && !r.Ours {
 			found, err := a.preflight(ctx, s, osID, preflight.Need{})
 			if err != nil {
 				return r.orUnknown(ctx, err)
@@ -64,6 +63,7 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 				r.fail(clip("preflight: " + why))
 				return nil
 			}
+			r.Accepted = lived(found)
 		}
 		r.pass(fmt.Sprintf("%s %s, kernel %s, %d packages", f.OS, f.Release, f.Kernel, len(f.Versions)))
 		return nil

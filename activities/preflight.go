@@ -7,6 +7,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/preflight"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // preflight is what stands against patching a host, by what it says of itself; nothing is changed there. What would come decides how much room
@@ -116,4 +117,14 @@ func (a *Activities) said(ctx context.Context, err error) string {
 		return "no answer within " + answerFor.String()
 	}
 	return clip(err.Error())
+}
+
+// lived is what would have kept a member from its drain, and somebody accepts.
+func lived(findings []preflight.Finding) (out []rollout.Accepted) {
+	for _, f := range findings {
+		if f.Severity == preflight.Severe && f.Accepted != "" {
+			out = append(out, rollout.Accepted{Check: f.Check, Reason: f.Accepted, Until: f.Until})
+		}
+	}
+	return out
 }

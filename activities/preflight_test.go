@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
-	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/preflight"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
@@ -46,15 +45,17 @@ func TestInspectLooksBeforeItsDrain(t *testing.T) {
 		{"a healthy host goes on", given(healthyHost, nil), rollout.Pass, "2 packages", nil},
 		{"a severe finding refuses it, and says what to do", given(fullHost, nil), rollout.Fail, "preflight: / has 1 MiB free, and 16 MiB is needed: no transaction can do with less: make room there", nil},
 		{"what only check counts does not", given("failed\tbackup.service\n"+healthyHost, nil), rollout.Pass, "2 packages", nil},
-		{"nor does what somebody accepts", given(fullHost, func(_ *world, p *plan.Part, _ *StepInput) { accepting(p, "space", "2000-01-01") }), rollout.Pass, "2 packages", nil},
+		{"nor does what somebody accepts", given(fullHost, func(_ *world, p *plan.Part, _ *StepInput) { accepting(p, "space", "2000-01-01") }), rollout.Pass, "2 packages",
+			func(t *testing.T, _ *world, r StepResult) {
+				if want := []rollout.Accepted{{Check: "space", Reason: "known since May", Until: "2000-01-01"}}; !slices.Equal(r.Accepted, want) {
+					t.Errorf("it was accepted as %+v, want %+v", r.Accepted, want)
+				}
+			}},
 		{"what was accepted until yesterday does", given(fullHost, func(_ *world, p *plan.Part, _ *StepInput) { accepting(p, "space", "1999-12-31") }), rollout.Fail, "preflight: / has", nil},
 		{"so does what is accepted of another host", given(fullHost, func(_ *world, p *plan.Part, _ *StepInput) {
 			p.Accept = []inventory.Accept{{Check: "space", Host: "web-2", Reason: "known", Until: "2001-01-01"}}
 		}), rollout.Fail, "preflight: / has", nil},
-		{"one that the policy does not look at goes on", given(fullHost, func(w *world, p *plan.Part, _ *StepInput) {
-			p.Policy.Preflight, w.cannot["preflight"] = campaign.PreflightOff, errAway
-		}), rollout.Pass, "2 packages", nil},
-		{"so does one that is ours to bring back", given(fullHost, func(w *world, _ *plan.Part, _ *StepInput) {
+		{"one that is ours to bring back", given(fullHost, func(w *world, _ *plan.Part, _ *StepInput) {
 			w.instances[0].Maintenance = []string{Reason(instance, "web-1")}
 		}), rollout.Pass, "2 packages", nil},
 		{"and one that is backed out", given(fullHost, func(_ *world, _ *plan.Part, in *StepInput) { in.Mode = rollout.ModeBackout }), rollout.Pass, "2 packages", nil},

@@ -35,8 +35,16 @@ func (Preflight) Values() []string {
 
 // Ends is when it counts no more.
 func (a Accept) Ends() (time.Time, error) {
-	day, err := time.Parse(time.DateOnly, a.Until)
-	return day.AddDate(0, 0, 1), err
+	return EndOf(a.Until)
+}
+
+// EndOf is when a day that is written as 2027-01-31 is over, in UTC.
+func EndOf(written string) (time.Time, error) {
+	day, err := time.Parse(time.DateOnly, written)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return day.AddDate(0, 0, 1), nil
 }
 
 // For reports whether it is about a host that is a member of these clusters.
@@ -81,10 +89,11 @@ func (p *Problems) backup(at string, b *Backup) {
 	if b.MaxAge <= 0 {
 		p.Add(at+".max_age", "is missing: say how old a backup may be, such as 26h")
 	}
-	p.day(at+".restore_proven", b.RestoreProven)
+	p.Day(at+".restore_proven", b.RestoreProven)
 }
 
-func (p *Problems) day(path, written string) {
+// Day names what is no day; nothing is written where none is needed.
+func (p *Problems) Day(path, written string) {
 	if written == "" {
 		return
 	}
@@ -122,6 +131,6 @@ func (inv Inventory) validateAccept(p *Problems) {
 		if a.Until == "" {
 			p.Add(at+".until", "is missing: say until which day, such as 2027-01-31")
 		}
-		p.day(at+".until", a.Until)
+		p.Day(at+".until", a.Until)
 	}
 }

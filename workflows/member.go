@@ -248,7 +248,7 @@ func (m *member) finish(ctx workflow.Context) (MemberReport, error) {
 	m.Unwritten.flush(m.outlive, SegmentQueue(m.Segment))
 	r := MemberReport{Audit: m.Audit, MemberEnd: rollout.MemberEnd{
 		Host: m.Host, Mode: m.Mode, Try: m.Try, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
-		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli, OutAt: m.OutAt, TakenUp: m.TakenUp, Suspect: m.Suspect, LeftOut: m.LeftOut, GivenUp: m.Skipped(), Widens: m.Widens, OtherHand: m.OtherHand,
+		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli, OutAt: m.OutAt, TakenUp: m.TakenUp, Suspect: m.Suspect, LeftOut: m.LeftOut, GivenUp: m.Skipped(), Widens: m.Widens, OtherHand: m.OtherHand, Accepted: m.Accepted,
 	}}
 	if m.NotNow && m.Outcome == rollout.Returned {
 		r.NotNow, r.Waited, r.Next = true, m.Waited, m.Opens

@@ -51,6 +51,7 @@ func (d *desk) readFiles(inventoryPath, campaignPath string) (files, error) {
 	if invErr == nil { // against a broken inventory, half of what a check finds is not so
 		err = file.CheckCampaign(c, inv.Value)
 	}
+	err = with(err, lapsed(c, d.now()))
 	f.inventory, f.where, f.campaign = inv.Value, inv.Where, c.Value
 	if err := errors.Join(invErr, err); err != nil {
 		return f, invalid(err)

@@ -182,7 +182,7 @@ func remarks(c plan.Cluster, refusals []plan.Refusal) string {
 		out = append(out, "not drained")
 	}
 	if c.Accepted != "" {
-		out = append(out, "impact accepted: "+c.Accepted)
+		out = append(out, "impact accepted until "+c.Until+": "+c.Accepted)
 	}
 	if len(c.House) > 0 {
 		out = append(out, "own house: "+strings.Join(c.House, " ")+", goes last")

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -172,7 +174,15 @@ func reportPage(r report.Report) document {
 		said = append(said, []string{stamp(w.At), w.Actor, w.Word, w.Where, w.Reason, w.Result})
 	}
 	for _, o := range r.Overrides {
-		overrides = append(overrides, []string{o.Rule, strings.TrimSpace(o.Cluster + " " + o.Host), o.Reason})
+		until := stamp(o.Until)
+		if o.Until.IsZero() {
+			until = "the end of what it is for"
+		}
+		where := strings.TrimSpace(o.Cluster + " " + o.Host)
+		if where == "" {
+			where = "the instance"
+		}
+		overrides = append(overrides, []string{strings.TrimSpace(o.Rule + " " + o.Of), where, o.By, stamp(o.Since), until, yes(o.InForce), o.Reason})
 	}
 	for _, b := range r.Debts {
 		debts = append(debts, []string{strings.TrimSpace(b.Cluster + " " + b.Host), b.What, b.Next})
@@ -183,13 +193,26 @@ func reportPage(r report.Report) document {
 	add("Approvals", "Nobody was asked, or nobody agreed.", []string{"when", "gate", "who", "how", "reason"}, approvals)
 	add("Holds", "There was none.", []string{"since", "lasted", "where", "why", "ended"}, holds)
 	add("What people said", "Nothing is on record.", []string{"when", "who", "word", "where", "reason", "result"}, said)
-	add("Overrides", "There was none.", []string{"rule", "where", "reason"}, overrides)
+	add("Overrides", "There was none.", []string{"rule", "where", "by", "since", "until", "in force", "reason"}, overrides)
+	if n := len(r.Overrides); n > 0 {
+		s := &d.sections[len(d.sections)-1]
+		s.blocks = append([]passage{text("%s: %s.", many(n, "override"), usedOf(r.Used))}, s.blocks...)
+	}
 	add("Debts", "There is none.", []string{"where", "what", "to mend it"}, debts)
 	d.sections = append(d.sections, section{title: "Left to do", blocks: leftoversOf(r)})
 	if len(r.Notes) > 0 {
 		d.sections = append(d.sections, section{title: "What is not known", blocks: []passage{{list: r.Notes}}})
 	}
 	return d
+}
+
+// usedOf counts overrides by their rule.
+func usedOf(used map[string]int) string {
+	var parts []string
+	for _, rule := range slices.Sorted(maps.Keys(used)) {
+		parts = append(parts, strconv.Itoa(used[rule])+" "+rule)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // madeBy says which schedule made it, and how its turn came.

@@ -120,7 +120,7 @@ func (r requesting) impact() []passage {
 	}
 	r.each(func(_ string, c plan.Cluster, _ plan.Part) {
 		if c.Accepted != "" {
-			lines.list = append(lines.list, c.Name+": an outage is accepted: "+c.Accepted)
+			lines.list = append(lines.list, c.Name+": an outage is accepted until "+c.Until+": "+c.Accepted)
 		}
 	})
 	return []passage{lines, t}

@@ -61,6 +61,9 @@ func (p printer) status(s status.Status, packages bool) {
 	if s.Reason != "" && s.Reason != s.State {
 		fmt.Fprintln(p.w, s.Reason)
 	}
+	if n := len(s.Overrides); n > 0 {
+		fmt.Fprintf(p.w, "%s, %d in force: rollpatch report %s lists them\n", many(n, "override"), s.InForce(), s.Instance)
+	}
 	var clusters, members, changes []row
 	for _, st := range s.Stages {
 		for _, cl := range st.Clusters {

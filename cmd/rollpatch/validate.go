@@ -82,11 +82,7 @@ func (d *desk) validate(c *cli.Context) error {
 		if invErr == nil {
 			err = file.CheckCampaign(doc, inv.Value)
 		}
-		if missing := d.missingSigners(s.Name, doc); len(missing) > 0 {
-			var f file.Findings
-			errors.As(err, &f)
-			err = append(f[:len(f):len(f)], missing...)
-		}
+		err = with(err, append(d.missingSigners(s.Name, doc), lapsed(doc, d.now())...))
 		errs, docs = append(errs, err), append(docs, doc)
 		out.Campaigns = append(out.Campaigns, s.Name)
 		sound = append(sound, named{path: s.Name, campaign: doc.Value})
@@ -142,6 +138,7 @@ func (d *desk) validate(c *cli.Context) error {
 		return invalid(err)
 	}
 	d.warnOfHouse(inv.Value, inv.Where)
+	d.warnOfOverrides(inv)
 	for _, doc := range docs {
 		d.warnOfGates(doc)
 		d.warnOfSigners(doc)
@@ -151,6 +148,16 @@ func (d *desk) validate(c *cli.Context) error {
 		return invalid(errors.New(strings.Join(refusals, "\n")))
 	}
 	return nil
+}
+
+// with is what is wrong with a file, and more.
+func with(err error, more file.Findings) error {
+	if len(more) == 0 {
+		return err
+	}
+	var f file.Findings
+	errors.As(err, &f)
+	return append(f[:len(f):len(f)], more...)
 }
 
 // warnOfGates says which stages begin without anybody's agreement. There is no gate by default: a campaign without one is no mistake.

@@ -37,8 +37,8 @@ type Campaign struct {
 	Policy Override `json:"policy,omitzero" yaml:"policy,omitempty"`
 	// Clusters overrides the policy for single clusters.
 	Clusters map[string]Override `json:"clusters,omitempty" yaml:"clusters,omitempty"`
-	// AcceptImpact gives, per cluster that cannot lose a member without an outage, the reason why that is accepted.
-	AcceptImpact map[string]string `json:"accept_impact,omitempty" yaml:"accept_impact,omitempty"`
+	// AcceptImpact gives, per cluster that cannot lose a member without an outage, why that is accepted, and until when.
+	AcceptImpact map[string]Impact `json:"accept_impact,omitempty" yaml:"accept_impact,omitempty"`
 	// Gates are points where people must agree.
 	Gates Gates `json:"gates,omitzero" yaml:"gates,omitempty"`
 	// Approvers are the people whose agreement counts, where the inventory names none.
@@ -51,6 +51,14 @@ type Campaign struct {
 	Change *Change `json:"change,omitempty" yaml:"change,omitempty"`
 	// Notify says who is told, and of what.
 	Notify []Notify `json:"notify,omitempty" yaml:"notify,omitempty"`
+}
+
+// Impact is an outage of one cluster that somebody lives with until a day.
+type Impact struct {
+	// Reason is who accepted the outage, and why.
+	Reason string `json:"reason" yaml:"reason" jsonschema:"required"`
+	// Until is the last day on which it is accepted, such as 2027-01-31, in UTC; from then on no further member begins.
+	Until string `json:"until" yaml:"until" jsonschema:"required"`
 }
 
 // Stage is a set of clusters that may go at the same time.

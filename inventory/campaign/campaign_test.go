@@ -187,10 +187,10 @@ func TestWithPaths(t *testing.T) {
 
 // Problems come in the same order every time, although clusters are a map.
 func TestValidateIsSteady(t *testing.T) {
-	c := campaign.Campaign{Clusters: map[string]campaign.Override{}, AcceptImpact: map[string]string{}}
+	c := campaign.Campaign{Clusters: map[string]campaign.Override{}, AcceptImpact: map[string]campaign.Impact{}}
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 		c.Clusters[name] = campaign.Override{Soak: duration(0)}
-		c.AcceptImpact[name] = ""
+		c.AcceptImpact[name] = campaign.Impact{}
 	}
 	first := c.Validate()
 	for range 20 {

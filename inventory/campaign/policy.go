@@ -119,7 +119,7 @@ type Override struct {
 	SoakOnFail *SoakOnFail `json:"soak_on_fail,omitempty" yaml:"soak_on_fail,omitempty"`
 	// Fetch is when packages of a plan that hosts answered are fetched: approved (default), ahead of the window, or window, when a member's turn comes.
 	Fetch *Fetch `json:"fetch,omitempty" yaml:"fetch,omitempty"`
-	// Preflight on (default) does not drain a member with a severe finding that nobody accepts; off does not look.
+	// Preflight is on (default): a member with a severe finding that nobody accepts is not drained. Off is refused, and says how a finding is accepted.
 	Preflight *Preflight `json:"preflight,omitempty" yaml:"preflight,omitempty"`
 }
 
@@ -241,17 +241,17 @@ const (
 // Values lists what may be written.
 func (Fetch) Values() []string { return []string{string(FetchApproved), string(FetchWindow)} }
 
-// Preflight is whether a member is looked at before it is drained.
+// Preflight is that a member is looked at before it is drained.
 type Preflight string
 
-// Whether severe findings keep a member in service, unchanged.
+// Severe findings keep a member in service, unchanged. Off would be every check of every host at once, without a reason and without an end.
 const (
 	PreflightOn  Preflight = "on"
 	PreflightOff Preflight = "off"
 )
 
 // Values lists what may be written.
-func (Preflight) Values() []string { return []string{string(PreflightOn), string(PreflightOff)} }
+func (Preflight) Values() []string { return []string{string(PreflightOn)} }
 
 // Leftover is what happens to a member that still has connections when its drain times out.
 type Leftover string

@@ -39,9 +39,14 @@ func (c Campaign) Validate() []inventory.Problem {
 		validateOverride(&p, at, c.Clusters[name], c.Base())
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.AcceptImpact)) {
-		if strings.TrimSpace(c.AcceptImpact[name]) == "" {
-			p.Add("accept_impact"+inventory.Key(name), "needs a reason: who accepted the outage, and why")
+		at := "accept_impact" + inventory.Key(name)
+		if strings.TrimSpace(c.AcceptImpact[name].Reason) == "" {
+			p.Add(at+".reason", "is missing: say who accepted the outage, and why")
 		}
+		if c.AcceptImpact[name].Until == "" {
+			p.Add(at+".until", "is missing: say until which day the outage is accepted, such as 2027-01-31")
+		}
+		p.Day(at+".until", c.AcceptImpact[name].Until)
 	}
 	c.validateGates(&p)
 	c.validateChange(&p)
@@ -129,7 +134,10 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 	if o.Fetch != nil {
 		inventory.OneOf(p, at+".fetch", *o.Fetch)
 	}
-	if o.Preflight != nil {
+	if o.Preflight != nil && *o.Preflight == PreflightOff {
+		p.Add(at+".preflight", "off looks at nothing, on any host, and has no end: accept single findings in the inventory instead, such as "+
+			"accept: [{check: backup, cluster: db, reason: holds no data, until: 2027-01-31}]")
+	} else if o.Preflight != nil {
 		inventory.OneOf(p, at+".preflight", *o.Preflight)
 	}
 	if o.OnTimeout != nil {
@@ -235,8 +243,8 @@ func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
 	c.checkFreezes(&p, inv)
 	touched := beside(inv, staged)
 	for _, cl := range inv.Clusters {
-		if name := cl.Name; cl.Drain == inventory.DrainNone && touched[name] != "" && c.AcceptImpact[name] == "" {
-			p.Add(touched[name], "cluster %q has drain: none: its members are patched and rebooted while they serve. Accept that by name: accept_impact: {%s: \"<reason>\"}", name, name)
+		if name := cl.Name; cl.Drain == inventory.DrainNone && touched[name] != "" && c.AcceptImpact[name] == (Impact{}) {
+			p.Add(touched[name], "cluster %q has drain: none: its members are patched and rebooted while they serve. Accept that by name: %s", name, Accepting(name))
 		}
 	}
 	about := func(path, name string, among []string) {
@@ -256,6 +264,11 @@ func (c Campaign) Check(inv inventory.Inventory) []inventory.Problem {
 	c.checkGates(&p, inv)
 	c.checkRequires(&p, inv)
 	return p
+}
+
+// Accepting is what a person writes to accept the outage of a cluster by name.
+func Accepting(cluster string) string {
+	return fmt.Sprintf("accept_impact: {%s: {reason: \"<reason>\", until: <day>}}", cluster)
 }
 
 // beside finds the clusters that members of the staged ones belong to, themselves included, each with the place in the file that brings it in.

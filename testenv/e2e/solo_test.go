@@ -45,7 +45,7 @@ func TestRollingSoloRefusedAtRunTime(t *testing.T) {
 		s.Errorf("campaign is %s, want halted", st.State)
 	}
 	c := st.Stages[0].Clusters[0]
-	for _, want := range []string{"losing one of 1 members breaks min_healthy 1", "accept_impact: {solo: <reason>}"} {
+	for _, want := range []string{"losing one of 1 members breaks min_healthy 1", "accept_impact: {solo: {reason: <reason>, until: <day>}}"} {
 		if c.State != "halted" || !strings.Contains(c.Reason, want) || !strings.Contains(st.Reason, want) {
 			s.Errorf("cluster is %s: %q, and the campaign says %q; want halted and %q in both", c.State, c.Reason, st.Reason, want)
 		}
@@ -108,7 +108,7 @@ func (s *scene) startRefused(path string) string {
 func TestRollingSoloAcceptedByName(t *testing.T) {
 	s := begin(t)
 	s.publish("1.1")
-	file, err := s.Write("accepted.yaml", "name: "+s.name()+"\nreason: it has a window\nunattended: true\nstages:\n  - {name: production, clusters: [solo]}\naccept_impact: {solo: \"nobody needs it at night\"}\n"+policy)
+	file, err := s.Write("accepted.yaml", "name: "+s.name()+"\nreason: it has a window\nunattended: true\nstages:\n  - {name: production, clusters: [solo]}\naccept_impact: {solo: {reason: nobody needs it at night, until: 2099-12-31}}\n"+policy)
 	s.must(err)
 	s.run(file, 0)
 	s.at("1.1", "solo-1")

@@ -236,6 +236,11 @@ var all = []Mutant{
 		Package: rolloutPkg, Test: "^TestCluster$",
 	},
 	{
+		Name: "P2: an accepted impact ends", File: "workflows/rollout/accepted.go",
+		Old: "c.Accepted && !now.Before(c.Until)", New: "c.Accepted && now.IsZero()",
+		Package: rolloutPkg, Test: "^TestAnAcceptedOutageEnds$",
+	},
+	{
 		Name: "a shared fault: a trip stops automatic backouts", File: "workflows/rollout/breaker.go",
 		Old: "May: c.BackoutFor != \"\" || ref.May && c.Tripped == \"\", Trip", New: "May: true, Trip",
 		Package: rolloutPkg, Test: simulation, Flags: someWorlds,

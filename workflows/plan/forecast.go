@@ -224,7 +224,7 @@ func risks(p Plan, c Cluster, part Part, platforms []Platform, by map[string][]A
 		}
 	}
 	if c.Accepted != "" {
-		note("its impact is accepted: %s", c.Accepted)
+		note("its impact is accepted until %s: %s", c.Until, c.Accepted)
 	}
 	if len(part.Cluster.Checks) == 0 {
 		note("it has no checks: Consul alone says whether a member is healthy")

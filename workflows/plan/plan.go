@@ -61,6 +61,7 @@ type Cluster struct {
 	Reboot     string   `json:"reboot"`
 	Shares     []string `json:"shares,omitempty"`   // clusters of this campaign that cannot go at the same time: their claims overlap
 	Accepted   string   `json:"accepted,omitempty"` // why its impact is accepted
+	Until      string   `json:"until,omitempty"`    // and the last day of that, as the file has it
 	Drain      string   `json:"drain"`              // how its members go out of service
 	Affects    []string `json:"affects,omitempty"`  // clusters that depend on it
 	House      []string `json:"house,omitempty"`    // the parts of rollpatch's own house that its members are: it goes last
@@ -86,6 +87,7 @@ type Part struct {
 	Policy   campaign.Policy   `json:"policy"`
 	Packages campaign.Packages `json:"packages"`
 	Accepted string            `json:"accepted,omitempty"`
+	Until    string            `json:"until,omitempty"`    // the last day on which its impact is accepted, as the file has it
 	When     *When             `json:"when,omitempty"`     // nil: at any time
 	Only     []string          `json:"only,omitempty"`     // the members that are worked on, where it is not all of them
 	Planned  *Planned          `json:"planned,omitempty"`  // what the members said that they would get; nil: they were not asked
@@ -108,6 +110,27 @@ func (p Part) Worked() []string {
 type Other struct {
 	Cluster  inventory.Cluster `json:"cluster"`
 	Accepted string            `json:"accepted,omitempty"`
+	Until    string            `json:"until,omitempty"`
+}
+
+// Ends is when its impact is not accepted any more; zero where it is not accepted at all.
+func (o Other) Ends() time.Time {
+	if o.Accepted == "" {
+		return time.Time{}
+	}
+	end, _ := inventory.EndOf(o.Until) // Validate refuses what is no day
+	return end
+}
+
+// acceptedUntil is when the first of the impacts that the cluster's members rely on is not accepted any more; zero: they rely on none.
+func (p Part) acceptedUntil() time.Time {
+	var first time.Time
+	for _, o := range append([]Other{{Cluster: p.Cluster, Accepted: p.Accepted, Until: p.Until}}, p.Others...) {
+		if end := o.Ends(); !end.IsZero() && (first.IsZero() || end.Before(first)) {
+			first = end
+		}
+	}
+	return first
 }
 
 // Host finds a member.
@@ -215,7 +238,7 @@ func build(c campaign.Campaign, inv inventory.Inventory, agreement Agreement, em
 			pc := Cluster{
 				Name: name, Part: Digest(part), Members: cl.Members, Waves: rollout.Waves(len(cl.Members)), MinHealthy: cl.MinHealthy,
 				MaxOut: cl.MaxUnavailable.Of(len(cl.Members)), Soak: part.Policy.Soak.String(), Approval: part.Policy.SoakApproval,
-				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted, Drain: string(cl.Drain), House: house(inv, cl),
+				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted, Until: part.Until, Drain: string(cl.Drain), House: house(inv, cl),
 			}
 			for _, d := range inv.Clusters {
 				for _, need := range d.DependsOn {
@@ -225,7 +248,7 @@ func build(c campaign.Campaign, inv inventory.Inventory, agreement Agreement, em
 				}
 			}
 			if size := len(cl.Members); rollout.LosingOneBreaks(size, cl.MinHealthy) && part.Accepted == "" {
-				p.Refusals = append(p.Refusals, Refusal{Cluster: name, Reason: losingOne(size, cl.MinHealthy), Remedy: fmt.Sprintf("add a member, or accept the outage by name in the campaign file: accept_impact: {%s: \"<reason>\"}", name)})
+				p.Refusals = append(p.Refusals, Refusal{Cluster: name, Reason: losingOne(size, cl.MinHealthy), Remedy: "add a member, or accept the outage by name in the campaign file: " + campaign.Accepting(name)})
 			}
 			stage.Clusters = append(stage.Clusters, pc)
 		}
@@ -306,7 +329,7 @@ func (p Part) Segment() string {
 }
 
 func partOf(c campaign.Campaign, inv inventory.Inventory, stage string, cl inventory.Cluster) Part {
-	p := Part{Cluster: cl, Stage: stage, Policy: c.PolicyOf(cl.Name), Packages: c.Packages, Accepted: c.AcceptImpact[cl.Name]}
+	p := Part{Cluster: cl, Stage: stage, Policy: c.PolicyOf(cl.Name), Packages: c.Packages, Accepted: c.AcceptImpact[cl.Name].Reason, Until: c.AcceptImpact[cl.Name].Until}
 	seen := map[string]bool{cl.Name: true}
 	for _, name := range cl.Members {
 		if h, ok := inv.Host(name); ok {
@@ -315,7 +338,7 @@ func partOf(c campaign.Campaign, inv inventory.Inventory, stage string, cl inven
 		for _, o := range inv.ClustersOf(name) {
 			if !seen[o.Name] {
 				seen[o.Name] = true
-				p.Others = append(p.Others, Other{Cluster: o, Accepted: c.AcceptImpact[o.Name]})
+				p.Others = append(p.Others, Other{Cluster: o, Accepted: c.AcceptImpact[o.Name].Reason, Until: c.AcceptImpact[o.Name].Until})
 			}
 		}
 	}
@@ -399,7 +422,7 @@ func retryEvery(waitMax time.Duration) time.Duration {
 func (p Part) State(instance string, unattended bool) rollout.Cluster {
 	pol := p.Policy
 	c := rollout.Cluster{
-		Instance: instance, Name: p.Cluster.Name, Stage: p.Stage, MinHealthy: p.Cluster.MinHealthy, Accepted: p.Accepted, Undrained: p.undrained(), Phase: rollout.PhaseClaim,
+		Instance: instance, Name: p.Cluster.Name, Stage: p.Stage, MinHealthy: p.Cluster.MinHealthy, Accepted: p.Accepted, AcceptedUntil: p.acceptedUntil(), Undrained: p.undrained(), Phase: rollout.PhaseClaim,
 		Policy: rollout.ClusterPolicy{
 			Soak: time.Duration(pol.Soak), SoakPasses: pol.SoakPasses, WaitMax: time.Duration(pol.WaitMax), SoakApproval: pol.SoakApproval, Settle: time.Duration(pol.Settle),
 			RetryEvery: retryEvery(time.Duration(pol.WaitMax)), Unattended: unattended, OnFailure: rollout.OnFailure(pol.OnFailure), Retries: pol.Retries, Failures: pol.Failures, Updaters: true,

@@ -180,10 +180,10 @@ func TestRefusals(t *testing.T) {
 		}, "losing one of 1 member leaves 0 in service, and min_healthy is 1", ""},
 		{"a cluster of two can lose one", func(_ *campaign.Campaign, inv *inventory.Inventory) { *inv = estate(names("solo", 2)) }, "", ""},
 		{"accepted by name it may go", func(c *campaign.Campaign, _ *inventory.Inventory) {
-			c.AcceptImpact = map[string]string{"solo": "maintenance is announced"}
+			c.AcceptImpact = map[string]campaign.Impact{"solo": {Reason: "maintenance is announced", Until: "2027-01-31"}}
 		}, "", "maintenance is announced"},
 		{"accepting another cluster accepts nothing here", func(c *campaign.Campaign, _ *inventory.Inventory) {
-			c.AcceptImpact = map[string]string{"web": "announced"}
+			c.AcceptImpact = map[string]campaign.Impact{"web": {Reason: "announced", Until: "2027-01-31"}}
 		}, "min_healthy", ""},
 	} {
 		c, inv := of([]string{"solo"}), estate(names("solo", 1))
@@ -196,7 +196,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: refusals %v", row.says, p.Refusals)
 		}
 		for _, r := range p.Refusals {
-			if r.Cluster != "solo" || !strings.Contains(r.Reason, row.refused) || !strings.Contains(r.Remedy, `accept_impact: {solo: "<reason>"}`) {
+			if r.Cluster != "solo" || !strings.Contains(r.Reason, row.refused) || !strings.Contains(r.Remedy, `accept_impact: {solo: {reason: "<reason>", until: <day>}}`) {
 				t.Errorf("%s: refusal %+v", row.says, r)
 			}
 		}
@@ -206,7 +206,7 @@ func TestRefusals(t *testing.T) {
 func TestOthers(t *testing.T) {
 	inv := estate([]string{"web", "1", "2"}, []string{"db", "2", "3"}, []string{"far", "8", "9"})
 	c := of([]string{"web", "db"})
-	c.AcceptImpact = map[string]string{"db": "announced"}
+	c.AcceptImpact = map[string]campaign.Impact{"db": {Reason: "announced", Until: "2027-01-31"}}
 	_, parts := Build(c, inv)
 	got := parts["web"].Others
 	if len(got) != 1 || got[0].Cluster.Name != "db" || got[0].Accepted != "announced" {
@@ -243,7 +243,7 @@ func sample() (campaign.Campaign, inventory.Inventory) {
 	c.Policy.SoakApproval, c.Policy.Drain.Connections, c.Policy.Retries = &yes, &connections, &connections
 	late := inventory.Duration(time.Hour)
 	c.Policy.PowerAfter = &late
-	c.AcceptImpact = map[string]string{"web": "announced", "db": "announced"}
+	c.AcceptImpact = map[string]campaign.Impact{"web": {Reason: "announced", Until: "2027-01-31"}, "db": {Reason: "announced", Until: "2027-01-31"}}
 	w := inventory.Window{
 		Name: "night", RRule: "FREQ=DAILY", Cron: "0 22 * * *", Nth: &inventory.Nth{Weekday: "tuesday", N: 2, Offset: &late}, ICal: &inventory.ICal{File: "w.ics", URL: secret, Events: "W*"},
 		From: "2026-12-24", To: "2026-12-26", At: "22:00", Start: "2026-01-01", Zone: "UTC", Duration: &late, Cutoff: &late,
@@ -284,7 +284,7 @@ func TestDrains(t *testing.T) {
 	if got := parts["web"].State("monthly-1", false).Undrained; !slices.Equal(got, []string{"batch"}) {
 		t.Errorf("undrained %v, want batch", got)
 	}
-	c.AcceptImpact = map[string]string{"batch": "at night"}
+	c.AcceptImpact = map[string]campaign.Impact{"batch": {Reason: "at night", Until: "2027-01-31"}}
 	_, parts = Build(c, inv)
 	if got := parts["web"].State("monthly-1", false).Undrained; got != nil {
 		t.Errorf("undrained %v although it is accepted", got)
@@ -538,11 +538,12 @@ func TestCampaign(t *testing.T) {
 
 func TestState(t *testing.T) {
 	c, inv := of([]string{"web"}), estate(names("web", 2))
-	c.AcceptImpact = map[string]string{"web": "announced"}
+	c.AcceptImpact = map[string]campaign.Impact{"web": {Reason: "announced", Until: "2027-01-31"}}
 	_, parts := Build(c, inv)
 	got := parts["web"].State("monthly-1", true)
 	want := rollout.Cluster{
 		Instance: "monthly-1", Name: "web", Stage: "stage-1", Members: []rollout.Slot{{Host: "web-1"}, {Host: "web-2"}}, MinHealthy: 1, Accepted: "announced", Phase: rollout.PhaseClaim,
+		AcceptedUntil: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC),
 		Policy: rollout.ClusterPolicy{
 			Soak: 24 * time.Hour, SoakPasses: 3, SoakApproval: true, Settle: 10 * time.Minute, RetryEvery: 30 * time.Second, WaitMax: 30 * time.Minute, Unattended: true,
 			OnFailure: rollout.FailStopCluster, Failures: 1, Updaters: true, OnFail: "drain", MaxMixed: 7 * 24 * time.Hour,

@@ -303,7 +303,7 @@ func (w *world) inService(h *machine) bool {
 func (w *world) peers(h *machine) []rollout.Redundancy {
 	var out []rollout.Redundancy
 	for _, c := range h.in {
-		r := rollout.Redundancy{Cluster: c.name, Size: len(c.members), MaxOut: c.maxOut, MinHealthy: c.minHealthy, Accepted: c.accepted}
+		r := rollout.Redundancy{Cluster: c.name, Size: len(c.members), MaxOut: c.maxOut, MinHealthy: c.minHealthy, Accepted: c.accepted, Until: end}
 		for _, m := range c.members {
 			if m != h && w.inService(m) {
 				r.PeersIn++
@@ -313,6 +313,9 @@ func (w *world) peers(h *machine) []rollout.Redundancy {
 	}
 	return out
 }
+
+// end is when accepted outages are over: after every world.
+var end = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // mayBeOut is P1 and P2 once more, in other words than the product's.
 func mayBeOut(peers []rollout.Redundancy) bool {
@@ -409,7 +412,7 @@ func (w *world) campaign(instance string) *campaign {
 func (c *campaign) first(s *spec) rollout.Cluster {
 	st := rollout.Cluster{Instance: c.instance, Name: s.name, Stage: []string{"staging", "production"}[c.stages[s.name]], MinHealthy: s.minHealthy, Policy: c.cluster, Phase: rollout.PhaseClaim}
 	if s.accepted {
-		st.Accepted = "there is no other"
+		st.Accepted, st.AcceptedUntil = "there is no other", end
 	}
 	for _, h := range s.members {
 		if c.works(s, h) {

@@ -47,7 +47,7 @@ func (c Campaign) Break(list []Broken, gate func(Freeze) string, now time.Time) 
 		if slices.ContainsFunc(was, func(o Broken) bool { return o.same(b.Freeze) }) {
 			continue
 		}
-		c.Approvals = append(slices.Clip(c.Approvals), Approval{Gate: gate(b.Freeze), Actor: b.By, Key: b.Key, Reason: b.Reason, At: b.At})
+		c.Approvals = append(slices.Clip(c.Approvals), Approval{Gate: gate(b.Freeze), Actor: b.By, Key: b.Key, Reason: b.Reason, At: b.At, Until: b.Until})
 		c.Outbox.tell(TellGate, "", "freeze "+b.Name+" is broken for "+c.Instance+" by "+b.By+" until "+stamp(b.Until)+": "+b.Reason, "rollpatch status "+c.Instance)
 	}
 	for _, o := range was {

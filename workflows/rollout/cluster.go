@@ -83,19 +83,24 @@ type Slot struct {
 	Blame    string `json:"blame,omitempty"`    // the check or the package that it failed for last
 
 	OtherHand bool `json:"other_hand,omitempty"` // somebody else has changed it: a person was told, and only that one has it tried again
+
+	Accepted []Accepted `json:"accepted,omitempty"` // findings that would have kept it from its drain
 }
 
 // Cluster is the state of one cluster's workflow.
 type Cluster struct {
-	Instance   string        `json:"instance"`
-	Name       string        `json:"name"`
-	Stage      string        `json:"stage"`
-	Members    []Slot        `json:"members"`        // in order of work
-	Size       int           `json:"size,omitempty"` // of the whole cluster, where only some of its members are worked on
-	MinHealthy int           `json:"min_healthy"`
-	Accepted   string        `json:"accepted,omitempty"`  // why its impact is accepted by name
-	Undrained  []string      `json:"undrained,omitempty"` // clusters that its members belong to, whose members are not drained, and nobody accepted that by name
-	Policy     ClusterPolicy `json:"policy"`
+	Instance   string `json:"instance"`
+	Name       string `json:"name"`
+	Stage      string `json:"stage"`
+	Members    []Slot `json:"members"`        // in order of work
+	Size       int    `json:"size,omitempty"` // of the whole cluster, where only some of its members are worked on
+	MinHealthy int    `json:"min_healthy"`
+	Accepted   string `json:"accepted,omitempty"` // why its impact is accepted by name
+	// AcceptedUntil is when that, or the impact on another cluster that its members belong to, is accepted no more; zero: nothing relies on it.
+	AcceptedUntil time.Time `json:"accepted_until,omitzero"`
+
+	Undrained []string      `json:"undrained,omitempty"` // clusters that its members belong to, whose members are not drained, and nobody accepted that by name
+	Policy    ClusterPolicy `json:"policy"`
 
 	Phase    Phase     `json:"phase"`
 	Since    time.Time `json:"since,omitzero"` // of the phase
@@ -182,6 +187,7 @@ type Approval struct {
 	Key     string    `json:"key,omitempty"` // that signed it
 	Reason  string    `json:"reason,omitempty"`
 	At      time.Time `json:"at"`
+	Until   time.Time `json:"until,omitzero"` // of a freeze that it breaks: then the freeze stands again
 }
 
 // next is Next without the records of versions that failed.
@@ -421,11 +427,14 @@ func (c Cluster) Claim(id string, r ClaimResult, now time.Time) Cluster {
 	}
 	if size := max(c.Size, len(c.Members)); LosingOneBreaks(size, c.MinHealthy) && c.Accepted == "" {
 		return c.finish(ClusterHalted, "losing one of "+strconv.Itoa(size)+" members breaks min_healthy "+strconv.Itoa(c.MinHealthy)+
-			": add a member, or accept it by name in the campaign file with accept_impact: {"+c.Name+": <reason>}", now)
+			": add a member, or accept it by name in the campaign file with "+accepting(c.Name), now)
+	}
+	if (c.Accepted != "" || !c.AcceptedUntil.IsZero()) && !now.Before(c.AcceptedUntil) {
+		return c.finish(ClusterHalted, over(c.Name, c.AcceptedUntil), now)
 	}
 	if len(c.Undrained) > 0 {
 		return c.finish(ClusterHalted, "members of "+strings.Join(c.Undrained, ", ")+" would be patched while they serve (drain: none): give them another drain, "+
-			"or accept it by name in the campaign file with accept_impact: {"+c.Undrained[0]+": <reason>}", now)
+			"or accept it by name in the campaign file with "+accepting(c.Undrained[0]), now)
 	}
 	c.Updaters.Owed = c.Policy.Updaters
 	return c.to(PhaseRoll, now)
@@ -559,7 +568,8 @@ type MemberEnd struct {
 	GivenUp bool      `json:"given_up,omitempty"` // a person skipped it while it held
 	Widens  bool      `json:"widens,omitempty"`   // its transaction holds what the plan that was approved does not, or what has not finished in the stage that goes first
 	// OtherHand: somebody else has changed what soaks for it.
-	OtherHand bool `json:"other_hand,omitempty"`
+	OtherHand bool       `json:"other_hand,omitempty"`
+	Accepted  []Accepted `json:"accepted,omitempty"` // findings that would have kept it from its drain
 }
 
 // failed says that it was to be patched, and was not.
@@ -587,6 +597,9 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 			s.Canary = false // the first one that is patched is the canary
 		}
 		s.Left = s.Left || e.failed() && e.GivenUp
+		if len(e.Accepted) > 0 {
+			s.Accepted = e.Accepted
+		}
 		s.OutMilli, s.OutAt = s.OutMilli+e.OutMilli, e.OutAt
 		if e.Changes != "" && e.Mode == ModePatch { // a backout undoes the transaction that is on record
 			s.Changes, s.Count = e.Changes, e.Count

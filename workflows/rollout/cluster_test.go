@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,15 +79,22 @@ func TestCluster(t *testing.T) {
 			{"until it is through", "claim=lost*31 release=lost*500 release=ok", "ended halted: gave up after 30m0s before claim: no way to Consul", "halted hold"},
 		}},
 		{"redundancy", func() Cluster { return newCluster(1, 1, patient) }, []clusterRow{
-			{"a cluster that cannot lose a member is refused, and says how it is accepted", "claim=ok", "next release: halted: losing one of 1 members breaks min_healthy 1: add a member, or accept it by name in the campaign file with accept_impact: {web: <reason>}", "halted"},
-			{"and gives its claim back", "claim=ok release=ok", "ended halted: losing one of 1 members breaks min_healthy 1: add a member, or accept it by name in the campaign file with accept_impact: {web: <reason>}", "halted"},
+			{"a cluster that cannot lose a member is refused, and says how it is accepted", "claim=ok", "next release: halted: losing one of 1 members breaks min_healthy 1: add a member, or accept it by name in the campaign file with accept_impact: {web: {reason: <reason>, until: <day>}}", "halted"},
+			{"and gives its claim back", "claim=ok release=ok", "ended halted: losing one of 1 members breaks min_healthy 1: add a member, or accept it by name in the campaign file with accept_impact: {web: {reason: <reason>, until: <day>}}", "halted"},
 		}},
 		{"accepted", func() Cluster {
 			c := newCluster(1, 1, patient)
-			c.Accepted = "no second one yet"
+			c.Accepted, c.AcceptedUntil = "no second one yet", end
 			return c
 		}, []clusterRow{
 			{"accepted by name it is patched", "claim=ok web-1=patched release=ok", "ended done", ""},
+		}},
+		{"accepted until yesterday", func() Cluster {
+			c := newCluster(1, 1, patient)
+			c.Accepted, c.AcceptedUntil = "no second one yet", time.Date(2026, 10, 31, 0, 0, 0, 0, time.UTC)
+			return c
+		}, []clusterRow{
+			{"what was accepted until a day that is over is refused", "claim=ok", `next release: halted: cluster "web": that a member is out was accepted until 2026-10-30, which is over: agree on another day, and start a new instance with accept_impact: {web: {reason: <reason>, until: <day>}}`, "halted"},
 		}},
 		{"not drained", func() Cluster {
 			c := newCluster(3, 2, patient)
@@ -94,8 +102,8 @@ func TestCluster(t *testing.T) {
 			return c
 		}, []clusterRow{
 			{"members that would be patched while they serve are refused, until somebody accepts that by name", "claim=ok",
-				"next release: halted: members of batch would be patched while they serve (drain: none): give them another drain, or accept it by name in the campaign file with accept_impact: {batch: <reason>}", "halted"},
-			{"and nobody was touched", "claim=ok release=ok", "ended halted: members of batch would be patched while they serve (drain: none): give them another drain, or accept it by name in the campaign file with accept_impact: {batch: <reason>}", "halted"},
+				"next release: halted: members of batch would be patched while they serve (drain: none): give them another drain, or accept it by name in the campaign file with accept_impact: {batch: {reason: <reason>, until: <day>}}", "halted"},
+			{"and nobody was touched", "claim=ok release=ok", "ended halted: members of batch would be patched while they serve (drain: none): give them another drain, or accept it by name in the campaign file with accept_impact: {batch: {reason: <reason>, until: <day>}}", "halted"},
 		}},
 		{"waves", three(patient), []clusterRow{
 			{"the first member is the canary", toWave1, "next patch web-1 as canary", ""},
@@ -769,7 +777,7 @@ func TestClusterKeepsWhatItsMembersTold(t *testing.T) {
 	}
 	c = c.Ended(MemberEnd{Host: "web-2", Mode: ModePatch, Try: 1, Outcome: Patched, Manifest: "sha256:m", Changes: "sha256:c", Count: 3, BootOld: "a", BootNew: "b", OutMilli: 400}, now)
 	want := Slot{Host: "web-2", Mode: ModePatch, Tries: 1, Outcome: Patched, Canary: true, Changes: "sha256:c", Count: 3, BootOld: "a", BootNew: "b", OutMilli: 400, RunID: "run-7"}
-	if c.Members[1] != want {
+	if !reflect.DeepEqual(c.Members[1], want) {
 		t.Errorf("slot = %+v, want %+v", c.Members[1], want)
 	}
 	if c.Members[0].Canary {

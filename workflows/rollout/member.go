@@ -118,6 +118,8 @@ type Member struct {
 	OutMilli int64  `json:"out_milli,omitempty"`
 	// OtherHand: somebody else has changed what soaks for it, since automatic updates were turned off.
 	OtherHand bool `json:"other_hand,omitempty"`
+	// Accepted are findings that would have kept it from its drain.
+	Accepted []Accepted `json:"accepted,omitempty"`
 
 	WaitSince time.Time `json:"wait_since,omitzero"`
 	WaitFor   string    `json:"wait_for,omitempty"`
@@ -161,6 +163,8 @@ type MemberResult struct {
 	OtherHand bool `json:"other_hand,omitempty"`
 	// LeftOut says what is pending and not brought, because it is in quarantine (fetch).
 	LeftOut string `json:"left_out,omitempty"`
+	// Accepted are findings that would have kept it from its drain, and that somebody accepts (inspect).
+	Accepted []Accepted `json:"accepted,omitempty"`
 	// Newer says what comes in another version than it was planned in, which is no difference (fetch).
 	Newer string `json:"newer,omitempty"`
 	// NeedsReboot: at least one signal says so (patch, backout).
@@ -405,6 +409,7 @@ func (m Member) inspected(r MemberResult, now time.Time) Member {
 	case m.Abort:
 		return m.giveUp(m.over())
 	}
+	m.Accepted = r.Accepted
 	return m.to(StepFetch)
 }
 
@@ -452,6 +457,9 @@ func (m Member) notBegun(why string, now time.Time) Member {
 func (m Member) asked(r MemberResult, now time.Time) Member {
 	if m.Abort && !m.Touched {
 		return m.giveUp(m.over())
+	}
+	if why := Lapsed(r.Peers, now); why != "" && r.Verdict != Fail && m.unchanged() && !m.out() {
+		return m.giveUp(why)
 	}
 	may, why := MayBeOut(r.Peers)
 	if m.keeps() {

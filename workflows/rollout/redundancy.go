@@ -1,6 +1,9 @@
 package rollout
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Redundancy is what one cluster has left, as its Consul servers tell, seen from one member.
 type Redundancy struct {
@@ -11,6 +14,8 @@ type Redundancy struct {
 	PeersIn    int    `json:"peers_in"`    // other members in service, each of their services listed as its consumers ask
 	PeersOut   string `json:"peers_out,omitempty"`
 	Accepted   bool   `json:"accepted,omitempty"` // accept_impact names the cluster
+	// Until is when that is over. It counts for members that have not begun: whoever is on its way is finished.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // MayBeOut answers P1 and P2 for a member of these clusters: may it be out of service, counting every peer that already is?

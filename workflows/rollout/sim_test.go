@@ -64,7 +64,7 @@ func TestSimulation(t *testing.T) {
 		"told halted,told done,reboot,backout,undrained by hand,patch interrupted,patch repaired,patch refused,connections left,inspect met somebody else,drain met somebody else,"+
 		"undrain met somebody else,peers fell while it was out,peers fell in its drain,frozen in patch,frozen in backout,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
 		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,told no manifest,"+
-		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,late watch,crash,no worker,still waiting for a person,"+
+		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,accepted until a time that was over,late watch,crash,no worker,still waiting for a person,"+
 		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
 		"versions quarantined,versions left out,quarantine in trouble,transaction widened,updaters-off,updaters-on,updaters in trouble,updaters came too late,updaters taken over,updaters left to the sweeper,"+
 		"gate opened by several,campaign's gate opened,campaign's gate expired,soak's gate expired,refused at a gate,said again at a gate,revoked before its gate opened,keys not looked at,"+
@@ -166,6 +166,9 @@ func (w *world) build() {
 		case w.chance(0.1):
 			c.minHealthy = size
 			c.accepted = w.kind == cooperative || w.chance(0.7)
+		}
+		if c.until = end; c.accepted && w.kind != cooperative && w.chance(0.3) {
+			c.until = w.now.Add(w.between(time.Minute, 24*time.Hour)).Truncate(time.Second)
 		}
 		if w.kind != cooperative && w.chance(0.03) {
 			c.undrained = true
@@ -975,6 +978,9 @@ func (c *clusterRun) mayTouch(r *memberRun) {
 		if o.undrained {
 			c.broken("%s is worked on although %s is not drained, and nobody accepted that", r.name(), o.name)
 		}
+		if o.accepted && !r.m.Touched && !time.UnixMilli(r.m.OutAt).Before(o.until) {
+			c.broken("%s is begun although the outage of %s was accepted until %s only", r.name(), o.name, o.until)
+		}
 	}
 	for host := range c.unforgiven {
 		if host != r.h.name {
@@ -1672,7 +1678,7 @@ func (r *campaignRun) begin(name string) {
 			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, gone: map[string]bool{}, cut: map[string]int{}, may: -1}
 			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
 			if s.accepted {
-				c.c.Accepted = "there is no other"
+				c.c.Accepted, c.c.AcceptedUntil = "there is no other", s.until
 			}
 			for _, o := range r.world.clusters {
 				if o.undrained && (o == s || slices.Contains(s.shares, o.name)) {

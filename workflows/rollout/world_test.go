@@ -108,7 +108,8 @@ type spec struct {
 	maxOut     int
 	minHealthy int
 	accepted   bool
-	undrained  bool // its members are not drained, and nobody accepted that: neither they nor who shares a host with them are touched
+	until      time.Time // when that is over
+	undrained  bool      // its members are not drained, and nobody accepted that: neither they nor who shares a host with them are touched
 	stage      int
 	shares     []string
 	last       bool // of rollpatch's own house
@@ -196,6 +197,9 @@ func (w *world) healthy(h *host, traffic bool) bool {
 	return true
 }
 
+// end is when accepted outages are over that no world sees the end of.
+var end = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+
 func (w *world) inService(h *host) bool {
 	return h.ours == "" && !h.foreign && w.healthy(h, false)
 }
@@ -204,7 +208,7 @@ func (w *world) inService(h *host) bool {
 func (w *world) peers(h *host) []Redundancy {
 	var out []Redundancy
 	for _, c := range h.in {
-		r := Redundancy{Cluster: c.name, Size: len(c.members), MaxOut: c.maxOut, MinHealthy: c.minHealthy, Accepted: c.accepted}
+		r := Redundancy{Cluster: c.name, Size: len(c.members), MaxOut: c.maxOut, MinHealthy: c.minHealthy, Accepted: c.accepted, Until: c.until}
 		for _, m := range c.members {
 			if m != h && w.inService(m) {
 				r.PeersIn++
@@ -551,6 +555,9 @@ func (r *memberRun) tell(a Action, res MemberResult) {
 	}
 	r.watchFloor(a, res)
 	r.m = untouched(r.world, r.m, func(m Member) Member { return m.Apply(a.ID, res, r.now) })
+	if a.Do == StepGate && Lapsed(res.Peers, r.now) != "" && r.m.Outcome == Returned {
+		r.seen["accepted until a time that was over"]++
+	}
 	if res.OtherKey && !r.m.Held && r.m.Step != StepQuarantine {
 		r.broken("%s met another host key, and goes on to %s", r.name(), r.m.Next(r.now).Reason)
 	}

@@ -29,32 +29,33 @@ type Input struct {
 
 // Report is an instance as it is read later.
 type Report struct {
-	Instance  string     `json:"instance"`
-	Campaign  string     `json:"campaign"`
-	State     string     `json:"state"`
-	Running   bool       `json:"running"` // it goes on: this is how it stands
-	Made      time.Time  `json:"made"`
-	Reason    string     `json:"reason,omitempty"`
-	Why       string     `json:"why"`
-	Ticket    string     `json:"ticket,omitempty"`
-	Change    string     `json:"change,omitempty"`    // its number
-	Closed    string     `json:"closed,omitempty"`    // what became of that change
-	Emergency string     `json:"emergency,omitempty"` // the packages that it was to bring; empty: it was none
-	Requester string     `json:"requester"`
-	Key       string     `json:"key,omitempty"`      // that signed the request to run
-	Schedule  *Schedule  `json:"schedule,omitempty"` // that made it; nil: a person ran it
-	Plan      string     `json:"plan"`
-	Started   time.Time  `json:"started"`
-	Ended     time.Time  `json:"ended,omitzero"`
-	Clusters  []Cluster  `json:"clusters"`
-	Hosts     []Host     `json:"hosts"`
-	Approvals []Approval `json:"approvals"`
-	Holds     []Hold     `json:"holds"`
-	Words     []Word     `json:"words"`
-	Overrides []Override `json:"overrides"`
-	Debts     []Debt     `json:"debts"`
-	Leftovers []Leftover `json:"leftovers"`
-	Notes     []string   `json:"notes,omitempty"` // what could not be had
+	Instance  string            `json:"instance"`
+	Campaign  string            `json:"campaign"`
+	State     string            `json:"state"`
+	Running   bool              `json:"running"` // it goes on: this is how it stands
+	Made      time.Time         `json:"made"`
+	Reason    string            `json:"reason,omitempty"`
+	Why       string            `json:"why"`
+	Ticket    string            `json:"ticket,omitempty"`
+	Change    string            `json:"change,omitempty"`    // its number
+	Closed    string            `json:"closed,omitempty"`    // what became of that change
+	Emergency string            `json:"emergency,omitempty"` // the packages that it was to bring; empty: it was none
+	Requester string            `json:"requester"`
+	Key       string            `json:"key,omitempty"`      // that signed the request to run
+	Schedule  *Schedule         `json:"schedule,omitempty"` // that made it; nil: a person ran it
+	Plan      string            `json:"plan"`
+	Started   time.Time         `json:"started"`
+	Ended     time.Time         `json:"ended,omitzero"`
+	Clusters  []Cluster         `json:"clusters"`
+	Hosts     []Host            `json:"hosts"`
+	Approvals []Approval        `json:"approvals"`
+	Holds     []Hold            `json:"holds"`
+	Words     []Word            `json:"words"`
+	Overrides []status.Override `json:"overrides"`
+	Used      map[string]int    `json:"overrides_by_rule"`
+	Debts     []Debt            `json:"debts"`
+	Leftovers []Leftover        `json:"leftovers"`
+	Notes     []string          `json:"notes,omitempty"` // what could not be had
 }
 
 // Schedule is what made the instance, and when it was to begin.
@@ -127,14 +128,6 @@ type Word struct {
 	Result string    `json:"result,omitempty"`
 }
 
-// Override is a rule that somebody had not apply.
-type Override struct {
-	Rule    string `json:"rule"`
-	Cluster string `json:"cluster"`
-	Host    string `json:"host,omitempty"`
-	Reason  string `json:"reason"`
-}
-
 // Debt is what an instance leaves behind.
 type Debt struct {
 	Cluster string `json:"cluster"`
@@ -187,6 +180,7 @@ func Build(in Input) Report {
 		r.Notes = append(r.Notes, "the audit trail was not read, and what people said is missing: "+in.NoTrail)
 	}
 	r.words(in.Trail)
+	r.overrides(in)
 	byTime := func(a, b Hold) int { return a.Since.Compare(b.Since) }
 	slices.SortStableFunc(r.Holds, byTime)
 	slices.SortStableFunc(r.Approvals, func(a, b Approval) int { return a.At.Compare(b.At) })
@@ -248,22 +242,11 @@ func (r *Report) cluster(in Input, stage string, cl status.Cluster) {
 	for _, m := range cl.Members {
 		r.host(cl, m, part)
 	}
-	if part.Accepted != "" {
-		r.Overrides = append(r.Overrides, Override{Rule: "accept_impact", Cluster: cl.Name, Reason: part.Accepted})
-	}
 	if !begun {
 		return
 	}
 	r.approvals(cl.Name, st.Approvals)
 	r.holds(cl.Name, st.Holds)
-	for _, s := range st.Members {
-		if s.Left {
-			r.Overrides = append(r.Overrides, Override{Rule: "left as it is", Cluster: cl.Name, Host: s.Host, Reason: s.Reason})
-		}
-	}
-	if st.Unbound {
-		r.Overrides = append(r.Overrides, Override{Rule: "brought back outside its windows", Cluster: cl.Name, Reason: st.BackoutFor})
-	}
 	if st.Outcome != "" {
 		r.debts(cl, st)
 	}

@@ -64,11 +64,12 @@ func (r *Reader) Read(ctx context.Context, instance string) (Status, error) {
 		s.Stages = append(s.Stages, Stage{Name: name})
 	}
 	held := c.Held()
+	s.Overrides = overridesOf(c, now)
 	for _, ref := range c.Clusters {
 		if ref.Reason == "" {
 			ref.Reason = c.WaitsFor(ref.Name)
 		}
-		cl, err := r.cluster(ctx, c.Instance, ref, now)
+		cl, err := r.cluster(ctx, c, ref, now)
 		if err != nil {
 			return Status{}, err
 		}
@@ -77,6 +78,7 @@ func (r *Reader) Read(ctx context.Context, instance string) (Status, error) {
 			held = false
 		}
 		s.Stages[ref.Stage].Clusters = append(s.Stages[ref.Stage].Clusters, cl)
+		s.Overrides = append(s.Overrides, cl.rules...)
 	}
 	if held && s.State == Running {
 		s.State = Hold
@@ -90,6 +92,11 @@ func (r *Reader) Read(ctx context.Context, instance string) (Status, error) {
 	}
 	if s.Over() {
 		s.leave()
+	}
+	if s.Overrides = once(s.Overrides); s.Over() {
+		for i := range s.Overrides {
+			s.Overrides[i].InForce = false
+		}
 	}
 	s.Awaits = awaits(s, c)
 	return s, nil
@@ -109,7 +116,8 @@ func (s Status) leave() {
 	}
 }
 
-func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, now time.Time) (Cluster, error) {
+func (r *Reader) cluster(ctx context.Context, of workflows.CampaignState, ref rollout.Ref, now time.Time) (Cluster, error) {
+	instance := of.Instance
 	if done, ok := r.ended[ref.Name]; ok {
 		return done, nil
 	}
@@ -141,6 +149,7 @@ func (r *Reader) cluster(ctx context.Context, instance string, ref rollout.Ref, 
 	case err != nil:
 		return Cluster{}, fmt.Errorf("cluster %q: %w", ref.Name, err)
 	}
+	out.rules = overridesIn(c, p, asker(of), now)
 	report := c.Report()
 	out.Since, out.Done, out.Total = c.Since, report.Done, max(report.Total, ref.Total)
 	switch {

@@ -72,6 +72,8 @@ type Status struct {
 	Ended     time.Time `json:"ended,omitzero"`
 	Stages    []Stage   `json:"stages"`
 	Awaits    []Await   `json:"awaits,omitempty"`
+
+	Overrides []Override `json:"overrides,omitempty"` // those that were used
 }
 
 // Stage is the clusters that may go at the same time.
@@ -104,6 +106,7 @@ type Cluster struct {
 	frozen  bool             // which a person typed
 	stands  []rollout.Freeze // the freezes that keep it waiting
 	claims  []Await          // what the owners of the claims wait for that it waits for
+	rules   []Override       // that somebody had not apply
 	later   bool             // its way back waits for a window, and a person may have it begin now
 }
 
