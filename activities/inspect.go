@@ -7,6 +7,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/preflight"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -20,6 +21,7 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 			return r.orUnknown(ctx, err)
 		}
 		r.Boot, r.Seq = f.Boot, f.Seq
+		r.Platform = plan.Platform{OS: f.OS, Release: f.Release, Arch: f.Arch}.String()
 		if other := f.other(in.Run); other != "" {
 			r.unknown(other)
 			return nil
