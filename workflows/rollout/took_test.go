@@ -60,6 +60,9 @@ func TestMemberIsTimed(t *testing.T) {
 	if m.Took.Apart != "a worker was lost over its inspect" {
 		t.Errorf("nobody knows how long it took: %+v", m.Took)
 	}
+	if m := NewMember("monthly-1", "web", "web-1", ModePatch, true, policy).Timed(StepInspect, unknown, 0); m.Took != (Took{}) {
+		t.Errorf("an attempt that came to nothing says nothing of the next: %+v", m.Took)
+	}
 	if m := NewMember("monthly-1", "web", "web-1", ModeReturn, false, policy).Timed(StepCheck, pass, time.Second); m.Took != (Took{}) {
 		t.Errorf("a return is no patch: %+v", m.Took)
 	}
