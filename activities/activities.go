@@ -43,6 +43,7 @@ type Activities struct {
 	Catalog   Catalog
 	Claims    Claims
 	Stagings  Stagings
+	Took      Measurements
 	Prober    Prober
 	Notifier  Notifier
 	Changes   Changes
@@ -254,6 +255,9 @@ func (a *Activities) step(ctx context.Context, in StepInput, work func(ctx conte
 			return "", "", in.wrap(err)
 		}
 		r.Reason = clip(r.Reason)
+		if activity.GetInfo(ctx).Attempt == 1 {
+			r.TookMilli = max(1, a.Now().Sub(s.began).Milliseconds())
+		}
 		result := string(r.Verdict)
 		if r.Reason != "" {
 			result += ": " + r.Reason

@@ -44,7 +44,7 @@ func (a *Activities) AskHosts(ctx context.Context, in AskHostsInput) (AskHostsRe
 		return AskHostsResult{}, err
 	}
 	answers := make([]plan.Answer, len(q.Hosts))
-	records := newRecordsOnce(ctx, a.Claims)
+	records, took := newRecordsOnce(ctx, a.Claims), tookOnce(ctx, a.Took.Measured)
 	next := make(chan int)
 	var all sync.WaitGroup
 	for range min(askedAtOnce, len(q.Hosts)) {
@@ -53,7 +53,7 @@ func (a *Activities) AskHosts(ctx context.Context, in AskHostsInput) (AskHostsRe
 				if q.Check {
 					answers[i] = a.look(ctx, q.Hosts[i], records)
 				} else {
-					answers[i] = a.answer(ctx, q.Hosts[i], records)
+					answers[i] = a.answer(ctx, q.Hosts[i], records, took)
 				}
 			}
 		})
@@ -109,7 +109,7 @@ func (o *recordsOnce) List(_ context.Context, c ConsulAccess, prefix string) ([]
 }
 
 // answer asks one host.
-func (a *Activities) answer(ctx context.Context, who plan.Asking, records *recordsOnce) plan.Answer {
+func (a *Activities) answer(ctx context.Context, who plan.Asking, records *recordsOnce, took readsTook) plan.Answer {
 	own, cancel := context.WithTimeout(ctx, answerFor)
 	defer cancel()
 	answer := plan.Answer{Host: who.Host}
@@ -120,6 +120,10 @@ func (a *Activities) answer(ctx context.Context, who plan.Asking, records *recor
 		return plan.Answer{Host: who.Host, Unknown: clip(err.Error())}
 	}
 	a.unfinished(own, who, &answer)
+	if p, err := a.part(own, who.Part); err == nil {
+		e := a.estimateBy(own, took, p, who.Host, plan.Platform{OS: answer.OS, Release: answer.Release, Arch: answer.Arch}.String())
+		answer.Estimate = &e
+	}
 	return answer
 }
 

@@ -110,8 +110,14 @@ func (a *Activities) Release(ctx context.Context, in ClaimInput) (ClaimResult, e
 				return err
 			}
 		}
+		if err := a.Claims.Release(ctx, consulOf(p, p.Cluster.Consul, ""), me, keys); err != nil {
+			return err
+		}
 		r.OK = true
-		return a.Claims.Release(ctx, consulOf(p, p.Cluster.Consul, ""), me, keys)
+		if err := a.took(ctx, p, in); err != nil { // a later plan is made without it
+			r.Reason = clip("how long its members took is not on record: " + err.Error())
+		}
+		return nil
 	})
 }
 

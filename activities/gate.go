@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -27,7 +28,11 @@ func (a *Activities) Gate(ctx context.Context, in StepInput) (StepResult, error)
 			return r.orUnknown(ctx, fmt.Errorf("whether the estate is frozen: %w", err))
 		}
 		if in.Ask != "" {
-			says, err := a.timing(ctx, s.part, in.Canary, in.Ask, need(s.part, in.Mode, in.Spent), in.Broken)
+			e := calendar.OfFile(s.part.Estimate(), "")
+			if in.Ask == rollout.AskFit { // nothing else asks for time
+				e = a.estimate(ctx, s.part, in.Host, "")
+			}
+			says, err := a.timing(ctx, s.part, in.Canary, in.Ask, need(e, in.Mode, in.Spent), in.Broken)
 			if err != nil {
 				return r.orUnknown(ctx, err)
 			}

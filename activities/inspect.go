@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rollpatch/rollpatch/inventory"
+	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/preflight"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -19,6 +20,7 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 			return r.orUnknown(ctx, err)
 		}
 		r.Boot, r.Seq = f.Boot, f.Seq
+		r.Platform = plan.Platform{OS: f.OS, Release: f.Release, Arch: f.Arch}.String()
 		if other := f.other(in.Run); other != "" {
 			r.unknown(other)
 			return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
 	"github.com/rollpatch/rollpatch/workflows/audit"
+	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/staging"
 )
 
@@ -208,6 +209,14 @@ type Stagings interface {
 	Keep(ctx context.Context, c ConsulAccess, records []staging.Record, forget time.Time) error
 	// Kept returns every record of a stage. One that cannot be read is an error.
 	Kept(ctx context.Context, c ConsulAccess, stage string) ([]staging.Record, error)
+}
+
+// Measurements keeps in Consul KV how long members took, beyond the instances they took it in, in records of bounded size.
+type Measurements interface {
+	// Add puts runs into the record at the key, each once, by check-and-set, and prunes it.
+	Add(ctx context.Context, c ConsulAccess, key string, runs []calendar.Run, now time.Time) error
+	// Measured returns the record at the key; where there is none, an empty one.
+	Measured(ctx context.Context, c ConsulAccess, key string) (calendar.Record, error)
 }
 
 // Prober runs one check once, against a host, through its SSH connection.

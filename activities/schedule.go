@@ -253,7 +253,7 @@ func (a *Activities) opening(ctx context.Context, digest string, at time.Time, b
 	}
 	cal = without(cal, broken)
 	// It takes its time to get here: a window that is as long as a host needs fits one that asks as it opens.
-	need := p.Need()
+	need := a.estimate(ctx, p, "", "").Need
 	barely := calendar.Need{Work: need.Work - min(askTakes, need.Work/20), Backout: need.Backout}
 	ok, why, _ := cal.Fit(at, barely)
 	next, found := cal.Opening(at, need)

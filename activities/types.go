@@ -54,6 +54,9 @@ type StepResult struct {
 	Seq      int64  `json:"seq,omitempty"`         // the highest number of its runs, on whatever host (inspect, check)
 	Changes  string `json:"transaction,omitempty"` // digest (fetch)
 	Manifest string `json:"manifest,omitempty"`    // digest (fetch of a canary)
+	Platform string `json:"platform,omitempty"`    // in words (inspect)
+	// TookMilli is how long the step took; 0: an attempt of it was lost with its worker.
+	TookMilli int64 `json:"took_milli,omitempty"`
 	// Scripted: its drain and undrain run scripts, on whatever hosts (inspect, check).
 	Scripted bool `json:"scripted,omitempty"`
 	// Spent: the run has ended by a cause that clears itself, or what it did may be undone since: asking again needs another run.
@@ -110,6 +113,8 @@ type ClaimInput struct {
 	Intent    audit.Entry `json:"intent"`
 	// Finished is what soaked and passed: it is on record before the claim is given back (release).
 	Finished *rollout.Finished `json:"finished,omitempty"`
+	// Took is how long members took: it is on record after that (release).
+	Took []rollout.MemberTook `json:"took,omitempty"`
 }
 
 // EvidenceInput puts the versions of a transaction that failed into quarantine.

@@ -42,7 +42,7 @@ func (a *Activities) Window(ctx context.Context, in WindowInput) (rollout.FitRes
 	case frozen != "":
 		return rollout.FitResult{Closed: frozen, Frozen: true}, nil
 	}
-	says, err := a.timing(ctx, p, in.Canary, rollout.AskFit, need(p, in.Mode, 0), in.Broken)
+	says, err := a.timing(ctx, p, in.Canary, rollout.AskFit, need(a.estimate(ctx, p, in.Host, ""), in.Mode, 0), in.Broken)
 	switch {
 	case ctx.Err() != nil:
 		return rollout.FitResult{}, ctx.Err()
@@ -158,12 +158,15 @@ func uncut(ws []calendar.Window) []calendar.Window {
 	return out
 }
 
-// need is how long a member needs yet. At most half of the work counts as behind it: what takes its time before the drain says little of
-// what comes after it.
-func need(p plan.Part, mode rollout.Mode, spent time.Duration) calendar.Need {
-	n := p.Need()
-	if mode == rollout.ModeBackout {
+// need is how long a member needs yet. Once it may be drained, that is what was measured from the drain on. Where nothing was, at most half of
+// the work counts as behind it: what takes its time before the drain says little of what comes after it.
+func need(e calendar.Estimate, mode rollout.Mode, spent time.Duration) calendar.Need {
+	n := e.Need
+	switch {
+	case mode == rollout.ModeBackout:
 		return calendar.Need{Work: n.Backout}
+	case spent > 0 && e.Out > 0:
+		return calendar.Need{Work: min(n.Work, e.Out), Backout: n.Backout}
 	}
 	n.Work -= min(spent, n.Work/2)
 	return n

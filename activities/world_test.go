@@ -101,6 +101,8 @@ type world struct {
 	undated     error                      // of reading it
 	kept        []staging.Record           // what finished in the stage that is asked for
 	unkept      error                      // of asking for it
+	took        map[string]calendar.Record // how long members took
+	untook      error                      // of asking for it, and of keeping it
 	updaters    map[string]error           // host to the error of asking its updaters
 	spoilt      bool                       // what is read of a file that soaked is another one
 	roots       map[string]string          // host to the folder that its scripts which are no playbook's work in; absent: it cannot be reached
@@ -129,7 +131,7 @@ func newWorld() *world {
 }
 
 func (w *world) activities() *Activities {
-	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Stagings: stagings{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Workflows: w, Instances: w, Switch: w, Calendars: w, Actor: "worker-1", Now: time.Now,
+	return &Activities{Runner: w, Catalog: w, Claims: claims{w}, Stagings: stagings{w}, Took: tooks{w}, Prober: w, Notifier: w, Store: w, Audit: w, Scripts: w, Workflows: w, Instances: w, Switch: w, Calendars: w, Actor: "worker-1", Now: time.Now,
 		ServerID: func(context.Context) (string, error) { return theServer, w.server }, Inventory: func() (inventory.Inventory, error) { return w.estate, w.unread }}
 }
 

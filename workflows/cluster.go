@@ -304,7 +304,7 @@ func (c *cluster) claim(ctx workflow.Context, a rollout.Action) {
 	name, apply := "Claim", rollout.Cluster.Claim
 	if a.Do == rollout.DoRelease {
 		name, apply = "Release", rollout.Cluster.Released
-		in.Finished = c.Finished()
+		in.Finished, in.Took = c.Finished(), c.Measured()
 	}
 	in.Intent = intend(ctx, &c.Audit, string(a.Do), "", "", c.Name)
 	var r activities.ClaimResult

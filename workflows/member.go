@@ -186,6 +186,7 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 		m.Unwritten.adopt(ctx, &m.Audit, in.Intent, r.Audit)
 	}
 	m.keep(a.Do, r)
+	m.Member = m.Timed(a.Do, r.MemberResult, time.Duration(r.TookMilli)*time.Millisecond)
 	if m.Member = m.Apply(a.ID, r.MemberResult, workflow.Now(ctx)); a.Ask != "" && !rollout.SameBroken(in.Broken, m.Broken) {
 		m.Member = m.AskAnew()
 	}
@@ -238,6 +239,9 @@ func (m *member) keep(step rollout.Step, r activities.StepResult) {
 		}
 		m.BootNew = r.Boot
 	}
+	if r.Platform != "" {
+		m.Platform = r.Platform
+	}
 	if step == rollout.StepFetch && r.Changes != "" {
 		m.Changed, m.Got = r.Changes, r.Manifest
 	}
@@ -250,6 +254,8 @@ func (m *member) finish(ctx workflow.Context) (MemberReport, error) {
 		Host: m.Host, Mode: m.Mode, Try: m.Try, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
 		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli, OutAt: m.OutAt, TakenUp: m.TakenUp, Suspect: m.Suspect, LeftOut: m.LeftOut, GivenUp: m.Skipped(), Widens: m.Widens, OtherHand: m.OtherHand, Accepted: m.Accepted,
 	}}
+	r.Platform = m.Platform
+	r.Took, r.TookBack = m.Measured()
 	if m.NotNow && m.Outcome == rollout.Returned {
 		r.NotNow, r.Waited, r.Next = true, m.Waited, m.Opens
 	}

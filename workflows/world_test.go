@@ -61,7 +61,8 @@ type world struct {
 	numbers   map[string]int64 // of runs, by id
 	ahead     func(call int) (rollout.AheadResult, error)
 	changes   activities.Changes
-	inspected []string // host and mode
+	inspected []string             // host and mode
+	took      []rollout.MemberTook // as the last release was told
 }
 
 func newWorld(members ...string) *world {
@@ -95,10 +96,11 @@ func (w *world) step(_ context.Context, name string, in activities.StepInput) (a
 			return activities.StepResult{}, err
 		}
 	}
-	r := activities.StepResult{MemberResult: rollout.MemberResult{Verdict: rollout.Pass}}
+	r := activities.StepResult{MemberResult: rollout.MemberResult{Verdict: rollout.Pass}, TookMilli: 1000}
 	switch name {
 	case "inspect":
 		w.inspected = append(w.inspected, in.Host+" "+string(in.Mode))
+		r.Platform = "debian 13 amd64"
 		r.Boot, r.Seq, r.Scripted = "boot-1", max(w.seqs[in.Host], w.scripted), w.scripted > 0
 	case "check":
 		r.Seq, r.Scripted = max(w.seqs[in.Host], w.scripted), w.scripted > 0
@@ -151,6 +153,7 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 			if r.OK {
 				w.stages.released(in)
 			}
+			w.took = in.Took
 			w.entries = append(w.entries, in.Intent)
 			e, head := in.Intent.Head().Next(audit.Entry{Kind: audit.Outcome, Action: name})
 			w.entries = append(w.entries, e)

@@ -29,6 +29,8 @@ var (
 	_ activities.Claims  = (*Consul)(nil)
 
 	_ activities.Stagings = (*Consul)(nil)
+
+	_ activities.Measurements = (*Consul)(nil)
 )
 
 // callTimeout bounds one request: an agent that does not answer must not keep us from asking the next.

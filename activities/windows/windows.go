@@ -26,9 +26,9 @@ func (r *Reader) Calendar(ctx context.Context, p plan.Part, canary bool, from ti
 }
 
 // Laid lays a plan over its windows and freezes. Each source is read once.
-func (r *Reader) Laid(ctx context.Context, p plan.Plan, parts map[string]plan.Part, start, finishBy time.Time) calendar.Dates {
+func (r *Reader) Laid(ctx context.Context, p plan.Plan, parts map[string]plan.Part, answers []plan.Answer, start, finishBy time.Time) calendar.Dates {
 	one := r.reading(start)
-	return calendar.Lay(p.Course(parts, start, finishBy, func(part plan.Part, canary bool) calendar.Calendar {
+	return calendar.Lay(p.Course(parts, answers, start, finishBy, func(part plan.Part, canary bool) calendar.Calendar {
 		return one.calendar(ctx, part.When, canary)
 	}))
 }

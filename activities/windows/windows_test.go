@@ -197,12 +197,12 @@ func TestLaid(t *testing.T) {
 	one.Policy.Estimate.Work, one.Policy.Soak = inventory.Duration(25*time.Minute), inventory.Duration(24*time.Hour)
 	parts := map[string]plan.Part{"a": one, "b": one}
 	r := New(known{"URL": web.URL})
-	d := r.Laid(context.Background(), p, parts, november, time.Time{})
+	d := r.Laid(context.Background(), p, parts, nil, november, time.Time{})
 	if want := time.Date(2026, 11, 10, 22, 25, 0, 0, time.UTC); len(d.Refusals) != 0 || !d.End.Equal(want) || asked.Load() != 1 {
 		t.Errorf("ends %s, want %s; %d times asked; %+v", d.End, want, asked.Load(), d.Refusals)
 	}
 	text.Store(strings.Replace(christmas, "20261220", "20261105", 1)) // announced since
-	if d = r.Laid(context.Background(), p, parts, november, time.Time{}); d.End.Before(time.Date(2027, 1, 7, 0, 0, 0, 0, time.UTC)) || asked.Load() != 2 {
+	if d = r.Laid(context.Background(), p, parts, nil, november, time.Time{}); d.End.Before(time.Date(2027, 1, 7, 0, 0, 0, 0, time.UTC)) || asked.Load() != 2 {
 		t.Errorf("ends %s before the freeze does; %d times asked", d.End, asked.Load())
 	}
 }

@@ -81,7 +81,7 @@ func sectionOf(t *testing.T, d document, title string) string {
 func TestRequestSaysWhoAgreesAndWhen(t *testing.T) {
 	s := savedPlan(t, signedInventory, signedCampaign)
 	d := &desk{now: func() time.Time { return sceneStart }}
-	dates, err := d.dates(t.Context(), s.Plan, s.Parts)
+	dates, err := d.dates(t.Context(), s.Plan, s.Parts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

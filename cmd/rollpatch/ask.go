@@ -296,8 +296,11 @@ func (p printer) made(s plan.Saved, dates *calendar.Dates, file string) error {
 		if len(s.Answers) > 0 {
 			p.forecast(f)
 		}
-		if dates != nil {
+		switch {
+		case dates != nil:
 			fmt.Fprintln(p.w)
+		case len(s.Answers) > 0:
+			p.estimates(foreseenFor(f))
 		}
 		p.dates(s.Plan, s.Parts, dates)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,20 +18,20 @@ import (
 )
 
 // dates lays a plan over its windows and freezes, which are read here as a worker reads them; nil: it has none. It begins when its schedule next
-// has it begin, else now.
-func (d *desk) dates(ctx context.Context, pl plan.Plan, parts map[string]plan.Part) (*calendar.Dates, error) {
+// has it begin, else now. What hosts said has how long they took in former instances; where nobody asked them, the file's estimate counts.
+func (d *desk) dates(ctx context.Context, pl plan.Plan, parts map[string]plan.Part, answers []plan.Answer) (*calendar.Dates, error) {
 	if pl.Schedule == nil {
-		return d.datesFrom(ctx, pl, parts, d.now().UTC(), time.Time{})
+		return d.datesFrom(ctx, pl, parts, answers, d.now().UTC(), time.Time{})
 	}
 	f, err := d.firings(ctx, *pl.Schedule)
 	if err != nil {
 		return nil, err
 	}
-	return d.datesFrom(ctx, pl, parts, f[0].Begin, beginAfter(f))
+	return d.datesFrom(ctx, pl, parts, answers, f[0].Begin, beginAfter(f))
 }
 
 // datesFrom lays a plan that begins at a time. by is when it must be done where it does not say so itself; zero: whenever it is.
-func (d *desk) datesFrom(ctx context.Context, pl plan.Plan, parts map[string]plan.Part, start, by time.Time) (*calendar.Dates, error) {
+func (d *desk) datesFrom(ctx context.Context, pl plan.Plan, parts map[string]plan.Part, answers []plan.Answer, start, by time.Time) (*calendar.Dates, error) {
 	if !pl.Timed(parts) {
 		return nil, nil
 	}
@@ -41,7 +42,7 @@ func (d *desk) datesFrom(ctx context.Context, pl plan.Plan, parts map[string]pla
 	if pl.FinishBy == "" {
 		finishBy = by
 	}
-	laid := windows.New(secret.New(d.LookupEnv)).Laid(ctx, pl, parts, start, finishBy)
+	laid := windows.New(secret.New(d.LookupEnv)).Laid(ctx, pl, parts, answers, start, finishBy)
 	return &laid, ctx.Err()
 }
 
@@ -88,6 +89,53 @@ func (p printer) dates(pl plan.Plan, parts map[string]plan.Part, dates *calendar
 	}
 	if end := date(dates.End, last); end != "" {
 		fmt.Fprintf(p.w, "\nends %s\n", end)
+	}
+	p.estimates(laidFor(dates))
+}
+
+// estimated is how long members of a cluster are taken to need, and how that is known.
+type estimated struct{ cluster, says string }
+
+func laidFor(dates *calendar.Dates) (all []estimated) {
+	for _, s := range dates.Stages {
+		for _, c := range s.Clusters {
+			all = append(all, estimated{c.Cluster, c.Estimate})
+		}
+	}
+	return all
+}
+
+// foreseenFor lists each cluster once, whatever platforms it has.
+func foreseenFor(f plan.Forecast) (all []estimated) {
+	for _, e := range f.Clusters {
+		if one := (estimated{e.Cluster, e.Estimate}); !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// estimateLines say how long each member is taken to need, clusters of which the same is known together.
+func estimateLines(all []estimated) []string {
+	var says []string
+	clusters := map[string][]string{}
+	for _, e := range all {
+		if clusters[e.says] == nil {
+			says = append(says, e.says)
+		}
+		clusters[e.says] = append(clusters[e.says], e.cluster)
+	}
+	var lines []string
+	for _, s := range says {
+		lines = append(lines, "estimate "+s+": "+strings.Join(clusters[s], ", "))
+	}
+	return lines
+}
+
+func (p printer) estimates(all []estimated) {
+	lines := estimateLines(all)
+	if len(lines) > 0 {
+		fmt.Fprintf(p.w, "\n%s\n", strings.Join(lines, "\n"))
 	}
 }
 
@@ -157,7 +205,7 @@ func (d *desk) layFile(ctx context.Context, f files) (plan.Plan, map[string]plan
 	if err != nil {
 		return pl, parts, nil, err
 	}
-	dates, err := d.dates(ctx, pl, parts)
+	dates, err := d.dates(ctx, pl, parts, nil)
 	return pl, parts, dates, err
 }
 

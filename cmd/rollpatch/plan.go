@@ -72,7 +72,7 @@ func (d *desk) plan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	dates, err := d.dates(c.Context, saved.Plan, saved.Parts)
+	dates, err := d.dates(c.Context, saved.Plan, saved.Parts, saved.Answers)
 	if err != nil {
 		return err
 	}

@@ -140,7 +140,7 @@ func reportPage(r report.Report) document {
 		}
 		d.sections = append(d.sections, s)
 	}
-	var clusters, hosts, packages, approvals, holds, said, overrides, debts [][]string
+	var clusters, hosts, tooks, packages, approvals, holds, said, overrides, debts [][]string
 	for _, c := range r.Clusters {
 		clusters = append(clusters, []string{c.Stage, c.Name, c.Owner, words(c.State), fmt.Sprintf("%d of %d", c.Done, c.Total), strconv.Itoa(c.Soaks), c.Reason})
 	}
@@ -150,6 +150,9 @@ func reportPage(r report.Report) document {
 			state += ", canary"
 		}
 		hosts = append(hosts, []string{h.Cluster, h.Host, state, yes(h.Rebooted), out(h.OutSeconds), h.Reason})
+		for _, t := range h.Took {
+			tooks = append(tooks, tookRow(h, t))
+		}
 		for _, k := range h.Packages {
 			packages = append(packages, []string{h.Host, k.Name, k.Old, k.New, k.Planned, k.Note})
 		}
@@ -189,6 +192,7 @@ func reportPage(r report.Report) document {
 	}
 	add("Clusters", "There are none.", []string{"stage", "cluster", "owner", "state", "members", "soaks", "why"}, clusters)
 	add("Hosts", "None is known.", []string{"cluster", "host", "state", "rebooted", "out of service", "why"}, hosts)
+	add("How long it took", "Nothing was measured.", []string{"cluster", "host", "what", "in all", "by step", "remark"}, tooks)
 	add("Versions, planned and arrived", "None is known: no host was changed, or the store is on another machine.", []string{"host", "package", "before", "now", "planned", "remark"}, packages)
 	add("Approvals", "Nobody was asked, or nobody agreed.", []string{"when", "gate", "who", "how", "reason"}, approvals)
 	add("Holds", "There was none.", []string{"since", "lasted", "where", "why", "ended"}, holds)
@@ -213,6 +217,22 @@ func usedOf(used map[string]int) string {
 		parts = append(parts, strconv.Itoa(used[rule])+" "+rule)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// tookRow says how long a member took, by step.
+func tookRow(h report.Host, t report.Took) []string {
+	what, remark := "patch", ""
+	if t.Backout {
+		what = "backout"
+	}
+	var steps []string
+	for _, s := range t.Steps {
+		steps = append(steps, s.Step+" "+out(s.Seconds))
+	}
+	if t.Apart != "" {
+		remark = "no estimate is made with it: " + t.Apart
+	}
+	return []string{h.Cluster, h.Host, what, out(t.Seconds()), strings.Join(steps, ", "), remark}
 }
 
 // madeBy says which schedule made it, and how its turn came.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
@@ -101,7 +102,8 @@ func (r requesting) done() []passage {
 			"rebooted where that is due, checked and put back. The first is the canary: the others follow only when it has served for the whole soak and its checks passed to the end.", many(r.Plan.Parallel, "cluster")),
 		t,
 		order,
-		text("Times are estimates, 25 minutes for a member, where nothing is waited for."),
+		text("Times are estimates where nothing is waited for, for each member:"),
+		{list: estimateLines(foreseenFor(r.f))},
 	}
 }
 
@@ -170,8 +172,11 @@ func answers(h inventory.HTTPCheck) string {
 }
 
 func (r requesting) backout() []passage {
-	longest := ""
-	r.each(func(_ string, _ plan.Cluster, p plan.Part) { longest = plan.Span(p.BackoutTakes()) })
+	var most time.Duration
+	for _, e := range r.Plan.Estimates(r.Parts, r.Answers) {
+		most = max(most, e.Backout)
+	}
+	longest := plan.Span(most)
 	return []passage{{list: []string{
 		"Before a member is drained, every former version of what will change is secured on it; one that cannot be had refuses the member.",
 		"A member whose patch or checks fail is brought back to exactly its former versions by itself, checked, and put back into service; its peers are not touched. About " + longest + " for a member.",

@@ -44,19 +44,20 @@ func (d *desk) start(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	dates, err := d.datesFrom(c.Context, pl, parts, d.now().UTC(), time.Time{})
-	if err != nil {
-		return err
-	}
-	if err := lateness(refused(pl), dates); err != nil {
-		return err
-	}
+	var answers []plan.Answer
 	if path := c.Path("plan"); path != "" {
 		saved, err := d.saved(path, pl, parts)
 		if err != nil {
 			return err
 		}
-		pl, parts = saved.Plan, saved.Parts
+		pl, parts, answers = saved.Plan, saved.Parts, saved.Answers
+	}
+	dates, err := d.datesFrom(c.Context, pl, parts, answers, d.now().UTC(), time.Time{})
+	if err != nil {
+		return err
+	}
+	if err := lateness(refused(pl), dates); err != nil {
+		return err
 	}
 	folder, err := d.storeFolder(c.Path("store"))
 	if err != nil {

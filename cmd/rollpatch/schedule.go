@@ -123,7 +123,7 @@ func (d *desk) scheduled(c *cli.Context) (pl plan.Plan, parts map[string]plan.Pa
 	if all, err = d.firings(c.Context, *pl.Schedule); err != nil {
 		return pl, nil, next, nil, err
 	}
-	dates, err := d.datesFrom(c.Context, pl, parts, all[0].Begin, beginAfter(all))
+	dates, err := d.datesFrom(c.Context, pl, parts, nil, all[0].Begin, beginAfter(all))
 	next = upcoming{Name: pl.Name, Next: all[0], Then: all[1:min(len(all), 4)], Dates: dates}
 	return pl, parts, next, all, err
 }
@@ -391,7 +391,7 @@ func (d *desk) plannedBySchedule(c *cli.Context) error {
 	if st.Turn != nil {
 		start = st.Turn.Begin
 	}
-	dates, err := d.datesFrom(c.Context, s.Plan, s.Parts, start, time.Time{})
+	dates, err := d.datesFrom(c.Context, s.Plan, s.Parts, s.Answers, start, time.Time{})
 	if err != nil {
 		return err
 	}

@@ -310,6 +310,14 @@ func TestRollingSameFileTwicePatchesTwice(t *testing.T) {
 	if first.Instance == second.Instance {
 		s.Errorf("both runs are %s", first.Instance)
 	}
+	// Six patches of web were measured by now, and a plan says from how many it knows how long a host takes.
+	if pair, _, err := s.catalog.KV().Get("rollpatch/took/cluster/web", nil); err != nil || pair == nil {
+		s.Errorf("how long members of web took is not on record: %v, %v", pair, err)
+	}
+	_, f := s.planned(file, "measured")
+	if len(f.Clusters) != 1 || !regexp.MustCompile(`^\S+ \(p95 of \d+ runs on \S+ \S+ \S+ of cluster web\), `).MatchString(f.Clusters[0].Estimate) {
+		s.Errorf("the plan says %+v", f.Clusters)
+	}
 	s.safe()
 }
 

@@ -229,7 +229,7 @@ func (s *scene) safe(foreign ...string) {
 			return err
 		}
 		keys = slices.DeleteFunc(keys, func(k string) bool {
-			return strings.Contains(k, "/versions/") || strings.HasPrefix(k, "rollpatch/staged/") // those stay until a person releases them, these for months
+			return strings.Contains(k, "/versions/") || strings.HasPrefix(k, "rollpatch/staged/") || strings.HasPrefix(k, "rollpatch/took/") // those stay until a person releases them, these for months
 		})
 		if len(keys) > 0 {
 			return fmt.Errorf("records are left: %v", keys)

@@ -7,6 +7,7 @@ const (
 	propertyPkg   = "./workflows/property"
 	activitiesPkg = "./activities"
 	planPkg       = "./workflows/plan"
+	calendarPkg   = "./workflows/calendar"
 	consulPkg     = "./activities/consul"
 	sshrunPkg     = "./activities/sshrun"
 	signedPkg     = "./activities/signed"
@@ -424,5 +425,10 @@ var all = []Mutant{
 		Name: "P7: the estimate has to fit", File: "activities/window.go",
 		Old: "n.Work -= min(spent, n.Work/2)\n\treturn n", New: "return calendar.Need{}",
 		Package: activitiesPkg, Test: "^TestGateAsksWindows$",
+	},
+	{
+		Name: "P7: too few runs count for nothing", File: "workflows/calendar/measured.go",
+		Old: "len(took) >= LeastRuns", New: "len(took) > 0",
+		Package: calendarPkg, Test: "^TestMeasure$",
 	},
 }

@@ -27,11 +27,14 @@ type Stage struct {
 
 // Cluster is one cluster as far as it takes time. Its members go one after the other.
 type Cluster struct {
-	Name   string
-	Waves  []int // the first one is the canary
-	Need   Need  // of each member
-	Settle time.Duration
-	Soak   time.Duration
+	Name  string
+	Waves []int  // the first one is the canary
+	Need  Need   // of each member
+	Says  string // how that is known
+	// Measured: it is what runs took, and no file makes it shorter.
+	Measured bool
+	Settle   time.Duration
+	Soak     time.Duration
 	// MaxMixed is how long peers may wait for what their canary has; zero: DefaultMaxMixed.
 	MaxMixed time.Duration
 	Shares   []string // clusters that cannot be on their way beside it
@@ -64,6 +67,8 @@ type LaidCluster struct {
 	Gate    time.Time `json:"gate,omitzero"`   // the soak is over, and people are asked
 	Peers   time.Time `json:"peers,omitzero"`  // the first peer begins
 	Done    time.Time `json:"done,omitzero"`   // the last member is back
+
+	Estimate string `json:"estimate,omitempty"` // how long each member is taken to need, and how that is known
 }
 
 // Lay lays a course over its calendars: the dates as far as they are known, and every reason why it must not begin like that.
@@ -85,7 +90,7 @@ func Lay(c Course) Dates {
 			}
 		} else {
 			for _, cl := range s.Clusters {
-				laid.Clusters = append(laid.Clusters, LaidCluster{Cluster: cl.Name})
+				laid.Clusters = append(laid.Clusters, LaidCluster{Cluster: cl.Name, Estimate: cl.Says})
 			}
 		}
 		d.Stages = append(d.Stages, laid)
@@ -129,7 +134,7 @@ func (s Stage) lay(start time.Time, parallel int) Laid {
 	}
 	laid, ended := Laid{Stage: s.Name, Start: start}, true
 	for i, w := range ways {
-		w.laid.Cluster = s.Clusters[i].Name
+		w.laid.Cluster, w.laid.Estimate = s.Clusters[i].Name, s.Clusters[i].Says
 		laid.Clusters = append(laid.Clusters, w.laid)
 		ended = ended && !w.end.IsZero()
 		laid.End = later(laid.End, w.end)

@@ -18,6 +18,7 @@ type Refusal struct {
 
 const (
 	remedyRoom    = "give longer windows, or a shorter estimate under policy: estimate: {work: 25m, backout: 15m}"
+	remedyTook    = "give longer windows: so long the hosts took, as it was measured, and that counts for more than the file's estimate"
 	remedyUnknown = "mend that source, or leave it out, and ask again"
 	remedyNone    = "give windows that are still to come, or shorten the freezes"
 )
@@ -64,7 +65,7 @@ func (t tally) refusal(stage, hosts string) []Refusal {
 
 func (s Stage) fitting(cal Calendar, from time.Time, canary bool) tally {
 	t := tally{}
-	longest := Need{}
+	longest, measured := Need{}, false
 	for _, c := range s.Clusters {
 		n := 0
 		for wave, size := range c.Waves {
@@ -82,11 +83,13 @@ func (s Stage) fitting(cal Calendar, from time.Time, canary bool) tally {
 		}
 		t.clusters = append(t.clusters, c.Name)
 		if c.Need.Whole() > longest.Whole() {
-			longest = c.Need
+			longest, measured = c.Need, c.Measured
 		}
 	}
 	if t.fit < t.all {
-		t.why, t.remedy, t.everything = cal.never(from, longest)
+		if t.why, t.remedy, t.everything = cal.never(from, longest); measured && t.remedy == remedyRoom {
+			t.remedy = remedyTook
+		}
 	}
 	return t
 }

@@ -17,8 +17,9 @@ func (p Plan) Timed(parts map[string]Part) bool {
 }
 
 // Course is the plan as far as it takes time. The calendars of canaries and peers are asked for once a stage, with the part of one of its
-// clusters.
-func (p Plan) Course(parts map[string]Part, start, finishBy time.Time, calendars func(part Part, canary bool) calendar.Calendar) calendar.Course {
+// clusters. What hosts said has how long they took in former instances.
+func (p Plan) Course(parts map[string]Part, answers []Answer, start, finishBy time.Time, calendars func(part Part, canary bool) calendar.Calendar) calendar.Course {
+	estimates := p.Estimates(parts, answers)
 	c := calendar.Course{Start: start, FinishBy: finishBy, Parallel: p.Parallel}
 	for _, s := range p.Stages {
 		stage := calendar.Stage{Name: s.Name, Steps: s.Steps}
@@ -30,11 +31,10 @@ func (p Plan) Course(parts map[string]Part, start, finishBy time.Time, calendars
 			if i == 0 {
 				stage.Canary, stage.Peers = calendars(part, true), calendars(part, false)
 			}
-			pol := part.Policy
+			pol, e := part.Policy, estimates[cl.Name]
 			stage.Clusters = append(stage.Clusters, calendar.Cluster{
 				Name: cl.Name, Waves: cl.Waves, Settle: time.Duration(pol.Settle), Soak: time.Duration(pol.Soak), MaxMixed: time.Duration(pol.MaxMixed),
-				Need:   calendar.Need{Work: time.Duration(pol.Estimate.Work), Backout: time.Duration(pol.Estimate.Backout)},
-				Shares: cl.Shares, Last: len(cl.House) > 0, SoaksLast: len(part.Only) > 0,
+				Need: e.Need, Says: e.String(), Measured: e.Measured(), Shares: cl.Shares, Last: len(cl.House) > 0, SoaksLast: len(part.Only) > 0,
 			})
 		}
 		c.Stages = append(c.Stages, stage)

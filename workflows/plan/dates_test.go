@@ -68,7 +68,7 @@ func TestCourse(t *testing.T) {
 	p, parts := Build(c, inv.Resolve())
 	asked := ""
 	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	got := p.Course(parts, start, start.Add(time.Hour), func(part Part, canary bool) calendar.Calendar {
+	got := p.Course(parts, nil, start, start.Add(time.Hour), func(part Part, canary bool) calendar.Calendar {
 		asked += part.Cluster.Name
 		if canary {
 			asked += "! "

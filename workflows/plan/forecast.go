@@ -41,6 +41,8 @@ type Expected struct {
 	Finished  []string      `json:"finished,omitempty"` // what has finished in the stage that goes first, and where
 	Estimated time.Duration `json:"-"`
 	Takes     string        `json:"takes"` // at least, from the first drain to the last undrain
+
+	Estimate string `json:"estimate"` // how long each member is taken to need, and how that is known
 }
 
 // Shared is a package, and which of the members would get it.
@@ -55,20 +57,11 @@ type Risk struct {
 	Text    string `json:"text"`
 }
 
-// What a member takes until runs of it were measured.
-const (
-	memberTakes  = 25 * time.Minute
-	backoutTakes = 15 * time.Minute
-)
-
-// BackoutTakes is how long the way back of one member is estimated to take.
-func (p Part) BackoutTakes() time.Duration { return backoutTakes }
-
 // Takes is how long the cluster takes at least, where nothing is waited for: members one after the other, what lies between them, and soaks.
-func (p Part) Takes(waves []int) time.Duration {
+func (p Part) Takes(waves []int, each time.Duration) time.Duration {
 	var t time.Duration
 	for i, n := range waves {
-		t += time.Duration(n)*memberTakes + time.Duration(n-1)*time.Duration(p.Policy.Settle)
+		t += time.Duration(n)*each + time.Duration(n-1)*time.Duration(p.Policy.Settle)
 		if i < len(waves)-1 {
 			t += time.Duration(p.Policy.Soak)
 		}
@@ -93,6 +86,7 @@ func Foresee(p Plan, parts map[string]Part, answers []Answer) Forecast {
 	f := Forecast{}
 	said := ByHost(answers)
 	asked := map[string]bool{}
+	estimates := p.Estimates(parts, answers)
 	for _, s := range p.Stages {
 		for _, c := range s.Clusters {
 			part := parts[c.Name]
@@ -120,12 +114,18 @@ func Foresee(p Plan, parts map[string]Part, answers []Answer) Forecast {
 				}
 				by[at.String()] = append(by[at.String()], a)
 			}
-			takes := part.Takes(c.Waves)
+			first := len(f.Clusters)
 			for _, at := range platforms {
-				f.Clusters = append(f.Clusters, expected(s.Name, part, at, by[at.String()], takes))
+				f.Clusters = append(f.Clusters, expected(s.Name, part, at, by[at.String()]))
 			}
 			if len(platforms) == 0 {
-				f.Clusters = append(f.Clusters, Expected{Stage: s.Name, Cluster: c.Name, Reboot: reboot(part.Policy.Reboot, nil), Estimated: takes, Takes: Span(takes)})
+				f.Clusters = append(f.Clusters, Expected{Stage: s.Name, Cluster: c.Name, Reboot: reboot(part.Policy.Reboot, nil)})
+			}
+			each := estimates[c.Name]
+			for i := range f.Clusters[first:] {
+				e := &f.Clusters[first+i]
+				e.Estimated, e.Estimate = part.Takes(c.Waves, each.Work), each.String()
+				e.Takes = Span(e.Estimated)
 			}
 			f.Risks = append(f.Risks, risks(p, c, part, platforms, by, said)...)
 		}
@@ -133,8 +133,8 @@ func Foresee(p Plan, parts map[string]Part, answers []Answer) Forecast {
 	return f
 }
 
-func expected(stage string, part Part, at Platform, members []Answer, takes time.Duration) Expected {
-	e := Expected{Stage: stage, Cluster: part.Cluster.Name, Platform: at.String(), Estimated: takes, Takes: Span(takes)}
+func expected(stage string, part Part, at Platform, members []Answer) Expected {
+	e := Expected{Stage: stage, Cluster: part.Cluster.Name, Platform: at.String()}
 	var signs []Sign
 	place := map[string]int{}
 	for _, a := range members {

@@ -36,7 +36,7 @@ func TestPartsSayWhatTheirStageRequires(t *testing.T) {
 	if p.Stages[0].Required() != "" || !strings.HasSuffix(p.Stages[1].Required(), ", 3d ago at least, emergencies included") || Digest(p) == Digest(bare) {
 		t.Errorf("%q and %q; want it said, and another plan", p.Stages[0].Required(), p.Stages[1].Required())
 	}
-	course := p.Course(parts, time.Time{}, time.Time{}, func(Part, bool) calendar.Calendar { return calendar.Calendar{Always: true} })
+	course := p.Course(parts, nil, time.Time{}, time.Time{}, func(Part, bool) calendar.Calendar { return calendar.Calendar{Always: true} })
 	if s := course.Stages[1]; s.Behind != c.Stages[0].Name || s.Aged != 72*time.Hour {
 		t.Errorf("its dates are behind %q by %s", s.Behind, s.Aged)
 	}

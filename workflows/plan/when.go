@@ -20,7 +20,7 @@ type When struct {
 // Windowed says that windows or freezes are asked before a member begins.
 func (p Part) Windowed() bool { return p.When != nil }
 
-// Need is how long one of its members needs: what the file says, as long as nobody has measured it.
+// Need is how long one of its members needs, as the file says it; nothing where neither windows nor freezes are asked.
 func (p Part) Need() calendar.Need {
 	if p.When == nil {
 		return calendar.Need{}

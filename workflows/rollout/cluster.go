@@ -82,6 +82,10 @@ type Slot struct {
 	Failed   bool   `json:"failed,omitempty"`   // it failed for good at least once: a failure of its stage
 	Blame    string `json:"blame,omitempty"`    // the check or the package that it failed for last
 
+	Platform string `json:"platform,omitempty"`
+	Took     Took   `json:"took,omitzero"`      // its last patch
+	TookBack Took   `json:"took_back,omitzero"` // its last way back
+
 	OtherHand bool `json:"other_hand,omitempty"` // somebody else has changed it: a person was told, and only that one has it tried again
 
 	Accepted []Accepted `json:"accepted,omitempty"` // findings that would have kept it from its drain
@@ -570,6 +574,10 @@ type MemberEnd struct {
 	// OtherHand: somebody else has changed what soaks for it.
 	OtherHand bool       `json:"other_hand,omitempty"`
 	Accepted  []Accepted `json:"accepted,omitempty"` // findings that would have kept it from its drain
+
+	Platform string `json:"platform,omitempty"`
+	Took     Took   `json:"took,omitzero"`
+	TookBack Took   `json:"took_back,omitzero"`
 }
 
 // failed says that it was to be patched, and was not.
@@ -601,6 +609,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 			s.Accepted = e.Accepted
 		}
 		s.OutMilli, s.OutAt = s.OutMilli+e.OutMilli, e.OutAt
+		s.took(e, now)
 		if e.Changes != "" && e.Mode == ModePatch { // a backout undoes the transaction that is on record
 			s.Changes, s.Count = e.Changes, e.Count
 		}

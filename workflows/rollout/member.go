@@ -116,6 +116,9 @@ type Member struct {
 	OutAt    int64  `json:"out_at,omitempty"`  // unix milliseconds when the drain began
 	BackAt   int64  `json:"back_at,omitempty"` // and when the undrain was through
 	OutMilli int64  `json:"out_milli,omitempty"`
+	Platform string `json:"platform,omitempty"`
+	Took     Took   `json:"took,omitzero"`      // its patch
+	TookBack Took   `json:"took_back,omitzero"` // its way back
 	// OtherHand: somebody else has changed what soaks for it, since automatic updates were turned off.
 	OtherHand bool `json:"other_hand,omitempty"`
 	// Accepted are findings that would have kept it from its drain.

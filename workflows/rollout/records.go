@@ -14,3 +14,10 @@ const Everywhere = "+all"
 
 // StagedRoot is where it stands which versions have finished in which stage, below the stage and the cluster.
 const StagedRoot = "rollpatch/staged/"
+
+// TookRoot is where it stands how long members took: the last of each cluster, and the last of each platform.
+const (
+	TookRoot     = "rollpatch/took/"
+	TookCluster  = "cluster/"
+	TookPlatform = "platform/"
+)

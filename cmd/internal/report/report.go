@@ -88,6 +88,28 @@ type Host struct {
 	OutSeconds float64   `json:"out_seconds"`
 	Reason     string    `json:"reason,omitempty"`
 	Packages   []Package `json:"packages,omitempty"`
+	Took       []Took    `json:"took,omitempty"`
+}
+
+// Took is how long its patch, or its way back, took by step, without what it waited for.
+type Took struct {
+	Backout bool   `json:"backout,omitempty"`
+	Steps   []Step `json:"steps"`
+	Apart   string `json:"apart,omitempty"` // why no later estimate is made with it
+}
+
+// Step is how long a step took.
+type Step struct {
+	Step    string  `json:"step"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Seconds is all of it.
+func (t Took) Seconds() (all float64) {
+	for _, s := range t.Steps {
+		all += s.Seconds
+	}
+	return all
 }
 
 // Package is one package of a host. New is what it has now; planned what was approved for its platform.
@@ -240,7 +262,7 @@ func (r *Report) cluster(in Input, stage string, cl status.Cluster) {
 	st, begun := in.Clusters[cl.Name]
 	r.Clusters = append(r.Clusters, Cluster{Stage: stage, Name: cl.Name, Owner: cl.Owner, State: cl.State, Reason: cl.Reason, Done: cl.Done, Total: cl.Total, Soaks: st.SoakNo})
 	for _, m := range cl.Members {
-		r.host(cl, m, part)
+		r.host(cl, m, part, st.Members)
 	}
 	if !begun {
 		return
@@ -277,7 +299,7 @@ func (r *Report) debts(cl status.Cluster, st workflows.ClusterState) {
 }
 
 // host puts what it got beside what was planned for it.
-func (r *Report) host(cl status.Cluster, m status.Member, part plan.Part) {
+func (r *Report) host(cl status.Cluster, m status.Member, part plan.Part, slots []rollout.Slot) {
 	h := Host{Cluster: cl.Name, Host: m.Host, State: m.State, Canary: m.Canary, Rebooted: m.Rebooted, OutSeconds: m.OutSeconds, Reason: m.Reason}
 	want := planned(part)
 	arrived := m.Outcome == string(rollout.Patched)
@@ -309,7 +331,26 @@ func (r *Report) host(cl status.Cluster, m status.Member, part plan.Part) {
 		h.Packages = append(h.Packages, Package{Name: name, Planned: strings.Join(versions, " or "), Note: note})
 	}
 	slices.SortFunc(h.Packages, func(a, b Package) int { return cmp.Compare(a.Name, b.Name) })
+	for _, s := range slots {
+		if s.Host == m.Host {
+			h.Took = took(s)
+		}
+	}
 	r.Hosts = append(r.Hosts, h)
+}
+
+// took is how long its patch and its way back took, as far as they came to it.
+func took(s rollout.Slot) (all []Took) {
+	for i, t := range []rollout.Took{s.Took, s.TookBack} {
+		one := Took{Backout: i == 1, Apart: t.Apart}
+		for _, step := range t.Steps() {
+			one.Steps = append(one.Steps, Step{string(step.Step), float64(step.Milli) / 1000})
+		}
+		if len(one.Steps) > 0 {
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 // planned are the versions that were planned for a cluster, by package: one, or one of each platform.
