@@ -62,6 +62,8 @@ type world struct {
 	ahead     func(call int) (rollout.AheadResult, error)
 	changes   activities.Changes
 	inspected []string // host and mode
+	standing  func(call int) ([]approval.Signed, error)
+	bodies    bodies
 }
 
 func newWorld(members ...string) *world {
@@ -228,8 +230,9 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		}
 		return activities.AskResult{Running: true, Status: "Running"}, nil
 	}, activity.RegisterOptions{Name: "Ask"})
-	env.RegisterActivityWithOptions((&activities.Activities{Signers: &w.keys, Audit: chain{w}, Now: time.Now}).Verify, activity.RegisterOptions{Name: "Verify"})
+	env.RegisterActivityWithOptions((&activities.Activities{Signers: &w.keys, Store: w.bodies, Audit: chain{w}, Now: time.Now}).Verify, activity.RegisterOptions{Name: "Verify"})
 	env.RegisterActivityWithOptions((&activities.Activities{Changes: w.changes, Store: planned{}, Audit: chain{w}, Now: time.Now}).Change, activity.RegisterOptions{Name: "Change"})
+	w.registerStanding(env)
 	w.registerUpdaters(env)
 	w.registerAhead(env)
 	w.hours.register(env, w)

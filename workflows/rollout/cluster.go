@@ -181,6 +181,8 @@ type Approval struct {
 	Key     string    `json:"key,omitempty"` // that signed it
 	Reason  string    `json:"reason,omitempty"`
 	At      time.Time `json:"at"`
+	// Standing is the name of the standing approval that it comes from; empty: he said it of this plan himself.
+	Standing string `json:"standing,omitempty"`
 }
 
 // next is Next without the records of versions that failed.

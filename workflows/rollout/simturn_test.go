@@ -28,6 +28,7 @@ func (r *campaignRun) schedule(seeded *rand.Rand) {
 		r.c.Turn.Last = t.opens.Add(t.between(time.Hour, 96*time.Hour))
 	}
 	r.turning = t
+	r.stand()
 }
 
 func (t *turning) between(from, to time.Duration) time.Duration {

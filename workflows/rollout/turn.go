@@ -82,7 +82,7 @@ func (c Campaign) TurnDue(now time.Time) Campaign {
 	if !c.turns() || !c.Turn.due(now) || c.Turn.Unmet != "" {
 		return c
 	}
-	if g, waits := c.Awaits(); waits && !g.Proving {
+	if g, waits := c.Awaits(); waits && !g.Proving && !c.unlooked(g) {
 		t := *c.Turn
 		t.Unmet = "it was not approved by " + stamp(t.Begin) + ": gate " + g.ID + " " + g.Why
 		c.Turn = &t
