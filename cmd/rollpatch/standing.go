@@ -182,8 +182,11 @@ func (d *desk) standingOf(c *cli.Context, kept scheduled, reason string) (approv
 	if len(s.Gates) == 0 {
 		s.Gates = []string{approval.GateStart}
 	}
-	if c.Bool("any-files") {
+	switch {
+	case c.Bool("any-files"):
 		s.Files = ""
+	case s.Files == "":
+		return s, failed(fmt.Errorf("schedule %s does not say of which files it was made", kept.Name), "create it anew: rollpatch schedule create CAMPAIGN.yaml")
 	}
 	if c.String("expires") != "" {
 		lasts, err := lifetime(c)
