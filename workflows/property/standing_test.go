@@ -33,16 +33,12 @@ func (c *campaign) stand(st *workflows.CampaignState) {
 // standing is what the world knows of standing approvals.
 func (a *act) standing(activities.StandingInput) (time.Duration, func() any) {
 	return a.soon(), func() any {
-		for _, c := range a.campaigns {
-			if workflows.CampaignID(c.instance) == a.workflow {
-				if c.stands == nil {
-					a.broken("%s looks for standing approvals, and no schedule made it by itself", c.instance)
-				}
-				return c.stands
-			}
+		c := a.campaign(a.run.instance)
+		if c == nil || c.stands == nil {
+			a.broken("%s looks for standing approvals, and no schedule made it by itself", a.run.id)
+			return nil
 		}
-		a.broken("%s looks for standing approvals", a.workflow)
-		return nil
+		return c.stands
 	}
 }
 
