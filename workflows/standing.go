@@ -71,7 +71,7 @@ func (s StandingState) Stands() []approval.Signed {
 
 // The bounds of what is kept, and how long one that keeps nothing yet waits for its first.
 const (
-	givenMost    = 50
+	givenMost    = 20
 	standingWait = time.Minute
 )
 

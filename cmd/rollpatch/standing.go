@@ -281,7 +281,7 @@ func (d *desk) withdrawStanding(c *cli.Context) error {
 		return err
 	}
 	schedule, nonce, _ := strings.Cut(name, "/")
-	if checkName(schedule) != nil || checkName(nonce) != nil || nonce == "" {
+	if checkName(schedule) != nil || checkName(nonce) != nil || schedule == "" || nonce == "" {
 		return usage(fmt.Sprintf("%q names no standing approval: they are CAMPAIGN/ID", name), standingListHint)
 	}
 	m, err := d.messageOf(c, p.json)

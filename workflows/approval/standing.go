@@ -21,7 +21,8 @@ const (
 	// StandingHandIn is how long after it was signed one can be handed in. What was withdrawn is remembered until it expires, and cannot be
 	// handed in again anyway.
 	StandingHandIn = 24 * time.Hour
-	patternsMost   = 200
+	patternsMost   = 100
+	patternMax     = 128
 )
 
 // CauseLimits is why a standing approval does not count for what lies behind a gate.
@@ -142,6 +143,9 @@ func (s Standing) Check() error {
 			add("%s: %d of them, at most %d", f.key, len(f.values), patternsMost)
 		}
 		for i, v := range f.values {
+			if len(v) > patternMax {
+				add("%s %.40q: %d bytes, at most %d", f.key, v, len(v), patternMax)
+			}
 			if slices.Contains(f.values[:i], v) {
 				add("%s %q stands there twice", f.key, v)
 			}
