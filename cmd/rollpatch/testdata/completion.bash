@@ -2,7 +2,7 @@ _rollpatch() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "validate check plan run list status watch why report approve reject extend retry skip hold resume abort backout schedule freeze thaw claims quarantine inventory worker completion version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "validate check plan run list status watch why report approve reject extend retry skip hold resume abort backout schedule standing freeze thaw claims quarantine inventory worker completion version" -- "$cur")
 		return
 	fi
 	local flags='' words='' files='' formats=''
@@ -119,6 +119,25 @@ _rollpatch() {
 			formats="text json"
 			;;
 		delete)
+			flags="--address --as --help --id --namespace --output --reason --verbose"
+			formats="text json"
+			;;
+		esac
+		;;
+	standing)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			words="give list withdraw"
+		fi
+		case ${COMP_WORDS[2]} in
+		give)
+			flags="--address --any-files --as --cluster --expires --gate --help --id --key --namespace --output --package --print-statement --reason --signature --statement --verbose"
+			formats="text json"
+			;;
+		list)
+			flags="--address --help --namespace --output --verbose"
+			formats="text json"
+			;;
+		withdraw)
 			flags="--address --as --help --id --namespace --output --reason --verbose"
 			formats="text json"
 			;;
