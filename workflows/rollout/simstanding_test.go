@@ -20,12 +20,9 @@ type stood struct {
 // stand gives some of the instances that a schedule made standing approvals. They are chance of the turn's own.
 func (r *campaignRun) stand() {
 	t := r.turning
-	if t.rng.IntN(2) == 0 {
-		return
-	}
 	r.c.Standing = "monthly"
-	for range t.rng.IntN(4) {
-		s := &stood{who: electors[t.rng.IntN(len(electors))], alien: t.rng.IntN(4) == 0, expires: r.now.Add(t.between(time.Hour, 60*24*time.Hour))}
+	for range t.rng.IntN(7) {
+		s := &stood{who: electors[t.rng.IntN(len(electors))], alien: t.rng.IntN(2) == 0, expires: r.now.Add(t.between(time.Hour, 60*24*time.Hour))}
 		if len(r.c.Gates) > 0 {
 			s.gate = r.c.Gates[t.rng.IntN(len(r.c.Gates))].ID
 		}
