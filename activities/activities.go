@@ -56,6 +56,7 @@ type Activities struct {
 	Calendars Calendars
 	Signers   Signers
 	Schedules Schedules
+	Standings Standings
 	// ServerID tells one Temporal database from another, also where both have the same address and names; every record says whose it is.
 	ServerID func(ctx context.Context) (string, error)
 	// Inventory reads the worker's inventory as it is now, or says why there is none.

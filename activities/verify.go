@@ -34,7 +34,9 @@ type VerifyInput struct {
 	Campaign string          `json:"campaign,omitempty"`
 	Instance string          `json:"instance,omitempty"`
 	Plan     string          `json:"plan,omitempty"`
-	Intent   audit.Entry     `json:"intent"`
+	// Standing: it is a standing approval, at a gate, or handed in for schedule Campaign whose files say Plan.
+	Standing bool        `json:"standing,omitempty"`
+	Intent   audit.Entry `json:"intent"`
 }
 
 // VerifyResult is what became of it: it passes, it is refused (fail), or nobody can tell (inconclusive) and it does not count.
@@ -51,7 +53,11 @@ type VerifyResult struct {
 func (a *Activities) Verify(ctx context.Context, in VerifyInput) (VerifyResult, error) {
 	var r VerifyResult
 	head, err := a.audited(ctx, in.Intent, func(ctx context.Context) (string, string, error) {
-		r = a.verify(ctx, in)
+		if in.Standing {
+			r = a.verifyStanding(ctx, in)
+		} else {
+			r = a.verify(ctx, in)
+		}
 		if ctx.Err() != nil {
 			return "", "", ctx.Err()
 		}

@@ -26,6 +26,7 @@ type CampaignState struct {
 	Agreement plan.Agreement   `json:"agreement,omitzero"`
 	Ballots   ballots          `json:"ballots,omitzero"`
 	Made      *Made            `json:"made,omitempty"` // by a schedule; nil: a person ran it
+	Stood     []Stood          `json:"stood,omitempty"`
 }
 
 // Campaign carries an instance through its stages.
@@ -69,6 +70,9 @@ func Campaign(ctx workflow.Context, st CampaignState) (rollout.Campaign, error) 
 				continue
 			case rollout.DoProve:
 				c.start(a.ID, func(ctx workflow.Context) { c.prove(ctx, a) })
+				continue
+			case rollout.DoLook:
+				c.start(a.ID, func(ctx workflow.Context) { c.look(ctx, a) })
 				continue
 			case rollout.DoAhead:
 				c.start(a.ID, func(ctx workflow.Context) { c.fetchAhead(ctx, a) })

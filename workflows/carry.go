@@ -59,7 +59,7 @@ func (c *carrier) await(wake time.Time) {
 // asks says that a word is being verified, keys are looked at, or whoever keeps changes is asked.
 func (c *carrier) asks() bool {
 	for _, id := range workflow.DeterministicKeys(c.inFlight) {
-		if strings.HasPrefix(id, "word.") || strings.HasPrefix(id, "prove.") || strings.HasPrefix(id, "change.") {
+		if strings.HasPrefix(id, "word.") || strings.HasPrefix(id, "prove.") || strings.HasPrefix(id, "change.") || strings.HasPrefix(id, "look.") {
 			return true
 		}
 	}

@@ -110,6 +110,7 @@ func (f *firing) make(ctx workflow.Context) (next []time.Time, begun workflow.Ch
 	}
 	st := CampaignState{Campaign: draft.Campaign, Tell: draft.Tell, Agreement: draft.Agreement, Request: f.Request, Made: &Made{Schedule: f.Name, Files: f.Files, Saved: draft.Saved}}
 	if f.Instance = st.Instance; !f.Begin.IsZero() {
+		st.Standing = f.Name
 		st.Turn = &rollout.Turn{Begin: f.Begin, Wanted: fire.Wanted, Stands: fire.Stands}
 		if len(fire.Next) > 0 {
 			st.Turn.Last = fire.Next[0]

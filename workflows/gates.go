@@ -114,7 +114,7 @@ func (b ballots) judgment(g approval.Gate, anew, now time.Time) rollout.Judgment
 			continue
 		}
 		w := votes[i]
-		j.By = append(j.By, rollout.Approval{Gate: g.ID, Actor: w.By.Name(), Claimed: !w.By.Signed(), Key: w.By.Key, Reason: w.Reason, At: w.Taken})
+		j.By = append(j.By, rollout.Approval{Gate: g.ID, Actor: w.By.Name(), Claimed: !w.By.Signed(), Key: w.By.Key, Reason: w.Reason, At: w.Taken, Standing: w.Standing})
 	}
 	return j
 }
@@ -134,7 +134,8 @@ type gatekeeper struct {
 	unwritten *unwritten
 	seen      *seen
 	signers   *plan.Signers
-	words     int // that were heard in this run
+	schedule  string // whose standing approvals count
+	words     int    // that were heard in this run
 }
 
 // refusal is a word that is not taken. It is answered to who said it, and on record.
@@ -243,12 +244,15 @@ func files(s *plan.Signers) activities.SignersFiles {
 // prove looks once more at the keys of those who said something at a gate that would open. Who lost his key since counts no more. It fails
 // where nobody can tell.
 func (k *gatekeeper) prove(ctx workflow.Context, g approval.Gate) error {
+	if err := k.withdrawn(ctx, g.ID); err != nil {
+		return err
+	}
 	for _, b := range slices.Clone(k.kept.Kept) {
 		if b.Gate != g.ID || b.Void != "" || !b.By.Signed() {
 			continue
 		}
 		alone := g
-		r, err := k.ask(ctx, string(b.Decision)+" once more, before the gate opens", activities.VerifyInput{Signed: b.Signed, Claimed: b.By.Name(), Signers: files(k.signers), Gate: &alone})
+		r, err := k.ask(ctx, string(b.Decision)+" once more, before the gate opens", activities.VerifyInput{Signed: b.Signed, Claimed: b.By.Name(), Signers: files(k.signers), Gate: &alone, Standing: b.Standing != ""})
 		switch {
 		case err != nil:
 			return errors.New(cause(err))

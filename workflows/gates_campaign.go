@@ -46,7 +46,7 @@ func (c *campaign) requester() approval.Signer {
 
 func (c *campaign) keeper() *gatekeeper {
 	if c.gates == nil {
-		c.gates = &gatekeeper{carrier: c.carrier, kept: &c.Ballots, audit: &c.Audit, unwritten: &c.Unwritten, seen: &c.Seen, signers: c.Agreement.Signers}
+		c.gates = &gatekeeper{carrier: c.carrier, kept: &c.Ballots, audit: &c.Audit, unwritten: &c.Unwritten, seen: &c.Seen, signers: c.Agreement.Signers, schedule: c.Standing}
 	}
 	return c.gates
 }
@@ -55,6 +55,9 @@ func (c *campaign) keeper() *gatekeeper {
 func (c *campaign) gateOf(g rollout.Gate) approval.Gate {
 	out := approval.Gate{
 		ID: g.ID, Campaign: c.Name, Instance: c.Instance, Plan: c.Plan, Requester: c.requester(), Since: g.Since, Ripe: !g.Since.IsZero(), Finding: c.Finding(g.Stage),
+	}
+	if c.Standing != "" && c.Made != nil {
+		out.Schedule, out.Files = c.Standing, c.Made.Files
 	}
 	for _, p := range c.Agreement.Gates {
 		if p.ID == g.ID {
@@ -76,7 +79,9 @@ func (c *campaign) judge() {
 		if !waits {
 			return
 		}
-		c.Campaign = c.Judged(c.Ballots.judgment(c.gateOf(g), time.Time{}, c.now()), c.now())
+		j := c.Ballots.judgment(c.gateOf(g), time.Time{}, c.now())
+		j.Why += c.notStanding(g.ID)
+		c.Campaign = c.Judged(j, c.now())
 		if next, still := c.Due(); still && next.ID == g.ID {
 			return
 		}

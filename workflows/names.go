@@ -21,6 +21,7 @@ const (
 	RecordsType  = "Records"
 	PlanType     = "Plan"
 	FiringType   = "Firing"
+	StandingType = "Standing"
 )
 
 // QueryState returns a workflow's whole State.

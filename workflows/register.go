@@ -20,6 +20,7 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(Freeze, workflow.RegisterOptions{Name: FreezeType, VersioningBehavior: auto})
 	r.RegisterWorkflowWithOptions(Plan, workflow.RegisterOptions{Name: PlanType, VersioningBehavior: auto})
 	r.RegisterWorkflowWithOptions(Firing, workflow.RegisterOptions{Name: FiringType, VersioningBehavior: auto})
+	r.RegisterWorkflowWithOptions(Standing, workflow.RegisterOptions{Name: StandingType, VersioningBehavior: auto})
 	r.RegisterWorkflowWithOptions(Records, workflow.RegisterOptions{Name: RecordsType, VersioningBehavior: auto})
 }
 

@@ -56,6 +56,8 @@ var describe = map[string]string{
 	UpdateHold:                  `start nothing further; takes effect at the next border between members: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateResume:                `go on after a hold that a person set: {"actor": "<your name>", "reason": "<why>"}`,
 	UpdateAbort:                 `start nothing new and bring what is on its way to a safe end: {"actor": "<your name>", "reason": "<why>"}`,
+	UpdateHandIn:                `hand a standing approval in, which rollpatch standing give signs`,
+	UpdateWithdraw:              `withdraw a standing approval: {"actor": "<your name>", "reason": "<why>", "name": "<its name>"}`,
 	UpdateThaw:                  `end the freeze of the whole estate: {"actor": "<your name>", "reason": "<why>"}`,
 }
 

@@ -63,6 +63,8 @@ type world struct {
 	changes   activities.Changes
 	inspected []string             // host and mode
 	took      []rollout.MemberTook // as the last release was told
+	standing  func(call int) ([]approval.Signed, error)
+	bodies    bodies
 }
 
 func newWorld(members ...string) *world {
@@ -237,8 +239,9 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 		}
 		return activities.DemandedResult{}, nil
 	}, activity.RegisterOptions{Name: "Demanded"})
-	env.RegisterActivityWithOptions((&activities.Activities{Signers: &w.keys, Audit: chain{w}, Now: time.Now}).Verify, activity.RegisterOptions{Name: "Verify"})
+	env.RegisterActivityWithOptions((&activities.Activities{Signers: &w.keys, Store: w.bodies, Audit: chain{w}, Now: time.Now}).Verify, activity.RegisterOptions{Name: "Verify"})
 	env.RegisterActivityWithOptions((&activities.Activities{Changes: w.changes, Store: planned{}, Audit: chain{w}, Now: time.Now}).Change, activity.RegisterOptions{Name: "Change"})
+	w.registerStanding(env)
 	w.registerUpdaters(env)
 	w.registerAhead(env)
 	w.hours.register(env, w)

@@ -24,7 +24,7 @@ func (d *desk) app() *cli.App {
 		Commands: []*cli.Command{
 			d.validateCommand(), d.checkCommand(), d.planCommand(), d.runCommand(), d.listCommand(), d.statusCommand(), d.watchCommand(), d.whyCommand(), d.reportCommand(),
 			d.approveCommand(), d.rejectCommand(), d.extendCommand(), d.retryCommand(), d.skipCommand(), d.holdCommand(), d.resumeCommand(), d.abortCommand(), d.backoutCommand(),
-			d.scheduleCommand(), d.freezeCommand(), d.thawCommand(), d.claimsCommand(), d.quarantineCommand(),
+			d.scheduleCommand(), d.standingCommand(), d.freezeCommand(), d.thawCommand(), d.claimsCommand(), d.quarantineCommand(),
 			d.inventoryCommand(), d.accessCommand(), d.workerCommand(), d.completionCommand(), d.versionCommand(),
 		},
 	}

@@ -56,6 +56,8 @@ type server interface {
 	Records(ctx context.Context, id string, in workflows.RecordsInput) ([]workflows.Record, error)
 	// Plan has hosts asked what they would get.
 	Plan(ctx context.Context, id string, in workflows.PlanInput) ([]workflows.PlanAnswer, error)
+	// Standing says something to the standing approvals of a schedule.
+	Standing(ctx context.Context, schedule, word string, w workflows.StandingWord) (workflows.Given, error)
 	scheduler
 	Close()
 }

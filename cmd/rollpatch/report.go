@@ -162,6 +162,9 @@ func reportPage(r report.Report) document {
 		if !a.Claimed {
 			how = "signed with " + a.Key
 		}
+		if a.Standing != "" {
+			how = "standing approval " + a.Standing + ", " + how
+		}
 		approvals = append(approvals, []string{stamp(a.At), a.Gate, a.Actor, how, a.Reason})
 	}
 	for _, h := range r.Holds {

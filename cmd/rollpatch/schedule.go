@@ -262,6 +262,13 @@ func (d *desk) schedules(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if agreed, err := d.standings(c.Context, srv); err != nil {
+			d.note("whether standing approvals expire soon could not be read: %v", err)
+		} else {
+			d.remind(agreed)
+		}
+	}()
 	return p.result(all, func() {
 		var rows []row
 		for _, s := range all {

@@ -62,8 +62,11 @@ func lifetime(c *cli.Context) (time.Duration, error) {
 	return time.Duration(t), nil
 }
 
-// sign shows a statement to the person and signs it.
-func (d *desk) sign(c *cli.Context, s approval.Statement) (approval.Signed, string, error) {
+// sign shows what is signed to the person and signs it.
+func (d *desk) sign(c *cli.Context, s interface {
+	Text() string
+	Check() error
+}) (approval.Signed, string, error) {
 	if err := s.Check(); err != nil {
 		return approval.Signed{}, "", usage(err.Error())
 	}

@@ -287,6 +287,26 @@ var all = []Mutant{
 		Package: approvalPkg, Test: stories,
 	},
 	{
+		Name: "P7: a standing approval is for its packages alone", File: "workflows/approval/standing.go",
+		Old: "if !matches(s.Packages, p) {", New: "if false {",
+		Package: approvalPkg, Test: stories,
+	},
+	{
+		Name: "P7: a standing approval opens no soak, no emergency and no freeze", File: "workflows/approval/standing.go",
+		Old: "case !mayStand(g.ID):", New: "case false:",
+		Package: approvalPkg, Test: stories,
+	},
+	{
+		Name: "P7: what a person says himself takes the place of his standing approval", File: "workflows/approval/judge.go",
+		Old: "bit(a.Standing == \"\")-bit(b.Standing == \"\"), ", New: "",
+		Package: approvalPkg, Test: stories,
+	},
+	{
+		Name: "P7: a standing approval that was withdrawn opens nothing", File: "workflows/gates.go",
+		Old: "if err := k.withdrawn(ctx, g.ID); err != nil {", New: "if err := k.withdrawn(ctx, \"\"); err != nil {",
+		Package: workflowsPkg, Test: "^TestStandingApprovalOpensTheGateOfWhatIsWithin$",
+	},
+	{
 		Name: "P7: the inventory's approvers reach the plan", File: "inventory/resolve.go",
 		Old: "Approvers: inv.Approvers, ", New: "",
 		Package: "./inventory", Test: "^TestResolveLosesNothing$",

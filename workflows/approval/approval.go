@@ -114,6 +114,9 @@ type Gate struct {
 	// Ripe: what the gate is about has come to pass, such as a soak that passed. It does not open before, and only a word with WhenPass is
 	// taken before.
 	Ripe bool `json:"ripe,omitempty"`
+	// Schedule is the one that made the instance by itself, and Files the digest of what its files said; empty: standing approvals count for nothing.
+	Schedule string `json:"schedule,omitempty"`
+	Files    string `json:"files,omitempty"`
 	// Finding is what a soak that passed showed all the same; words with WhenPass do not count then.
 	Finding string `json:"finding,omitempty"`
 }
@@ -183,6 +186,8 @@ type Vote struct {
 	// Statement is the digest of what was signed.
 	Statement string    `json:"statement,omitempty"`
 	Taken     time.Time `json:"taken"` // when it was admitted
+	// Standing is the name of the standing approval that it comes from; empty: he said it of this plan himself.
+	Standing string `json:"standing,omitempty"`
 }
 
 // Verdict is how a gate stands.

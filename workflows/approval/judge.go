@@ -11,7 +11,7 @@ import (
 // Judge says how a gate stands with these votes, in whatever order and however often they are given.
 //
 // Of each person the last signed word counts, by the time in it, and a claimed one only where there is no signed one; at the same time no
-// is the stronger. One no closes the gate, whoever agreed, until the same person agrees.
+// is the stronger. A standing approval counts only of who has said nothing of this plan himself. One no closes the gate, whoever agreed, until the same person agrees.
 func Judge(g Gate, votes []Vote, now time.Time) Verdict {
 	var v Verdict
 	var agreed []Vote
@@ -108,7 +108,7 @@ func later(a, b Vote) int {
 		return 0
 	}
 	return cmp.Or(
-		bit(a.By.Signed())-bit(b.By.Signed()), a.At.Compare(b.At), bit(a.Decision == Reject)-bit(b.Decision == Reject),
+		bit(a.Standing == "")-bit(b.Standing == ""), bit(a.By.Signed())-bit(b.By.Signed()), a.At.Compare(b.At), bit(a.Decision == Reject)-bit(b.Decision == Reject),
 		a.Expires.Compare(b.Expires), cmp.Compare(a.Nonce, b.Nonce),
 	)
 }

@@ -16,10 +16,11 @@ var (
 	one   = flag.Int("approval.seed", -1, "play this one only")
 )
 
-// TestNoGateOpensWithoutItsQuorum plays stories of signed, claimed, replayed, expired, held back, conflicting and foreign words, with keys that
-// are revoked on the way, and holds each verdict against a count of its own. A fifth of the gates are freezes.
+// TestNoGateOpensWithoutItsQuorum plays stories of signed, claimed, replayed, expired, held back, conflicting and foreign words and of standing
+// approvals, with keys that are revoked on the way, and holds each verdict against a count of its own. A fifth of the gates are freezes, and
+// another one are those of a stage of what a schedule made.
 func TestNoGateOpensWithoutItsQuorum(t *testing.T) {
-	opened, broke, refused, rejected := 0, 0, map[approval.Cause]int{}, 0
+	opened, broke, refused, rejected, stood, spoke := 0, 0, map[approval.Cause]int{}, 0, 0, 0
 	from, to := 0, *seeds
 	if *one >= 0 {
 		from, to = *one, *one+1
@@ -56,6 +57,12 @@ func TestNoGateOpensWithoutItsQuorum(t *testing.T) {
 			}
 			if got.Open {
 				opened++
+				if w.rests() {
+					stood++
+				}
+			}
+			if w.outspoken {
+				spoke++
 			}
 			if got.Rejected != "" {
 				rejected++
@@ -69,12 +76,12 @@ func TestNoGateOpensWithoutItsQuorum(t *testing.T) {
 		return
 	}
 	// A test in which no gate opens, or nothing is ever refused, would hold anything.
-	if opened < *seeds/4 || rejected < *seeds/4 || broke < *seeds/20 {
-		t.Errorf("open %d times, broken %d times, rejected %d times in %d stories", opened, broke, rejected, *seeds)
+	if opened < *seeds/4 || rejected < *seeds/4 || broke < *seeds/20 || stood < *seeds/20 || spoke < *seeds/50 {
+		t.Errorf("open %d times, broken %d times, rejected %d times, opened by standing approvals %d times, which somebody's own word outweighed %d times, in %d stories", opened, broke, rejected, stood, spoke, *seeds)
 	}
 	for _, cause := range []approval.Cause{
 		approval.CauseUnknownKey, approval.CauseRevokedKey, approval.CauseUnsigned, approval.CauseGate, approval.CauseSoak, approval.CauseInstance, approval.CausePlan,
-		approval.CauseRequester, approval.CauseRole, approval.CauseExpired, approval.CauseFuture, approval.CauseReplayed, approval.CauseNotYet, approval.CauseOverruled,
+		approval.CauseRequester, approval.CauseRole, approval.CauseExpired, approval.CauseFuture, approval.CauseReplayed, approval.CauseNotYet, approval.CauseOverruled, approval.CauseLimits,
 	} {
 		if refused[cause] < *seeds/50 {
 			t.Errorf("refused for %q: %d times in %d stories", cause, refused[cause], *seeds)
@@ -111,6 +118,10 @@ type story struct {
 	books        []spoken // what counts by the books
 	nonces       map[string]bool
 	refusals     map[approval.Cause]int
+	stands       []stood // standing approvals that count by the books
+	behind       approval.Behind
+	stage        bool // its gate is one that standing approvals may open
+	outspoken    bool // somebody with a standing approval has said something else himself
 	log          string
 	n            int
 }
@@ -154,9 +165,15 @@ func newStory(seed int) *story {
 	if w.rnd.IntN(3) == 0 {
 		g.Rule.Expiry = time.Duration(1+w.rnd.IntN(24)) * time.Hour
 	}
+	if w.rnd.IntN(2) == 0 {
+		g.Schedule, g.Files = "monthly", "sha256:files"
+	}
 	w.gate = g
-	if seed%5 == 4 {
+	switch seed % 5 {
+	case 4:
 		w.freeze()
+	case 3:
+		w.made()
 	}
 	return w
 }
@@ -182,6 +199,10 @@ func (w *story) note(format string, args ...any) {
 
 func (w *story) step() {
 	w.now = w.now.Add(time.Duration(w.rnd.IntN(3600)) * time.Second)
+	if w.stage && w.rnd.IntN(3) == 0 || w.rnd.IntN(20) == 0 {
+		w.stand()
+		return
+	}
 	switch w.rnd.IntN(12) {
 	case 0:
 		h := w.people[w.rnd.IntN(len(w.people))]
@@ -325,6 +346,7 @@ func (w *story) asked(i int) bool {
 
 // count says whether the gate may open, from the books alone.
 func (w *story) count() (bool, string) {
+	w.outspoken = false
 	agreed, roles := 0, map[approval.Role]bool{}
 	for i, h := range w.people {
 		var last *spoken
@@ -340,7 +362,13 @@ func (w *story) count() (bool, string) {
 				last = b
 			}
 		}
+		w.outspoken = w.outspoken || last != nil && w.standsFor(i)
 		switch {
+		case last == nil && w.standsFor(i) && w.gate.Finding == "":
+			agreed++
+			for r := range h.roles {
+				roles[r] = true
+			}
 		case last == nil:
 		case last.stmt.Decision == approval.Reject:
 			return false, h.name + " said no"

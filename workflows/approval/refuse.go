@@ -71,6 +71,9 @@ func (g Gate) Admit(votes []Vote, s Statement, by Signer, now time.Time) (Vote, 
 		}
 	}
 	for _, old := range votes {
+		if old.Standing != "" {
+			continue // what he says himself takes its place
+		}
 		if old.By.Signed() && !by.Signed() && old.By.Is(by) {
 			return Vote{}, refuse(CauseOverruled, "%s has said %s with a signature: only a signed word takes the place of that", old.By, old.Decision)
 		}
@@ -123,6 +126,8 @@ func (g Gate) refusal(v Vote) *Refusal {
 		return refuse(CauseRequester, "%s asked for this instance: somebody else has to decide; hold and abort are open to everybody", v.By)
 	case (len(g.Rule.Approvers) > 0 || len(g.Rule.Roles) > 0) && len(g.counting(v.By)) == 0:
 		return refuse(CauseRole, "%s does not count here: %s wants %s%s", v.By, g.ID, g.Rule.wanted(), g.whoCould())
+	case v.Standing != "":
+		return g.standingRefusal(v)
 	}
 	return nil
 }

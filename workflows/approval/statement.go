@@ -121,19 +121,12 @@ func oneLine(s string) bool {
 // Parse reads a statement back. Only the canonical text is one: nothing may hide between its lines.
 func Parse(text string) (Statement, error) {
 	var s Statement
-	if len(text) > textMax {
-		return s, fmt.Errorf("statement: %d bytes, at most %d", len(text), textMax)
+	all, err := fieldsOf(text, heading)
+	if err != nil {
+		return s, err
 	}
-	head, rest, _ := strings.Cut(text, "\n")
-	if head != heading {
-		return s, fmt.Errorf("statement: it begins with %.60q, not with %q", head, heading)
-	}
-	for _, l := range strings.Split(strings.TrimSuffix(rest, "\n"), "\n") {
-		key, value, ok := strings.Cut(l, ": ")
-		if !ok {
-			return s, fmt.Errorf("statement: %.80q is no line of one", l)
-		}
-		var err error
+	for _, f := range all {
+		key, value := f.key, f.value
 		switch key {
 		case "decision":
 			s.Decision = Decision(value)
@@ -156,7 +149,7 @@ func Parse(text string) (Statement, error) {
 		case "nonce":
 			s.Nonce = value
 		default:
-			return s, fmt.Errorf("statement: %.80q is no line of one", l)
+			return s, fmt.Errorf("statement: %.80q is no line of one", key+": "+value)
 		}
 		if err != nil {
 			return s, fmt.Errorf("statement: %s: %w", key, err)
@@ -169,6 +162,29 @@ func Parse(text string) (Statement, error) {
 		return s, errors.New("statement: it is not in the form in which rollpatch writes it: order of lines, times in UTC with seconds, a newline at the end")
 	}
 	return s, nil
+}
+
+// field is one line of what is signed.
+type field struct{ key, value string }
+
+// fieldsOf takes what is signed apart, below the heading of its form.
+func fieldsOf(text, heading string) ([]field, error) {
+	if len(text) > textMax {
+		return nil, fmt.Errorf("statement: %d bytes, at most %d", len(text), textMax)
+	}
+	head, rest, _ := strings.Cut(text, "\n")
+	if head != heading {
+		return nil, fmt.Errorf("statement: it begins with %.60q, not with %q", head, heading)
+	}
+	var all []field
+	for _, l := range strings.Split(strings.TrimSuffix(rest, "\n"), "\n") {
+		key, value, ok := strings.Cut(l, ": ")
+		if !ok {
+			return nil, fmt.Errorf("statement: %.80q is no line of one", l)
+		}
+		all = append(all, field{key, value})
+	}
+	return all, nil
 }
 
 // Signed is a statement as it travels: its text, and the armoured signature over it.

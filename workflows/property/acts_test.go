@@ -128,6 +128,8 @@ func (a *act) begin() (takes time.Duration, finish func() any) {
 			return a.soon(), func() any { return []string{"pager"} }
 		}
 		return a.soon(), func() any { a.tell(in.Notice); return nil }
+	case activities.StandingInput:
+		return a.standing(in)
 	case activities.VerifyInput:
 		return a.verify(in)
 	case activities.LastRunInput:

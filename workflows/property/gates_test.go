@@ -40,6 +40,7 @@ func (c *campaign) agreement(st *workflows.CampaignState) {
 	}
 	s := c.statement(approval.Request, approval.GateRun)
 	st.Request = &approval.Signed{Statement: s.Text(), Signature: "ann"}
+	c.stand(st)
 }
 
 func (c *campaign) statement(d approval.Decision, gate string) approval.Statement {
@@ -107,11 +108,17 @@ func (a *act) verify(in activities.VerifyInput) (time.Duration, func() any) {
 			}
 		}
 		s, err := approval.Parse(in.Statement)
+		if in.Standing {
+			err = nil
+		}
 		switch {
 		case a.trouble(a.rng, 0.1):
 			r.Verdict, r.Reason = rollout.Inconclusive, "permission denied"
 		case err != nil || in.Signature == "mallory":
 			r.Verdict, r.Cause, r.Reason = rollout.Fail, approval.CauseUnknownKey, "nobody is known to have that key"
+		case in.Standing:
+			r.Vote, err = a.stood(in, r.By)
+			refuse(err)
 		case in.Gate == nil:
 			refuse(approval.Requested(in.Campaign, in.Instance, in.Plan, s, r.By, in.Intent.Time))
 		default:

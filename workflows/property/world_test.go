@@ -346,6 +346,7 @@ type campaign struct {
 
 	soak, start *approval.Rule // that ask for signatures; nil: nobody is asked, or anybody is
 	agreed      map[string]map[string]bool
+	stands      []approval.Signed // standing approvals; nil: nobody may look for them
 	words       int
 }
 

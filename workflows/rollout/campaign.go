@@ -94,6 +94,8 @@ type Campaign struct {
 	Broken []Broken `json:"broken,omitempty"` // freezes, by their approvers
 
 	Turn *Turn `json:"turn,omitempty"` // of an instance that a schedule made; nil: it begins at once
+	// Standing is the schedule that made it by itself, whose standing approvals may open its gates; empty: none may.
+	Standing string `json:"standing,omitempty"`
 }
 
 // Next says what the campaign's workflow does now.
@@ -121,7 +123,7 @@ func (c Campaign) Next(now time.Time) Decision {
 	d.Start, d.WakeAt = append(d.Start, ahead...), wake
 	g, waits := c.Awaits()
 	if waits {
-		d.Start = append(d.Start, g.prove(now)...)
+		d.Start = append(append(d.Start, g.prove(now)...), c.look(g, now)...)
 		if at := g.wake(now); !at.IsZero() && (wake.IsZero() || at.Before(wake)) {
 			d.WakeAt = at
 		}

@@ -192,6 +192,8 @@ type Approval struct {
 	Reason  string    `json:"reason,omitempty"`
 	At      time.Time `json:"at"`
 	Until   time.Time `json:"until,omitzero"` // of a freeze that it breaks: then the freeze stands again
+	// Standing is the name of the standing approval that it comes from; empty: he said it of this plan himself.
+	Standing string `json:"standing,omitempty"`
 }
 
 // next is Next without the records of versions that failed.

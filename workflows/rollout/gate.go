@@ -28,6 +28,10 @@ type Gate struct {
 	Asked   int       `json:"asked,omitempty"`
 	NextAsk time.Time `json:"next_ask,omitzero"`
 	Trouble string    `json:"trouble,omitempty"` // why that could not be done
+
+	Looks    int       `json:"looks,omitempty"` // for standing approvals
+	LookAt   time.Time `json:"look_at,omitzero"`
+	Unlooked string    `json:"unlooked,omitempty"` // why nobody could look for them last
 }
 
 // Judgment is how a gate stands with the words that were said.
@@ -52,7 +56,7 @@ func SoakGate(cluster string, number int) string {
 // proveAgain is how long it takes until keys that could not be looked at are asked for again.
 const proveAgain = time.Minute
 
-// heard takes a judgment in. Who is awaited is told once, and once more before it is too late.
+// heard takes a judgment in. Who is awaited is told once, and once more before it is too late; without tell, not yet.
 func (g Gate) heard(j Judgment, now time.Time, tell func(text string)) Gate {
 	g.Why, g.Until, g.Again = j.Why, j.Until, j.Again
 	switch {
@@ -63,8 +67,11 @@ func (g Gate) heard(j Judgment, now time.Time, tell func(text string)) Gate {
 	default:
 		g.Proving, g.Trouble, g.NextAsk = false, "", time.Time{}
 	}
-	if j.Rejected != "" || j.Expired || j.Open {
+	if j.Rejected != "" || j.Expired || j.Open || tell == nil {
 		return g
+	}
+	if g.Unlooked != "" {
+		g.Why += "; standing approvals could not be looked for: " + g.Unlooked
 	}
 	until := ""
 	if !g.Until.IsZero() {
@@ -100,7 +107,7 @@ func (g Gate) expired() string { return "gate " + g.ID + " " + g.Why }
 // wake is when to look at it again; zero: when somebody says something.
 func (g Gate) wake(now time.Time) time.Time {
 	var first time.Time
-	for _, t := range []time.Time{g.Until, g.Again, g.warning(), g.NextAsk} {
+	for _, t := range []time.Time{g.Until, g.Again, g.warning(), g.NextAsk, g.LookAt} {
 		if t.After(now) && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
@@ -185,7 +192,11 @@ func (c Campaign) Judged(j Judgment, now time.Time) Campaign {
 	if i < 0 || c.Gates[i].ID != j.Gate || c.Gates[i].Since.IsZero() || c.Gates[i].Expired {
 		return c
 	}
-	g := c.Gates[i].heard(j, now, func(text string) { c.tellGate(j.Gate, text) })
+	tell := func(text string) { c.tellGate(j.Gate, text) }
+	if c.unlooked(c.Gates[i]) {
+		tell = nil
+	}
+	g := c.Gates[i].heard(j, now, tell)
 	switch {
 	case g.After:
 		return c.judgedAfter(i, g, j, now)
@@ -201,6 +212,7 @@ func (c Campaign) Judged(j Judgment, now time.Time) Campaign {
 	case j.Open && j.Proven:
 		g.Opened = now
 		c.Approvals = append(c.Approvals[:len(c.Approvals):len(c.Approvals)], j.By...)
+		c.tellStood(g.ID, j.By)
 	}
 	return c.gate(i, g)
 }
@@ -231,7 +243,7 @@ func (c *Campaign) tellGate(id, text string) {
 // reconvene has a gate that expired wait once more; what was said at it still counts for as long as it says itself.
 func (c Campaign) reconvene() Campaign {
 	if i := c.awaits(); i >= 0 && c.Gates[i].Expired {
-		return c.gate(i, Gate{ID: c.Gates[i].ID, Stage: c.Gates[i].Stage, Asked: c.Gates[i].Asked})
+		return c.gate(i, Gate{ID: c.Gates[i].ID, Stage: c.Gates[i].Stage, Asked: c.Gates[i].Asked, Looks: c.Gates[i].Looks})
 	}
 	return c
 }

@@ -38,6 +38,8 @@ type assembly struct {
 	by    approval.Signer
 	books []spoken
 	said  int
+
+	stands []*stood
 }
 
 func (a *assembly) signer(who string) approval.Signer {
@@ -174,6 +176,7 @@ func (a *assembly) judgment(g approval.Gate, anew time.Time, proven bool) Judgme
 
 // prove drops the words of keys that were revoked since.
 func (a *assembly) prove(g approval.Gate) {
+	a.proveStanding()
 	for _, v := range a.votes {
 		if v.Gate == g.ID && v.By.Signed() && a.revoked[v.By.Key] {
 			a.void[v.Nonce] = true
@@ -202,6 +205,7 @@ func (a *assembly) mayOpen(g approval.Gate, anew time.Time, found bool) {
 			agreed = append(agreed, who)
 		}
 	}
+	agreed = append(agreed, a.standing(g, words, found)...)
 	if len(agreed) < g.Rule.Quorum {
 		slices.Sort(agreed)
 		a.broken("P7: gate %s of %s opens, agreed to by %v; %d are needed", g.ID, a.about, agreed, g.Rule.Quorum)
@@ -297,7 +301,7 @@ func (r *campaignRun) gateOf() (approval.Gate, bool) {
 		return approval.Gate{}, false
 	}
 	return approval.Gate{
-		ID: g.ID, Campaign: "monthly", Instance: r.c.Instance, Plan: "sha256:plan", Rule: r.gateRules[g.ID], Requester: asked, Since: g.Since, Ripe: !g.Since.IsZero(), Finding: r.c.Finding(g.Stage),
+		ID: g.ID, Campaign: "monthly", Instance: r.c.Instance, Plan: "sha256:plan", Rule: r.gateRules[g.ID], Requester: asked, Schedule: r.c.Standing, Since: g.Since, Ripe: !g.Since.IsZero(), Finding: r.c.Finding(g.Stage),
 	}, true
 }
 
@@ -317,7 +321,7 @@ func (r *campaignRun) judge(proven bool) {
 			r.seen["campaign's gate expired"]++
 		case !after.Opened.IsZero():
 			r.seen["campaign's gate opened"]++
-			r.people.mayOpen(g, time.Time{}, false)
+			r.people.mayOpen(g, time.Time{}, g.Finding != "")
 			r.opened = append(r.opened, g.ID)
 			r.judge(false)
 		}

@@ -38,6 +38,7 @@ const (
 	DoNotify  Step = "notify"
 	DoProve   Step = "prove"  // look once more at the keys of those who agreed
 	DoChange  Step = "change" // ask for a change number, or tell how the instance ended
+	DoLook    Step = "look"   // for standing approvals that may open a gate
 	DoTurn    Step = "turn"   // ask windows and freezes whether an instance of a schedule may begin
 )
 

@@ -1561,6 +1561,10 @@ func (r *campaignRun) step() {
 				r.turn(a)
 				continue
 			}
+			if a.Do == DoLook {
+				r.look(a)
+				continue
+			}
 			r.mayStart(a.Name)
 			r.c = untouched(r.world, r.c, func(c Campaign) Campaign { return c.Started(a.Name) })
 			r.begin(a.Name)

@@ -32,6 +32,7 @@ func (r *campaignRun) schedule(seeded *rand.Rand) {
 	if r.turning = t; t.rng.IntN(4) == 0 {
 		t.known = r.now.Add(t.between(0, 72*time.Hour))
 	}
+	r.stand()
 }
 
 // identify is the look at who asked for it.

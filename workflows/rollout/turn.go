@@ -87,7 +87,7 @@ func (c Campaign) TurnDue(now time.Time) Campaign {
 	switch {
 	case c.Unknown != "":
 		t.Unmet = "nobody can tell who asked for it: " + c.Unknown
-	case waits && !g.Proving:
+	case waits && !g.Proving && !c.unlooked(g):
 		t.Unmet = "it was not approved by " + stamp(t.Begin) + ": gate " + g.ID + " " + g.Why
 	case c.Paused != "":
 		t.Unmet = "it is held: " + c.Paused

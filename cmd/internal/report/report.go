@@ -129,6 +129,8 @@ type Approval struct {
 	Key     string    `json:"key,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
 	At      time.Time `json:"at"`
+	// Standing is the standing approval that it comes from; empty: he said it of this plan.
+	Standing string `json:"standing,omitempty"`
 }
 
 // Hold is one hold.
@@ -244,7 +246,7 @@ func (r *Report) approvals(cluster string, all []rollout.Approval) {
 		if gate == "" {
 			gate = rollout.SoakGate(cluster, a.Soak)
 		}
-		r.Approvals = append(r.Approvals, Approval{Gate: gate, Actor: a.Actor, Claimed: a.Claimed, Key: a.Key, Reason: a.Reason, At: a.At})
+		r.Approvals = append(r.Approvals, Approval{Gate: gate, Actor: a.Actor, Claimed: a.Claimed, Key: a.Key, Reason: a.Reason, At: a.At, Standing: a.Standing})
 	}
 }
 

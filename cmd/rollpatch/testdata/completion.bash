@@ -124,6 +124,25 @@ _rollpatch() {
 			;;
 		esac
 		;;
+	standing)
+		if [ "$COMP_CWORD" -eq 2 ]; then
+			words="give list withdraw"
+		fi
+		case ${COMP_WORDS[2]} in
+		give)
+			flags="--address --any-files --as --cluster --expires --gate --help --id --key --namespace --output --package --print-statement --reason --signature --statement --verbose"
+			formats="text json"
+			;;
+		list)
+			flags="--address --help --namespace --output --verbose"
+			formats="text json"
+			;;
+		withdraw)
+			flags="--address --as --help --id --namespace --output --reason --verbose"
+			formats="text json"
+			;;
+		esac
+		;;
 	freeze)
 		if [ "$COMP_CWORD" -eq 2 ]; then
 			words="now list"

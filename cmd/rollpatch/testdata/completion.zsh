@@ -22,6 +22,7 @@ _rollpatch() {
 		'abort:start nothing new and bring what is on its way to a safe end'
 		'backout:bring every patched member of a cluster, or of all that are on their way, back, and halt'
 		'schedule:have a campaign'\''s instances begin by themselves'
+		'standing:agree once, with limits, to what a schedule makes by itself'
 		'freeze:keep the whole estate as it is, or say whether it is kept so'
 		'thaw:end the freeze of the whole estate'
 		'claims:show what instances have locked in Consul, or break a claim whose owner is gone'
@@ -368,6 +369,60 @@ _rollpatch() {
 				'--verbose[log what the Temporal client does on stderr]'
 			;;
 		delete)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--as=[NAME on record; nobody proves it]:value:' \
+				'--help[show help]' \
+				'--id=[request ID; a message with the same one is taken once]:value:' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--reason=[WHY, on record; asked for on a terminal]:value:' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		esac
+		;;
+	standing)
+		commands=(
+			'give:sign a standing approval: it opens gates of what the schedule makes, where every cluster and package is within its limits'
+			'list:list standing approvals: whose, for what, and until when'
+			'withdraw:have one count no more, at any gate that is not open yet; everybody may'
+		)
+		if (( CURRENT == 2 )); then
+			_describe command commands
+			return
+		fi
+		shift words
+		(( CURRENT-- ))
+		case $words[1] in
+		give)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--any-files[also when the schedule is created anew with other files, with other soaks or checks]' \
+				'--as=[NAME on record; nobody proves it]:value:' \
+				'--cluster=[PATTERN of clusters, such as web or web-*; may be given several times]:value:' \
+				'--expires=[TIME for which it counts - 30d, 12h; at most 90d. Without one there is none]:value:' \
+				'--gate=[GATE that it opens - start, or stage/NAME; may be given several times]:value:' \
+				'--help[show help]' \
+				'--id=[request ID; a message with the same one is taken once]:value:' \
+				'--key=[sign with this FILE - a private key, or a public one whose private key the SSH agent has]:file:_files' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--package=[PATTERN of packages that may come, change or go, such as openssl or lib*; may be given several times]:value:' \
+				'--print-statement[print what would be signed, and send nothing]' \
+				'--reason=[WHY, on record; asked for on a terminal]:value:' \
+				'--signature=[FILE with the armoured signature over it]:file:_files' \
+				'--statement=[FILE with what was signed, as --print-statement printed it]:file:_files' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		list)
+			_arguments \
+				'--address=[ADDRESS of the Temporal server]:value:' \
+				'--help[show help]' \
+				'--namespace=[Temporal NAMESPACE]:value:' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'--verbose[log what the Temporal client does on stderr]'
+			;;
+		withdraw)
 			_arguments \
 				'--address=[ADDRESS of the Temporal server]:value:' \
 				'--as=[NAME on record; nobody proves it]:value:' \
