@@ -299,7 +299,7 @@ func TestReboot(t *testing.T) {
 				t.Errorf("the servers were asked %d times, want 2", w.did("catalog"))
 			}
 		}},
-		{"one whose agent lost its maintenance is taken out again", given("boot-b"), rollout.Pass, "boot-b", entered(1)},
+		{"one whose agent lost its maintenance is taken out again, and that is on record", given("boot-b"), rollout.Pass, "boot-b after 0s, and taken out of service again: its agent had lost its maintenance", entered(1)},
 		{"but not while its peers need it", func(w *world, p *plan.Part, in *StepInput) {
 			given("boot-b")(w, p, in)
 			w.instances[1].Status = "critical"

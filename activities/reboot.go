@@ -43,8 +43,12 @@ func (a *Activities) Reboot(ctx context.Context, in StepInput) (StepResult, erro
 			}
 			if err == nil && now != in.Boot {
 				back := fmt.Sprintf("back with boot id %s after %s", now, a.Now().Sub(began).Round(100*time.Millisecond))
-				if err := a.stillOut(ctx, s, in, back, r); err != nil || r.Verdict != "" {
+				again, err := a.stillOut(ctx, s, in, back, r)
+				if err != nil || r.Verdict != "" {
 					return err
+				}
+				if again {
+					back += ", and taken out of service again: its agent had lost its maintenance"
 				}
 				r.Boot = now
 				r.pass(back)
@@ -79,7 +83,8 @@ const readBackWithin = 15 * time.Second
 
 // stillOut reads the drain back from the servers, in two samples, now that the host has rebooted: an agent that lost what it had on its
 // disk brings the member into service by itself. It is taken out again while its peers let it; where they do not it is needed, and stays.
-func (a *Activities) stillOut(ctx context.Context, s scene, in StepInput, back string, r *StepResult) error {
+func (a *Activities) stillOut(ctx context.Context, s scene, in StepInput, back string, r *StepResult) (bool, error) {
+	again := false
 	deadline := a.Now().Add(readBackWithin)
 	for samples := 0; samples < 2; {
 		var now standing
@@ -98,6 +103,7 @@ func (a *Activities) stillOut(ctx context.Context, s scene, in StepInput, back s
 		case err == nil:
 			samples = 0
 			if err = a.enterAgain(ctx, s, in, r); err == nil {
+				again = true
 				err = errors.New("the servers have lost its maintenance, and do not hear of it again")
 			}
 		default:
@@ -105,19 +111,19 @@ func (a *Activities) stillOut(ctx context.Context, s scene, in StepInput, back s
 		}
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return false, ctx.Err()
 		case r.Verdict != "":
 			r.unknown(back + ", and is not out of service any more: " + r.Reason)
-			return nil
+			return false, nil
 		case samples < 2 && a.Now().After(deadline):
-			return r.orUnknown(ctx, fmt.Errorf("%s, and whether it is still out of service cannot be told: %w", back, err))
+			return false, r.orUnknown(ctx, fmt.Errorf("%s, and whether it is still out of service cannot be told: %w", back, err))
 		case samples < 2:
 			if err := wait(ctx, sampleGap); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
-	return nil
+	return again, nil
 }
 
 // enterAgain sets our maintenance anew where the servers have lost it.
