@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/rollpatch/rollpatch/workflows"
 )
@@ -24,4 +25,40 @@ func (a asker) Unfinished(ctx context.Context) ([]string, error) {
 		found[name] = true
 	}
 	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// rememberedFor is how old an answer may be: every member asks before its first run, and a fleet's workflows are a long list. What
+// began since has no folder that is old enough to go.
+const rememberedFor = time.Minute
+
+// remembered asks for the unfinished instances once in a while, and once for all who ask meanwhile.
+type remembered struct {
+	list func(ctx context.Context) ([]string, error)
+	now  func() time.Time
+
+	turn  chan struct{} // of asking; holds one
+	names []string
+	at    time.Time
+}
+
+func remember(list func(ctx context.Context) ([]string, error), now func() time.Time) *remembered {
+	return &remembered{list: list, now: now, turn: make(chan struct{}, 1)}
+}
+
+func (r *remembered) Unfinished(ctx context.Context) ([]string, error) {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if !r.at.IsZero() && r.now().Sub(r.at) < rememberedFor {
+		return slices.Clone(r.names), nil
+	}
+	names, err := r.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.names, r.at = names, r.now()
+	return slices.Clone(names), nil
 }

@@ -155,7 +155,7 @@ func Start(ctx context.Context, c client.Client, o Options) (stop func(), err er
 	people := notify.New(secrets.Resolve)
 	acts := &activities.Activities{
 		Runner: pool, Catalog: servers, Claims: servers, Stagings: servers, Took: servers, Prober: health.New(pool, pool), Notifier: people, Changes: people, Store: bodies, Audit: chain,
-		Scripts: scripts{books}, Workflows: ask, Instances: ask, Switch: power.New(secrets.Resolve), Calendars: windows.New(secrets), Signers: keys, Schedules: schedules{c}, Standings: standings{c}, ServerID: ask.ServerID, Inventory: inventory, Actor: fmt.Sprintf("worker %s pid %d", host, os.Getpid()), Now: time.Now, Log: o.Log,
+		Scripts: scripts{books}, Workflows: ask, Instances: remember(ask.Unfinished, time.Now), Switch: power.New(secrets.Resolve), Calendars: windows.New(secrets), Signers: keys, Schedules: schedules{c}, Standings: standings{c}, ServerID: ask.ServerID, Inventory: inventory, Actor: fmt.Sprintf("worker %s pid %d", host, os.Getpid()), Now: time.Now, Log: o.Log,
 	}
 	// A heartbeat also brings the news that an activity is no longer wanted: held back for long, an abort would wait for it.
 	options := worker.Options{WorkerStopTimeout: stopTimeout, MaxConcurrentActivityExecutionSize: 200, MaxHeartbeatThrottleInterval: heartbeatEvery}
