@@ -332,21 +332,7 @@ func (d *drafter) clusters() error {
 	if len(d.out.Clusters) == 0 {
 		return &draft.Unfit{Why: "no cluster has a host that is reached over SSH" + d.said(), Hint: "--cluster-groups GLOB names other groups"}
 	}
-	var several, none []string
-	for _, h := range d.out.Hosts {
-		switch n := in[h.Name]; {
-		case n == 0:
-			none = append(none, h.Name)
-		case n > 1:
-			several = append(several, h.Name)
-		}
-	}
-	if len(several) > 0 {
-		d.out.Head = append(d.out.Head, fmt.Sprintf("%s: in several clusters. A cluster is hosts that stand in for each other; --cluster-groups GLOB picks those groups.", draft.Few(several)))
-	}
-	if len(none) > 0 {
-		d.out.Head = append(d.out.Head, fmt.Sprintf("%s: in no cluster, so no campaign touches them.", draft.Few(none)))
-	}
+	d.out.Belong(in, "--cluster-groups GLOB picks those groups.")
 	return nil
 }
 

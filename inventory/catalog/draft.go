@@ -213,21 +213,7 @@ func (d *drafter) clusters() error {
 			in[m]++
 		}
 	}
-	var several, none []string
-	for _, h := range d.out.Hosts {
-		switch n := in[h.Name]; {
-		case n == 0:
-			none = append(none, h.Name)
-		case n > 1:
-			several = append(several, h.Name)
-		}
-	}
-	if len(several) > 0 {
-		d.out.Head = append(d.out.Head, fmt.Sprintf("%s: in several clusters. A cluster is hosts that stand in for each other; --services GLOB picks services that people use, without what runs on every host.", draft.Few(several)))
-	}
-	if len(none) > 0 {
-		d.out.Head = append(d.out.Head, fmt.Sprintf("%s: in no cluster, so no campaign touches them.", draft.Few(none)))
-	}
+	d.out.Belong(in, "--services GLOB picks services that people use, without what runs on every host.")
 	return nil
 }
 
