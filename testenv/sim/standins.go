@@ -91,6 +91,7 @@ type standinServer struct {
 	fleet *Fleet
 	ln    *net.UnixListener
 	wg    sync.WaitGroup
+	ends  chan struct{} // closed when the fleet ends
 }
 
 func (f *Fleet) serveStandins() (*standinServer, error) {
@@ -98,7 +99,7 @@ func (f *Fleet) serveStandins() (*standinServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &standinServer{fleet: f, ln: ln}
+	s := &standinServer{fleet: f, ln: ln, ends: make(chan struct{})}
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()
@@ -122,7 +123,17 @@ func (f *Fleet) serveStandins() (*standinServer, error) {
 
 func (s *standinServer) close() {
 	s.ln.Close()
+	close(s.ends)
 	s.wg.Wait()
+}
+
+// untilKilled leaves a process of a boot that ended without an answer until it is killed with its boot. Hung up on, it would end by
+// itself before that, with a status, and its script would go on to what comes next: on a host without power nothing does.
+func (s *standinServer) untilKilled(gone <-chan struct{}) {
+	select {
+	case <-gone:
+	case <-s.ends:
+	}
 }
 
 // invocation is one call of a stand-in.
@@ -182,8 +193,15 @@ func (s *standinServer) serve(c *net.UnixConn) error {
 		return fmt.Errorf("a call from host %q", words[0])
 	}
 	i := &invocation{h: h, b: h.current(), cwd: words[2], root: words[3] == "root", argv: words[5:], stdin: files[0], stdout: files[1], stderr: files[2]}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		// It says nothing more: what ends this read is the end of the process.
+		_, _ = c.Read(make([]byte, 1))
+	}()
 	if i.b == nil || i.b.id != words[1] {
-		return nil // of an earlier boot: killed, and not yet gone
+		s.untilKilled(gone) // of an earlier boot
+		return nil
 	}
 	i.argv[0] = filepath.Base(i.argv[0])
 	i.unit = i.b.acts(words[4])
@@ -195,8 +213,7 @@ func (s *standinServer) serve(c *net.UnixConn) error {
 	defer cancel()
 	i.ctx = ctx
 	go func() {
-		// It says nothing more: what ends this read is the end of the process.
-		_, _ = c.Read(make([]byte, 1))
+		<-gone
 		cancel()
 	}()
 	do := commands[i.argv[0]]
@@ -207,7 +224,8 @@ func (s *standinServer) serve(c *net.UnixConn) error {
 	s.fleet.events.add(call)
 	status := do(i)
 	if i.b.ctx.Err() != nil {
-		return nil // the power is gone: nobody ends any more
+		s.untilKilled(gone) // the power is gone: nobody ends any more
+		return nil
 	}
 	call.Event, call.Exit = "ended", &status
 	s.fleet.events.add(call)
