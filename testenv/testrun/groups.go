@@ -42,7 +42,7 @@ type group struct {
 const hostTests = `^Test(Lab|Rolling|Change|Knows|Fault)`
 
 // ofWorkflows are the names of campaigns whose point is the workflows and what is kept of them, and not what hosts make of it.
-const ofWorkflows = "^TestChange(EmergencyTakesOver|FetchedAhead|FreezeBroken|FreezeInMidSoak|HookAndReport|Scheduled.*|StagingFirst)$|^TestRolling(AbortInSoak|CampaignTerminated|ClaimBroken" +
+const ofWorkflows = "^TestChange(EmergencyTakesOver|FetchedAhead|FreezeBroken|FreezeInMidSoak|HookAndReport|Scheduled.*|StagingFirst|StandingApproval)$|^TestRolling(AbortInSoak|CampaignTerminated|ClaimBroken" +
 	"|ClusterTerminated|ClusterTerminatedInSoak|ContinuedAsNew|CtrlCLeavesTheCampaignRunning|Freeze|FrozenWhileDrained|MemberTerminated|QuarantineRetired|SameFileTwicePatchesTwice|Solo.*|SoakRejected)$"
 
 const buildGroup = "build"
