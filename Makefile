@@ -3,6 +3,9 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Static binaries: they run on any distribution, and start without the loader.
+export CGO_ENABLED = 0
+
 .PHONY: help
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -375,7 +375,7 @@ func seedsFrom(first uint64, n int) (seeds []uint64) {
 }
 
 // atOneTime is how many random worlds share a fleet.
-const atOneTime = 50
+const atOneTime = 60
 
 // worlds are the steps of the random worlds: the first and the last seed of those that live beside each other.
 func worlds(n int) (all []Step) {

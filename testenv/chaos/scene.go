@@ -268,9 +268,13 @@ func (s *scene) write() (err error) {
 	return err
 }
 
-// start starts an instance of a file and returns its name.
+// start starts an instance of a file and returns its name. A second one of the same file and the same second is refused for its name: then the
+// same is typed again, as the command says.
 func (s *scene) start(file string) (string, error) {
 	r, err := s.Rollpatch(s.ctx, nil, "run", "--detach", "-i", s.InventoryFile(), file)
+	for err == nil && r.Code != 0 && strings.Contains(r.Stderr, "in this very second") {
+		r, err = s.Rollpatch(s.ctx, nil, "run", "--detach", "-i", s.InventoryFile(), file)
+	}
 	if err != nil {
 		return "", err
 	}

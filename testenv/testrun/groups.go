@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -226,6 +227,9 @@ func (g group) runTests(ctx context.Context, m machine, r *result, w io.Writer) 
 	}
 	cmd := command(ctx, "go", append(append(args, packages...), g.flags...)...)
 	cmd.Env = append(os.Environ(), "LAB="+g.labOf(m))
+	if slices.Contains(args, "-race") {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=1") // the detector is C
+	}
 	if m.built != "" {
 		cmd.Env = append(cmd.Env, "ROLLPATCHD_BIN="+filepath.Join(m.built, "rollpatchd"))
 	}
