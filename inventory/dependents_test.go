@@ -20,8 +20,8 @@ func TestDependents(t *testing.T) {
 		{"a chain", []inventory.Cluster{needs("front", "web"), needs("web", "db"), needs("db")}, "db", "[{web [db web]} {front [db web front]}]"},
 		{"not who it needs itself", []inventory.Cluster{needs("web", "db"), needs("db")}, "web", "[]"},
 		{"the shortest chain of two", []inventory.Cluster{needs("front", "web", "db"), needs("web", "db"), needs("db")}, "db", "[{front [db front]} {web [db web]}]"},
-		{"two chains that part do not write over each other", []inventory.Cluster{needs("db"), needs("a", "db"), needs("b", "a"), needs("c", "a"), needs("d", "b")}, "db",
-			"[{a [db a]} {b [db a b]} {c [db a c]} {d [db a b d]}]"},
+		{"two chains that part do not write over each other", []inventory.Cluster{needs("db"), needs("a", "db"), needs("b", "a"), needs("c", "a"), needs("d", "b"), needs("e", "b")}, "db",
+			"[{a [db a]} {b [db a b]} {c [db a c]} {d [db a b d]} {e [db a b e]}]"},
 		{"a circle ends", []inventory.Cluster{needs("a", "b"), needs("b", "c"), needs("c", "a")}, "a", "[{c [a c]} {b [a c b]}]"},
 	} {
 		if got := fmt.Sprint(inventory.Inventory{Clusters: row.clusters}.Dependents(row.of)); got != row.want {

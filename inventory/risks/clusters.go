@@ -31,7 +31,7 @@ func (f *finder) redundancy(i int, c inventory.Cluster) {
 		r.Remedy = "add a member or lower min_healthy; until then a campaign touches it only where its accept_impact names " + c.Name
 	}
 	var names []string
-	for _, d := range f.inv.Dependents(c.Name) {
+	for _, d := range f.weak[c.Name] {
 		names, r.Falls = append(names, d.Name), append(r.Falls, d.Chain)
 	}
 	if len(names) > 0 {
@@ -46,10 +46,7 @@ func (f *finder) needs(i int, c inventory.Cluster) {
 		return // that is told of it anyway
 	}
 	for _, weak := range f.inv.Clusters {
-		if spare(weak) {
-			continue
-		}
-		for _, d := range f.inv.Dependents(weak.Name) {
+		for _, d := range f.weak[weak.Name] {
 			if d.Name != c.Name {
 				continue
 			}

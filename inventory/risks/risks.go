@@ -63,6 +63,7 @@ func Kinds() []Kind {
 // finder collects what is found in one inventory.
 type finder struct {
 	inv   inventory.Inventory
+	weak  map[string][]inventory.Dependent // who needs each cluster that has no spare
 	found []Risk
 }
 
@@ -70,7 +71,12 @@ func (f *finder) add(r Risk) { f.found = append(f.found, r) }
 
 // Find lists the risks of a resolved inventory, what is worse first, then in the inventory's order.
 func Find(inv inventory.Inventory) []Risk {
-	f := &finder{inv: inv}
+	f := &finder{inv: inv, weak: map[string][]inventory.Dependent{}}
+	for _, c := range inv.Clusters {
+		if !spare(c) {
+			f.weak[c.Name] = inv.Dependents(c.Name)
+		}
+	}
 	for i, c := range inv.Clusters {
 		f.redundancy(i, c)
 		f.majority(i, c)

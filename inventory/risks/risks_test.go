@@ -90,6 +90,9 @@ func TestRisks(t *testing.T) {
 			"severe majority db clusters[1].max_unavailable: its members vote, and may be out until 1 of 3 are left",
 			"severe stateful db clusters[1].drain:",
 		}},
+		{"three that vote, of which min_healthy keeps two", []string{dbMembers, dbMembers + "\n    max_unavailable: 2\n    min_healthy: 2", "port: 8080}", "port: 2379}"}, []string{
+			"severe stateful db clusters[1].drain:",
+		}},
 		{"Consul's servers vote", []string{dbMembers, dbMembers + "\n    max_unavailable: 2", "{name: db-1,", "{name: db-1, house: consul,", "{name: db-2,", "{name: db-2, house: consul,",
 			"name: db-3,", "name: db-3, house: consul,"}, []string{
 			"severe majority db clusters[1].max_unavailable:",
