@@ -9,7 +9,7 @@ import (
 
 func TestDependents(t *testing.T) {
 	needs := func(name string, on ...string) inventory.Cluster {
-		return inventory.Cluster{Name: name, DependsOn: on}
+		return inventory.Cluster{Name: name, DependsOn: on, Owner: "owner of " + name, Contact: "contact of " + name}
 	}
 	for _, row := range []struct {
 		says     string
@@ -24,7 +24,14 @@ func TestDependents(t *testing.T) {
 			"[{a [db a]} {b [db a b]} {c [db a c]} {d [db a b d]} {e [db a b e]}]"},
 		{"a circle ends", []inventory.Cluster{needs("a", "b"), needs("b", "c"), needs("c", "a")}, "a", "[{c [a c]} {b [a c b]}]"},
 	} {
-		if got := fmt.Sprint(inventory.Inventory{Clusters: row.clusters}.Dependents(row.of)); got != row.want {
+		var got []string
+		for _, d := range (inventory.Inventory{Clusters: row.clusters}).Dependents()(row.of) {
+			got = append(got, fmt.Sprintf("{%s %s}", d.Name, d.Chain))
+			if d.Owner != "owner of "+d.Name || d.Contact != "contact of "+d.Name {
+				t.Errorf("%s: of %s are to be told %q, %q", row.says, d.Name, d.Owner, d.Contact)
+			}
+		}
+		if fmt.Sprint(got) != row.want {
 			t.Errorf("%s: %s, want %s", row.says, got, row.want)
 		}
 	}

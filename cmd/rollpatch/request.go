@@ -80,7 +80,30 @@ func (r requesting) affected() []passage {
 		hosts += len(c.Members)
 		t.rows = append(t.rows, []string{stage, c.Name, p.Cluster.Owner, p.Cluster.Contact, strings.Join(offers, ", "), strings.Join(c.Members, ", "), affects(c)})
 	})
-	return []passage{text("%s in %s and %s.", many(hosts, "member"), many(len(t.rows), "cluster"), many(len(r.Plan.Stages), "stage")), t}
+	out := []passage{text("%s in %s and %s.", many(hosts, "member"), many(len(t.rows), "cluster"), many(len(r.Plan.Stages), "stage")), t}
+	if beside := r.beside(); len(beside.rows) > 0 {
+		out = append(out, text("Not worked on, and affected if what they need breaks:"), beside)
+	}
+	return out
+}
+
+// beside are the clusters that need one of the plan and are not in it themselves, each with the first chain that leads there.
+func (r requesting) beside() passage {
+	t := passage{head: []string{"cluster", "owner", "contact", "needs"}}
+	seen := map[string]bool{}
+	r.each(func(_ string, c plan.Cluster, _ plan.Part) { seen[c.Name] = true })
+	r.each(func(_ string, c plan.Cluster, _ plan.Part) {
+		for _, d := range c.Affects {
+			if seen[d.Name] {
+				continue
+			}
+			seen[d.Name] = true
+			chain := slices.Clone(d.Chain[:len(d.Chain)-1])
+			slices.Reverse(chain)
+			t.rows = append(t.rows, []string{d.Name, d.Owner, d.Contact, strings.Join(chain, ", which needs ")})
+		}
+	})
+	return t
 }
 
 func (r requesting) done() []passage {

@@ -41,14 +41,17 @@ func (f *finder) redundancy(i int, c inventory.Cluster) {
 }
 
 // needs finds clusters that have a spare themselves, and fall with one that has none.
-func (f *finder) needs(i int, c inventory.Cluster) {
-	if !spare(c) {
-		return // that is told of it anyway
+func (f *finder) needs() {
+	index := map[string]int{}
+	for i, c := range f.inv.Clusters {
+		index[c.Name] = i
 	}
 	for _, weak := range f.inv.Clusters {
 		for _, d := range f.weak[weak.Name] {
-			if d.Name != c.Name {
-				continue
+			i := index[d.Name]
+			c := f.inv.Clusters[i]
+			if !spare(c) {
+				continue // that is told of it anyway
 			}
 			up := slices.Clone(d.Chain)
 			slices.Reverse(up)
@@ -68,7 +71,7 @@ func (f *finder) votes(c inventory.Cluster) bool {
 		return true
 	}
 	for _, m := range c.Members {
-		if h, _ := f.inv.Host(m); h.House != "consul" {
+		if f.hosts[m].House != "consul" {
 			return false
 		}
 	}

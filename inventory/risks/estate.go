@@ -17,8 +17,7 @@ var narrow = []string{"hypervisor", "power", "rack"}
 // values are what the hosts have under a label, each once; blank counts those that have none.
 func (f *finder) values(key string, hosts []string) (values []string, blank int) {
 	for _, name := range hosts {
-		h, _ := f.inv.Host(name)
-		switch v := h.Labels[key]; {
+		switch v := f.hosts[name].Labels[key]; {
 		case v == "":
 			blank++
 		case !slices.Contains(values, v):
@@ -28,7 +27,7 @@ func (f *finder) values(key string, hosts []string) (values []string, blank int)
 	return values, blank
 }
 
-func (f *finder) hosts() []string {
+func (f *finder) names() []string {
 	var names []string
 	for _, h := range f.inv.Hosts {
 		names = append(names, h.Name)
@@ -44,7 +43,7 @@ func (f *finder) domains(i int, c inventory.Cluster) {
 	severity := Note
 	var same, unknown []string
 	for _, key := range keys {
-		everywhere, _ := f.values(key, f.hosts())
+		everywhere := f.all[key]
 		values, blank := f.values(key, c.Members)
 		tight := slices.Contains(narrow, key)
 		switch {
@@ -73,7 +72,7 @@ func (f *finder) domains(i int, c inventory.Cluster) {
 
 // estate finds what is the same for all hosts, and told once.
 func (f *finder) estate() {
-	all := f.hosts()
+	all := f.names()
 	if len(all) < 2 {
 		return
 	}
@@ -106,10 +105,7 @@ func (f *finder) shared() {
 	}
 	var groups []group
 	for _, h := range f.inv.Hosts {
-		var names []string
-		for _, c := range f.inv.ClustersOf(h.Name) {
-			names = append(names, c.Name)
-		}
+		names := f.of[h.Name]
 		if len(names) < 2 {
 			continue
 		}
@@ -158,7 +154,7 @@ func (f *finder) house() {
 // outside finds hosts that nobody patches.
 func (f *finder) outside() {
 	for i, h := range f.inv.Hosts {
-		if len(f.inv.ClustersOf(h.Name)) == 0 {
+		if len(f.of[h.Name]) == 0 {
 			f.add(Risk{
 				Kind: Outside, Severity: Note, About: []string{h.Name}, Path: fmt.Sprintf("hosts[%d]", i), What: h.Name + " is in no cluster: nobody checks it and nobody patches it",
 				Remedy: "put it into a cluster, or take it out of the inventory",

@@ -63,24 +63,42 @@ func Kinds() []Kind {
 // finder collects what is found in one inventory.
 type finder struct {
 	inv   inventory.Inventory
+	hosts map[string]inventory.Host
+	of    map[string][]string              // the clusters of each host
+	all   map[string][]string              // the values of each label that says what falls together, anywhere
 	weak  map[string][]inventory.Dependent // who needs each cluster that has no spare
 	found []Risk
+}
+
+func newFinder(inv inventory.Inventory) *finder {
+	f := &finder{inv: inv, hosts: map[string]inventory.Host{}, of: map[string][]string{}, all: map[string][]string{}, weak: map[string][]inventory.Dependent{}}
+	for _, h := range inv.Hosts {
+		f.hosts[h.Name] = h
+	}
+	for _, key := range keys {
+		f.all[key], _ = f.values(key, f.names())
+	}
+	dependents := inv.Dependents()
+	for _, c := range inv.Clusters {
+		if !spare(c) {
+			f.weak[c.Name] = dependents(c.Name)
+		}
+		for _, m := range c.Members {
+			f.of[m] = append(f.of[m], c.Name)
+		}
+	}
+	return f
 }
 
 func (f *finder) add(r Risk) { f.found = append(f.found, r) }
 
 // Find lists the risks of a resolved inventory, what is worse first, then in the inventory's order.
 func Find(inv inventory.Inventory) []Risk {
-	f := &finder{inv: inv, weak: map[string][]inventory.Dependent{}}
-	for _, c := range inv.Clusters {
-		if !spare(c) {
-			f.weak[c.Name] = inv.Dependents(c.Name)
-		}
-	}
+	f := newFinder(inv)
+	f.needs()
 	for i, c := range inv.Clusters {
 		f.redundancy(i, c)
 		f.majority(i, c)
-		f.needs(i, c)
 		f.stateful(i, c)
 		f.drain(i, c)
 		f.proofs(i, c)

@@ -71,8 +71,8 @@ func TestRisks(t *testing.T) {
   - {name: front, owner: a, contact: b, members: [web-1, web-2], services: [{name: front, port: 81}], depends_on: [web], checks: [{name: p, unit: a.service}], backup: {file: /a, max_age: 1h, restore_proven: 2026-09-30}}
 `}, []string{
 			"severe single-instance db clusters[2].members: web, front would fall with it",
-			"warning needs-single front clusters[0].depends_on[0]: front needs web needs db, and",
 			"warning needs-single web clusters[1].depends_on[0]: web needs db, and",
+			"warning needs-single front clusters[0].depends_on[0]: front needs web needs db, and",
 			"warning shared-host front web clusters[1].members[0]: web-1 web-2: each is a member of front and web",
 		}},
 		{"no member may be lost", []string{dbMembers, dbMembers + "\n    min_healthy: 3"}, []string{

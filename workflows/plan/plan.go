@@ -226,7 +226,7 @@ func build(c campaign.Campaign, inv inventory.Inventory, agreement Agreement, em
 	if p.Schedule = c.Scheduled(); c.FinishBy != "" {
 		p.Zone = c.Zone
 	}
-	parts := map[string]Part{}
+	parts, dependents := map[string]Part{}, inv.Dependents()
 	for _, s := range c.Stages {
 		stage, members := Stage{Name: s.Name, Requires: s.Requires}, 0
 		for _, name := range s.In(inv) {
@@ -239,7 +239,7 @@ func build(c campaign.Campaign, inv inventory.Inventory, agreement Agreement, em
 			pc := Cluster{
 				Name: name, Part: Digest(part), Members: cl.Members, Waves: rollout.Waves(len(cl.Members)), MinHealthy: cl.MinHealthy,
 				MaxOut: cl.MaxUnavailable.Of(len(cl.Members)), Soak: part.Policy.Soak.String(), Approval: part.Policy.SoakApproval,
-				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted, Until: part.Until, Drain: string(cl.Drain), House: house(inv, cl), Affects: inv.Dependents(name),
+				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted, Until: part.Until, Drain: string(cl.Drain), House: house(inv, cl), Affects: dependents(name),
 			}
 			if size := len(cl.Members); rollout.LosingOneBreaks(size, cl.MinHealthy) && part.Accepted == "" {
 				p.Refusals = append(p.Refusals, Refusal{Cluster: name, Reason: losingOne(size, cl.MinHealthy), Remedy: "add a member, or accept the outage by name in the campaign file: " + campaign.Accepting(name)})
