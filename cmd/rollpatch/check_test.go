@@ -44,15 +44,18 @@ func lookedAt() []plan.Answer {
 }
 
 // documentedCheck is what docs/check.md says that check prints.
-func documentedCheck() (string, error) {
-	raw, err := os.ReadFile(filepath.Join(top, "docs", "check.md"))
+func documentedCheck() (string, error) { return documented("check.md", "rollpatch check") }
+
+// documented is what a page shows that a command prints.
+func documented(page, command string) (string, error) {
+	raw, err := os.ReadFile(filepath.Join(top, "docs", page))
 	if err != nil {
 		return "", err
 	}
-	_, session, found := strings.Cut(string(raw), "\n$ rollpatch check\n")
+	_, session, found := strings.Cut(string(raw), "\n$ "+command+"\n")
 	session, _, closed := strings.Cut(session, "```")
 	if !found || !closed {
-		return "", errors.New("docs/check.md shows no session of rollpatch check")
+		return "", errors.New("docs/" + page + " shows no session of " + command)
 	}
 	out := ""
 	for line := range strings.Lines(session) {

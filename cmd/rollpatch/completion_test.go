@@ -64,7 +64,7 @@ func TestCompletionInBash(t *testing.T) {
 		{"rollpatch freeze list --output ", "text json"},
 		{"rollpatch list --l", "--limit"},
 		{"rollpatch freeze list --l", ""},
-		{"rollpatch inventory ", "import"},
+		{"rollpatch inventory ", "import risks"},
 		{"rollpatch inventory import ", "ansible consul"},
 		{"rollpatch inventory import ansible --cl", "--cluster-groups"},
 		{"rollpatch access scan --ac", "--accept"},

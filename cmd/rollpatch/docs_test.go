@@ -173,7 +173,7 @@ func understood(argv []string) error {
 }
 
 func TestUnderstood(t *testing.T) {
-	for _, good := range []string{"run -i other.yaml campaign.yaml", "status", "why web-1", `abort monthly --reason "..."`, "freeze now", "freeze --help", "claims break web -i other.yaml", "claims list", "inventory import ansible a b --user ops", "inventory import consul --user ops", "access scan --accept"} {
+	for _, good := range []string{"run -i other.yaml campaign.yaml", "status", "why web-1", `abort monthly --reason "..."`, "freeze now", "freeze --help", "claims break web -i other.yaml", "claims list", "inventory import ansible a b --user ops", "inventory import consul --user ops", "access scan --accept", "inventory risks", "inventory risks other.yaml -o json"} {
 		argv, _ := shellWords(good)
 		if err := understood(argv); err != nil {
 			t.Errorf("rollpatch %s: %v", good, err)

@@ -20,8 +20,8 @@ import (
 const ansibleHosts = "/etc/ansible/hosts"
 
 func (d *desk) inventoryCommand() *cli.Command {
-	return group("inventory", "make an inventory of what other programs know",
-		group("import", "print an inventory for rollpatch, made from another program's", d.importAnsibleCommand(), d.importConsulCommand()))
+	return group("inventory", "make an inventory of what other programs know, and see what is at risk in one",
+		group("import", "print an inventory for rollpatch, made from another program's", d.importAnsibleCommand(), d.importConsulCommand()), d.risksCommand())
 }
 
 func (d *desk) importAnsibleCommand() *cli.Command {

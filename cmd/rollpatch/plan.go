@@ -115,7 +115,7 @@ func (p printer) plan(pl plan.Plan) {
 	for _, s := range pl.Stages {
 		for _, c := range s.Clusters {
 			rows = append(rows, row{cells: []string{
-				s.Name, c.Name, members(c), waves(c), strconv.Itoa(c.MaxOut), strconv.Itoa(c.MinHealthy), soak(c), approvalOf(c), c.Reboot, strings.Join(c.Affects, " "), remarks(c, pl.Refusals),
+				s.Name, c.Name, members(c), waves(c), strconv.Itoa(c.MaxOut), strconv.Itoa(c.MinHealthy), soak(c), approvalOf(c), c.Reboot, affects(c), remarks(c, pl.Refusals),
 			}})
 		}
 	}
@@ -164,6 +164,23 @@ func numbers(of []int) string {
 	var out []string
 	for _, n := range of {
 		out = append(out, strconv.Itoa(n))
+	}
+	return strings.Join(out, ", ")
+}
+
+// affects lists the nearest of those who need a cluster, and says of who only does through others which one it is.
+func affects(c plan.Cluster) string {
+	var out []string
+	for i, d := range c.Affects {
+		if i == fewMembers {
+			out = append(out, fmt.Sprintf("and %d more", len(c.Affects)-i))
+			break
+		}
+		name := d.Name
+		if n := len(d.Chain); n > 2 {
+			name += " (through " + d.Chain[n-2] + ")"
+		}
+		out = append(out, name)
 	}
 	return strings.Join(out, ", ")
 }

@@ -78,9 +78,32 @@ func (r requesting) affected() []passage {
 			offers = append(offers, fmt.Sprintf("%s (port %d)", s.Name, s.Port))
 		}
 		hosts += len(c.Members)
-		t.rows = append(t.rows, []string{stage, c.Name, p.Cluster.Owner, p.Cluster.Contact, strings.Join(offers, ", "), strings.Join(c.Members, ", "), strings.Join(c.Affects, ", ")})
+		t.rows = append(t.rows, []string{stage, c.Name, p.Cluster.Owner, p.Cluster.Contact, strings.Join(offers, ", "), strings.Join(c.Members, ", "), affects(c)})
 	})
-	return []passage{text("%s in %s and %s.", many(hosts, "member"), many(len(t.rows), "cluster"), many(len(r.Plan.Stages), "stage")), t}
+	out := []passage{text("%s in %s and %s.", many(hosts, "member"), many(len(t.rows), "cluster"), many(len(r.Plan.Stages), "stage")), t}
+	if beside := r.beside(); len(beside.rows) > 0 {
+		out = append(out, text("Not worked on, and affected if what they need breaks:"), beside)
+	}
+	return out
+}
+
+// beside are the clusters that need one of the plan and are not in it themselves, each with the first chain that leads there.
+func (r requesting) beside() passage {
+	t := passage{head: []string{"cluster", "owner", "contact", "needs"}}
+	seen := map[string]bool{}
+	r.each(func(_ string, c plan.Cluster, _ plan.Part) { seen[c.Name] = true })
+	r.each(func(_ string, c plan.Cluster, _ plan.Part) {
+		for _, d := range c.Affects {
+			if seen[d.Name] {
+				continue
+			}
+			seen[d.Name] = true
+			chain := slices.Clone(d.Chain[:len(d.Chain)-1])
+			slices.Reverse(chain)
+			t.rows = append(t.rows, []string{d.Name, d.Owner, d.Contact, strings.Join(chain, ", which needs ")})
+		}
+	})
+	return t
 }
 
 func (r requesting) done() []passage {
@@ -114,7 +137,7 @@ func (r requesting) impact() []passage {
 			inventory.DrainConsul: "taken out of Consul; their connections are waited for", inventory.DrainCommand: "by scripts; their connections are waited for",
 			inventory.DrainNone: "not at all: users may notice each one",
 		}[inventory.DrainBy(c.Drain)]
-		t.rows = append(t.rows, []string{c.Name, fmt.Sprintf("%d of %d", c.MaxOut, len(c.Members)), fmt.Sprintf("%d of %d", c.MinHealthy, len(c.Members)), how, strings.Join(c.Affects, ", ")})
+		t.rows = append(t.rows, []string{c.Name, fmt.Sprintf("%d of %d", c.MaxOut, len(c.Members)), fmt.Sprintf("%d of %d", c.MinHealthy, len(c.Members)), how, affects(c)})
 	})
 	lines := passage{list: []string{"Users should notice nothing: no member goes out of service unless enough of its peers serve, and that is asked again right before the patch and the reboot."}}
 	for _, x := range r.Plan.Refusals {

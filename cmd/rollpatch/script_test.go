@@ -91,6 +91,15 @@ func TestScripts(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(e.WorkDir, "documented.txt"), []byte(shown), 0o600); err != nil {
 				return err
 			}
+			for name, read := range map[string]func() (string, error){"shop.yaml": documentedShop, "risks.txt": documentedRisks} {
+				text, err := read()
+				if err != nil {
+					return err
+				}
+				if err := os.WriteFile(filepath.Join(e.WorkDir, name), []byte(text), 0o600); err != nil {
+					return err
+				}
+			}
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("USER", "ann")
 			return nil

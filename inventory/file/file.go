@@ -28,6 +28,12 @@ func (d Document[T]) Where(path string) (name string, line int) {
 	return d.ledger.sources[at.file], at.line
 }
 
+// At is where a path of the value points, in the spelling of the file that it is in, as a finding that says nothing yet.
+func (d Document[T]) At(path string) Finding {
+	at := d.ledger.places.of(path)
+	return Finding{File: d.ledger.sources[at.file], Line: at.line, Path: at.path}
+}
+
 // ParseInventory reads an inventory from one or more files, whose hosts, clusters and accepted findings are put together in the order
 // given: inventory.yaml first, then those of inventory.d. Everything else belongs in one of them. An error is [Findings].
 func ParseInventory(sources ...Source) (Document[inventory.Inventory], error) {

@@ -63,9 +63,10 @@ type Cluster struct {
 	Accepted   string   `json:"accepted,omitempty"` // why its impact is accepted
 	Until      string   `json:"until,omitempty"`    // and the last day of that, as the file has it
 	Drain      string   `json:"drain"`              // how its members go out of service
-	Affects    []string `json:"affects,omitempty"`  // clusters that depend on it
 	House      []string `json:"house,omitempty"`    // the parts of rollpatch's own house that its members are: it goes last
 	Ahead      *Ahead   `json:"ahead,omitempty"`    // its packages are fetched as soon as the plan is approved
+	// Affects are the clusters that need it, the nearest first, each with the chain through which it does.
+	Affects []inventory.Dependent `json:"affects,omitempty"`
 }
 
 // Refusal is a cluster that will not be touched as things stand, and the way to change that.
@@ -225,7 +226,7 @@ func build(c campaign.Campaign, inv inventory.Inventory, agreement Agreement, em
 	if p.Schedule = c.Scheduled(); c.FinishBy != "" {
 		p.Zone = c.Zone
 	}
-	parts := map[string]Part{}
+	parts, dependents := map[string]Part{}, inv.Dependents()
 	for _, s := range c.Stages {
 		stage, members := Stage{Name: s.Name, Requires: s.Requires}, 0
 		for _, name := range s.In(inv) {
@@ -238,14 +239,7 @@ func build(c campaign.Campaign, inv inventory.Inventory, agreement Agreement, em
 			pc := Cluster{
 				Name: name, Part: Digest(part), Members: cl.Members, Waves: rollout.Waves(len(cl.Members)), MinHealthy: cl.MinHealthy,
 				MaxOut: cl.MaxUnavailable.Of(len(cl.Members)), Soak: part.Policy.Soak.String(), Approval: part.Policy.SoakApproval,
-				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted, Until: part.Until, Drain: string(cl.Drain), House: house(inv, cl),
-			}
-			for _, d := range inv.Clusters {
-				for _, need := range d.DependsOn {
-					if need == name {
-						pc.Affects = append(pc.Affects, d.Name)
-					}
-				}
+				Reboot: string(part.Policy.Reboot), Accepted: part.Accepted, Until: part.Until, Drain: string(cl.Drain), House: house(inv, cl), Affects: dependents(name),
 			}
 			if size := len(cl.Members); rollout.LosingOneBreaks(size, cl.MinHealthy) && part.Accepted == "" {
 				p.Refusals = append(p.Refusals, Refusal{Cluster: name, Reason: losingOne(size, cl.MinHealthy), Remedy: "add a member, or accept the outage by name in the campaign file: " + campaign.Accepting(name)})

@@ -73,7 +73,7 @@ func TestBuild(t *testing.T) {
 		Stages: []Stage{
 			{Name: "stage-1", StopAny: 2, Clusters: []Cluster{{
 				Name: "cache", Part: Digest(parts["cache"]), Members: []string{"cache-1", "cache-2"}, Waves: []int{1, 1}, MinHealthy: 1, MaxOut: 1, Soak: "2h", Approval: true,
-				Reboot: "always", Affects: []string{"web"}, Drain: "consul",
+				Reboot: "always", Affects: []inventory.Dependent{{Name: "web", Chain: []string{"cache", "web"}}}, Drain: "consul",
 			}}},
 			{Name: "stage-2", StopAny: 2, Clusters: []Cluster{{
 				Name: "web", Part: Digest(parts["web"]), Members: []string{"web-1", "web-2", "web-3"}, Waves: []int{1, 2}, MinHealthy: 2, MaxOut: 1, Soak: "24h", Approval: true, Reboot: "always", Drain: "consul",

@@ -198,7 +198,7 @@ _rollpatch() {
 		;;
 	inventory)
 		if [ "$COMP_CWORD" -eq 2 ]; then
-			words="import"
+			words="import risks"
 		fi
 		case ${COMP_WORDS[2]} in
 		import)
@@ -214,6 +214,11 @@ _rollpatch() {
 				flags="--address --datacenter --help --services --user"
 				;;
 			esac
+			;;
+		risks)
+			flags="--help --inventory --output"
+			formats="text json"
+			files=yes
 			;;
 		esac
 		;;

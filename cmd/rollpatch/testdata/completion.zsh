@@ -27,7 +27,7 @@ _rollpatch() {
 		'thaw:end the freeze of the whole estate'
 		'claims:show what instances have locked in Consul, or break a claim whose owner is gone'
 		'quarantine:show hosts that are not touched any more and versions that are left out, widen or end a quarantine'
-		'inventory:make an inventory of what other programs know'
+		'inventory:make an inventory of what other programs know, and see what is at risk in one'
 		'access:make hosts known before anything is done there'
 		'worker:carry instances out until told to stop'
 		'completion:print a shell'\''s completion script'
@@ -579,6 +579,7 @@ _rollpatch() {
 	inventory)
 		commands=(
 			'import:print an inventory for rollpatch, made from another program'\''s'
+			'risks:list single points of failure, and what rollpatch cannot protect'
 		)
 		if (( CURRENT == 2 )); then
 			_describe command commands
@@ -616,6 +617,13 @@ _rollpatch() {
 					'--user=[NAME of who logs in to the hosts - nothing in Consul says so]:value:'
 				;;
 			esac
+			;;
+		risks)
+			_arguments \
+				'--help[show help]' \
+				'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
+				'--output=[FORMAT of what is printed - text or json]:format:(text json)' \
+				'*:file:_files'
 			;;
 		esac
 		;;
