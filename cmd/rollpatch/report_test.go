@@ -42,6 +42,7 @@ func reported(t *testing.T, s *stage) report.Input {
 		if ref.Running || ref.Outcome != "" {
 			st := *s.clusters[ref.Name]
 			if st.Members = slices.Clone(st.Members); ref.Name == "web" {
+				st.Members[0].Differs.Add(rollout.Difference{Item: "users", New: "lab 999 /usr/sbin/nologin"})
 				st.Members[0].Took = rollout.Took{Inspect: 900, Fetch: 2100, Drain: 4000, Patch: 30_000, Reboot: 95_000, Check: 3000, Undrain: 2500}
 				st.Members[1].Took = rollout.Took{Inspect: 900, Fetch: 2100, Drain: 4000, Patch: 30_000, Apart: "it was not patched, or not to the end"}
 				st.Members[1].TookBack = rollout.Took{Backout: 20_000, Check: 3000, Undrain: 2500}
