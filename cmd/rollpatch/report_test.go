@@ -42,7 +42,6 @@ func reported(t *testing.T, s *stage) report.Input {
 		if ref.Running || ref.Outcome != "" {
 			st := *s.clusters[ref.Name]
 			if st.Members = slices.Clone(st.Members); ref.Name == "web" {
-				st.Members[0].Differs.Add(rollout.Difference{Item: "users", New: "lab 999 /usr/sbin/nologin"})
 				st.Members[0].Took = rollout.Took{Inspect: 900, Fetch: 2100, Drain: 4000, Patch: 30_000, Reboot: 95_000, Check: 3000, Undrain: 2500}
 				st.Members[1].Took = rollout.Took{Inspect: 900, Fetch: 2100, Drain: 4000, Patch: 30_000, Apart: "it was not patched, or not to the end"}
 				st.Members[1].TookBack = rollout.Took{Backout: 20_000, Check: 3000, Undrain: 2500}
@@ -74,6 +73,7 @@ func TestReport(t *testing.T) {
 	web := done.clusters["web"]
 	web.Approvals = []rollout.Approval{{Gate: "soak/web/1", Actor: "bob", Key: "SHA256:abc", Reason: "looks fine", At: done.at}, {Soak: 1, Actor: "carl", Claimed: true, At: done.at.Add(time.Minute)}}
 	web.Holds = []rollout.HeldFor{{Why: "a fire (ann)", Since: sceneStart, Until: sceneStart.Add(90 * time.Minute), By: "resume by ann (claimed)"}, {Why: "no answer", Since: sceneStart.Add(2 * time.Hour), Until: sceneStart.Add(3 * time.Hour)}}
+	web.Members[0].Differs.Add(rollout.Difference{Item: "sysctl", Gone: "vm.swappiness 1", New: "vm.swappiness 60"})
 	ended := reported(t, done)
 	ended.Campaign.Asker = approval.Signer{Names: []string{"ann"}, Key: "SHA256:xyz"}
 	ended.Campaign.Made, ended.Campaign.Turn = &workflows.Made{Schedule: "monthly"}, &rollout.Turn{Begin: sceneStart, Begun: sceneStart.Add(2 * time.Second), Past: 1}
