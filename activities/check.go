@@ -13,7 +13,7 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
-// Check asks the member's checks until they passed often enough in a row, or the time for that is over.
+// Check asks the member's checks until they passed often enough in a row and it looks as it did before its patch, or the time for that is over.
 func (a *Activities) Check(ctx context.Context, in StepInput) (StepResult, error) {
 	return a.step(ctx, in, func(ctx context.Context, s scene, r *StepResult) error {
 		// An undrain may be next, and begin with this member's workflow. Where the numbers cannot be read, that is told then.
@@ -21,11 +21,11 @@ func (a *Activities) Check(ctx context.Context, in StepInput) (StepResult, error
 		if n, err := a.highest(ctx, s, 0); err == nil {
 			r.Seq = n
 		}
-		return a.checkHost(ctx, s, in.Peers, r)
+		return a.checkHost(ctx, s, in.Peers, in.Print, r)
 	})
 }
 
-func (a *Activities) checkHost(ctx context.Context, s scene, peers []string, r *StepResult) error {
+func (a *Activities) checkHost(ctx context.Context, s scene, peers []string, before string, r *StepResult) error {
 	pol := s.part.Policy.Checks
 	deadline := a.Now().Add(time.Duration(pol.Timeout))
 	for passes := 0; ; {
@@ -40,9 +40,13 @@ func (a *Activities) checkHost(ctx context.Context, s scene, peers []string, r *
 		}
 		if passes >= pol.Passes {
 			r.pass(fmt.Sprintf("%d checks passed %d times in a row", len(s.part.Cluster.Checks), passes))
-			return nil
-		}
-		if a.Now().After(deadline) {
+			if before == "" {
+				return nil
+			}
+			if done, err := a.resembles(ctx, s, before, a.Now().After(deadline), r); done || err != nil {
+				return err
+			}
+		} else if a.Now().After(deadline) {
 			r.Verdict, r.Reason, r.Blame = judge(round, a.probePeers(ctx, s, peers, round.failed))
 			return nil
 		}

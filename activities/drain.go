@@ -280,6 +280,6 @@ func (a *Activities) Undrain(ctx context.Context, in StepInput) (StepResult, err
 				}
 			}
 		}
-		return a.checkHost(ctx, s, in.Peers, r)
+		return a.checkHost(ctx, s, in.Peers, "", r)
 	})
 }

@@ -57,7 +57,7 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 			return nil
 		}
 		if in.Mode == rollout.ModePatch && !r.Ours {
-			found, err := a.preflight(ctx, s, osID, preflight.Need{})
+			told, found, err := a.preflight(ctx, s, osID, preflight.Need{})
 			if err != nil {
 				return r.orUnknown(ctx, err)
 			}
@@ -66,6 +66,9 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 				return nil
 			}
 			r.Accepted = lived(found)
+			if r.Print, err = a.printBefore(ctx, s, osID, told); err != nil {
+				return r.orUnknown(ctx, err)
+			}
 		}
 		r.pass(fmt.Sprintf("%s %s, kernel %s, %d packages", f.OS, f.Release, f.Kernel, len(f.Versions)))
 		return nil

@@ -12,7 +12,7 @@ import (
 
 // preflight is what stands against patching a host, by what it says of itself; nothing is changed there. What would come decides how much room
 // is needed.
-func (a *Activities) preflight(ctx context.Context, s scene, osID string, need preflight.Need) ([]preflight.Finding, error) {
+func (a *Activities) preflight(ctx context.Context, s scene, osID string, need preflight.Need) (preflight.Facts, []preflight.Finding, error) {
 	backup, rule, _ := s.part.Preflight(s.host.Name)
 	var env []string
 	if backup != nil {
@@ -20,14 +20,14 @@ func (a *Activities) preflight(ctx context.Context, s scene, osID string, need p
 	}
 	out, err := a.planScript(ctx, s, osID, "preflight", env...)
 	if err != nil {
-		return nil, err
+		return preflight.Facts{}, nil, err
 	}
 	f, err := preflight.Read(rows(out))
 	if err != nil {
-		return nil, err
+		return f, nil, err
 	}
 	need.Now, need.Backup = a.Now(), rule
-	return a.accepted(s, preflight.Judge(s.host.Name, f, need)), nil
+	return f, a.accepted(s, preflight.Judge(s.host.Name, f, need)), nil
 }
 
 // accepted marks what somebody accepts of a member's findings, and has not been over since.
@@ -75,7 +75,7 @@ func (a *Activities) look(ctx context.Context, who plan.Asking, records *records
 		}
 		need.Kernel = strings.Contains("\n"+string(out), "\nreboot\tyes\tlinux-image-")
 	}
-	found, err := a.preflight(own, s, osID, need)
+	_, found, err := a.preflight(own, s, osID, need)
 	if err != nil {
 		add(preflight.NoAccess(who.Host, s.target.Access.User, s.host.Address, a.said(own, err)))
 		return answer

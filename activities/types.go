@@ -37,6 +37,8 @@ type StepInput struct {
 	Changes string `json:"changes,omitempty"`
 	// Boot is the boot id before the reboot.
 	Boot string `json:"boot,omitempty"`
+	// Print is how the host looked before its patch: a digest (check).
+	Print string `json:"print,omitempty"`
 	// By is when an answer is wanted at the latest (reboot).
 	By time.Time `json:"by,omitzero"`
 	// Peers are members that were not patched, for comparison.
@@ -55,6 +57,7 @@ type StepResult struct {
 	Changes  string `json:"transaction,omitempty"` // digest (fetch)
 	Manifest string `json:"manifest,omitempty"`    // digest (fetch of a canary)
 	Platform string `json:"platform,omitempty"`    // in words (inspect)
+	Print    string `json:"print,omitempty"`       // how the host looks before its patch: a digest (inspect)
 	// TookMilli is how long the step took; 0: an attempt of it was lost with its worker.
 	TookMilli int64 `json:"took_milli,omitempty"`
 	// Scripted: its drain and undrain run scripts, on whatever hosts (inspect, check).

@@ -500,17 +500,17 @@ func TestLabRebootIsProvenByItsBootID(t *testing.T) {
 	}
 	look := func() rows {
 		r := h.query(playbooks.Fingerprint, nil)
-		delete(r, "ntp")
+		delete(r, "time-sync")
 		return r
 	}
 	before := look()
-	for _, key := range []string{"hostname", "kernel", "address", "route", "mount", "listen", "enabled"} {
+	for _, key := range []string{"hostname", "fqdn", "machine-id", "kernel", "addresses", "default-route", "routes", "mounts", "listeners", "enabled-units", "running-units", "sysctl", "users", "dns", "told", "whole"} {
 		if len(before[key]) == 0 {
 			t.Errorf("fingerprint: no %s", key)
 		}
 	}
-	if got := fmt.Sprint(before["listen"]); !strings.Contains(got, "tcp:0.0.0.0:80:nginx") {
-		t.Errorf("fingerprint: listen %s", got)
+	if got := fmt.Sprint(before["listeners"]); !strings.Contains(got, "tcp/0.0.0.0:80 nginx nginx.service") {
+		t.Errorf("fingerprint: listeners %s", got)
 	}
 
 	old, err := h.pool.BootID(t.Context(), h.target)

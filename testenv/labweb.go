@@ -23,6 +23,7 @@ var labwebVersions = []struct{ version, site, postinst string }{
 	{"1.3", "good.conf", "postinst-broken"}, // ends half configured, nginx stopped
 	{"1.4", "good.conf", "postinst-reboot"}, // wants a reboot, serves the old page until then
 	{"1.5", "wrong.conf", "postinst"},       // its health is fine, and its page is another
+	{"1.6", "good.conf", "postinst-rename"}, // its page is fine, and its host has another name
 }
 
 // labwebSources is everything the packages are made from, for the cache's digest.

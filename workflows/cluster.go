@@ -394,6 +394,9 @@ func (c *cluster) startMember(a rollout.Action) {
 		Try: slot.Tries, Changed: slot.Changes, Before: c.Before,
 	}
 	st.Broken = c.Broken
+	if a.Mode == rollout.ModeBackout {
+		st.Print = slot.Print
+	}
 	if slot.OtherHand { // a person has seen it, and said go on
 		st.Before = ""
 	}

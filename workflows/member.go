@@ -27,6 +27,7 @@ type MemberState struct {
 	Limits    map[rollout.Step]time.Duration `json:"limits,omitempty"`
 	Peers     []string                       `json:"peers,omitempty"`
 	Manifest  string                         `json:"manifest,omitempty"` // what the canary got; empty for the canary
+	Print     string                         `json:"print,omitempty"`    // how the host looked before its patch: a digest
 	Seq       int64                          `json:"seq,omitempty"`      // the number of the host's last run
 	Try       int                            `json:"try"`                // which of the workflows for this host in its instance, from 1
 	Runs      map[rollout.Step]RunRef        `json:"runs,omitempty"`
@@ -159,6 +160,9 @@ func (m *member) carryOut(ctx workflow.Context, a rollout.Action) {
 	if a.Do == rollout.StepInspect && !m.Touched {
 		in.Mode = m.Mode // what stands against patching it counts before that only
 	}
+	if a.Do == rollout.StepCheck && m.Touched {
+		in.Print = m.Print
+	}
 	if drain := m.Runs[rollout.StepDrain]; a.Do == rollout.StepUndrain && drain.Seq != 0 {
 		drain.Seq = 0 // what it began is taken back: the next drain is another run
 		m.Runs[rollout.StepDrain] = drain
@@ -239,6 +243,9 @@ func (m *member) keep(step rollout.Step, r activities.StepResult) {
 		}
 		m.BootNew = r.Boot
 	}
+	if r.Print != "" {
+		m.Print = r.Print
+	}
 	if r.Platform != "" {
 		m.Platform = r.Platform
 	}
@@ -254,6 +261,7 @@ func (m *member) finish(ctx workflow.Context) (MemberReport, error) {
 		Host: m.Host, Mode: m.Mode, Try: m.Try, Outcome: m.Outcome, Reason: m.Reason, Manifest: m.Got, Changes: m.Changed, Count: m.Changes,
 		BootOld: m.BootOld, BootNew: m.BootNew, OutMilli: m.OutMilli, OutAt: m.OutAt, TakenUp: m.TakenUp, Suspect: m.Suspect, LeftOut: m.LeftOut, GivenUp: m.Skipped(), Widens: m.Widens, OtherHand: m.OtherHand, Accepted: m.Accepted,
 	}}
+	r.Print, r.Differs = m.Print, m.Looks()
 	r.Platform = m.Platform
 	r.Took, r.TookBack = m.Measured()
 	if m.NotNow && m.Outcome == rollout.Returned {

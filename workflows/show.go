@@ -88,6 +88,8 @@ func (m *member) show(ctx workflow.Context, d rollout.Decision) {
 	if m.Why != "" {
 		fmt.Fprintf(&b, "\nFirst cause: %s\n", m.Why)
 	}
+	showDiffers(&b, "Not as before its patch", m.Differs)
+	showDiffers(&b, "Not restored by its way back", m.Remains)
 	if m.Held {
 		fmt.Fprintf(&b, "\nIt goes on by itself when that is over. What a person may say to it is on the page of `%s`.\n", m.Parent)
 	}
@@ -99,6 +101,13 @@ func (m *member) show(ctx workflow.Context, d rollout.Decision) {
 		state = "hold"
 	}
 	m.tellUI(ctx, b.String(), state)
+}
+
+// showDiffers is what a host's fingerprint says, as a diff.
+func showDiffers(b *strings.Builder, title string, d rollout.Differs) {
+	if !d.IsZero() {
+		fmt.Fprintf(b, "\n%s:\n\n```diff\n%s\n```\n", title, strings.ReplaceAll(strings.Join(d.Lines(), "\n"), "`", "'"))
+	}
 }
 
 func (c *cluster) show(ctx workflow.Context, d rollout.Decision) {

@@ -407,6 +407,9 @@ func TestDocumentedKeys(t *testing.T) {
 		if value == nil { // what is left out unless it is given
 			value = "never"
 		}
+		if k == "policy.fingerprint" {
+			value = "by item" // docs/fingerprint.md has them: TestDocumentedFingerprint
+		}
 		want := fmt.Sprint(value)
 		if _, list := value.([]any); list {
 			want = strings.ReplaceAll(want, " ", ", ")
@@ -649,5 +652,21 @@ func TestDocumentedTests(t *testing.T) {
 		if !have[name] {
 			t.Errorf("docs/architecture.md: there is no %s", name)
 		}
+	}
+}
+
+// TestDocumentedFingerprint holds the table of the fingerprint's items against the policy's defaults.
+func TestDocumentedFingerprint(t *testing.T) {
+	got := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| (`[^|]*`) \\| [^|]* \\| ([^|]*) \\|$").FindAllStringSubmatch(pageOf(t, "docs/fingerprint.md"), -1) {
+		for _, item := range strings.Split(strings.ReplaceAll(m[1], "`", ""), ", ") {
+			got[item] = true
+			if want := string(campaign.Policy{}.FingerprintRules()[item].Action); !strings.Contains(m[2], want) || want == "" {
+				t.Errorf("docs/fingerprint.md: a difference of %s does %q there, and %q", item, m[2], want)
+			}
+		}
+	}
+	if want := len(campaign.Policy{}.FingerprintRules()); len(got) != want {
+		t.Errorf("docs/fingerprint.md: %d items, and there are %d", len(got), want)
 	}
 }

@@ -140,7 +140,7 @@ func reportPage(r report.Report) document {
 		}
 		d.sections = append(d.sections, s)
 	}
-	var clusters, hosts, tooks, packages, approvals, holds, said, overrides, debts [][]string
+	var clusters, hosts, differs, tooks, packages, approvals, holds, said, overrides, debts [][]string
 	for _, c := range r.Clusters {
 		clusters = append(clusters, []string{c.Stage, c.Name, c.Owner, words(c.State), fmt.Sprintf("%d of %d", c.Done, c.Total), strconv.Itoa(c.Soaks), c.Reason})
 	}
@@ -150,6 +150,9 @@ func reportPage(r report.Report) document {
 			state += ", canary"
 		}
 		hosts = append(hosts, []string{h.Cluster, h.Host, state, yes(h.Rebooted), out(h.OutSeconds), h.Reason})
+		for _, line := range h.Differs {
+			differs = append(differs, []string{h.Cluster, h.Host, line})
+		}
 		for _, t := range h.Took {
 			tooks = append(tooks, tookRow(h, t))
 		}
@@ -195,6 +198,9 @@ func reportPage(r report.Report) document {
 	}
 	add("Clusters", "There are none.", []string{"stage", "cluster", "owner", "state", "members", "soaks", "why"}, clusters)
 	add("Hosts", "None is known.", []string{"cluster", "host", "state", "rebooted", "out of service", "why"}, hosts)
+	if len(differs) > 0 {
+		add("Not as before the patch", "", []string{"cluster", "host", "what"}, differs)
+	}
 	add("How long it took", "Nothing was measured.", []string{"cluster", "host", "what", "in all", "by step", "remark"}, tooks)
 	add("Versions, planned and arrived", "None is known: no host was changed, or the store is on another machine.", []string{"host", "package", "before", "now", "planned", "remark"}, packages)
 	add("Approvals", "Nobody was asked, or nobody agreed.", []string{"when", "gate", "who", "how", "reason"}, approvals)

@@ -73,6 +73,7 @@ func TestReport(t *testing.T) {
 	web := done.clusters["web"]
 	web.Approvals = []rollout.Approval{{Gate: "soak/web/1", Actor: "bob", Key: "SHA256:abc", Reason: "looks fine", At: done.at}, {Soak: 1, Actor: "carl", Claimed: true, At: done.at.Add(time.Minute)}}
 	web.Holds = []rollout.HeldFor{{Why: "a fire (ann)", Since: sceneStart, Until: sceneStart.Add(90 * time.Minute), By: "resume by ann (claimed)"}, {Why: "no answer", Since: sceneStart.Add(2 * time.Hour), Until: sceneStart.Add(3 * time.Hour)}}
+	web.Members[0].Differs.Add(rollout.Difference{Item: "sysctl", Gone: "vm.swappiness 1", New: "vm.swappiness 60"})
 	ended := reported(t, done)
 	ended.Campaign.Asker = approval.Signer{Names: []string{"ann"}, Key: "SHA256:xyz"}
 	ended.Campaign.Made, ended.Campaign.Turn = &workflows.Made{Schedule: "monthly"}, &rollout.Turn{Begin: sceneStart, Begun: sceneStart.Add(2 * time.Second), Past: 1}

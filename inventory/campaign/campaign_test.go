@@ -105,6 +105,9 @@ func TestEveryKeyIsOverridden(t *testing.T) {
 	for _, path := range paths {
 		var o campaign.Override
 		field := reflect.ValueOf(&o).Elem().FieldByIndex(path)
+		if field.Kind() == reflect.Map {
+			continue // TestFingerprintIsOverriddenItemByItem
+		}
 		field.Set(reflect.New(field.Type().Elem()))
 		under := campaign.Default(false)
 		under.Drain.Connections, under.Retries, under.PowerAfter = 7, 7, 7 // the defaults that are zero, which is what they are overridden by here

@@ -35,6 +35,8 @@ type Policy struct {
 	SoakOnFail   SoakOnFail         `json:"soak_on_fail"`
 	Fetch        Fetch              `json:"fetch"`
 	Preflight    Preflight          `json:"preflight"`
+	// Fingerprint is what files say of its items; FingerprintRules has all of them.
+	Fingerprint map[string]FingerprintRule `json:"fingerprint,omitempty"`
 }
 
 // StopAfter is how many failures stop a stage.
@@ -121,6 +123,8 @@ type Override struct {
 	Fetch *Fetch `json:"fetch,omitempty" yaml:"fetch,omitempty"`
 	// Preflight is on (default): a member with a severe finding that nobody accepts is not drained. Off is refused, and says how a finding is accepted.
 	Preflight *Preflight `json:"preflight,omitempty" yaml:"preflight,omitempty"`
+	// Fingerprint says for single items what is done when a host does not look as before its patch; docs/fingerprint.md has them with their defaults.
+	Fingerprint map[string]FingerprintRule `json:"fingerprint,omitempty" yaml:"fingerprint,omitempty"`
 }
 
 // StopAfterOverride is a StopAfter as a file gives it.
@@ -322,6 +326,7 @@ func (p Policy) Apply(o Override) Policy {
 	set(&p.SoakOnFail, o.SoakOnFail)
 	set(&p.Fetch, o.Fetch)
 	set(&p.Preflight, o.Preflight)
+	p.Fingerprint = overrideFingerprint(p.Fingerprint, o.Fingerprint)
 	set(&p.Timeouts.Patch, o.Timeouts.Patch)
 	set(&p.Timeouts.Reboot, o.Timeouts.Reboot)
 	set(&p.Timeouts.Fetch, o.Timeouts.Fetch)

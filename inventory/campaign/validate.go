@@ -140,6 +140,7 @@ func validateOverride(p *inventory.Problems, at string, o Override, under Policy
 	} else if o.Preflight != nil {
 		inventory.OneOf(p, at+".preflight", *o.Preflight)
 	}
+	validateFingerprint(p, at, o.Fingerprint)
 	if o.OnTimeout != nil {
 		inventory.OneOf(p, at+".on_timeout", *o.OnTimeout)
 	}

@@ -237,6 +237,31 @@ var all = []Mutant{
 		Package: rolloutPkg, Test: "^TestCluster$",
 	},
 	{
+		Name: "P10: a fingerprint that differs fails the check", File: "activities/fingerprint.go",
+		Old: "fails := len(c.Differences) > 0 && c.Differences[0].Fails", New: "fails := false",
+		Package: activitiesPkg, Test: "^TestCheckComparesWithBefore$",
+	},
+	{
+		Name: "P10: what the host does not tell any more is not known", File: "activities/fingerprint.go",
+		Old: "case len(c.Untold) > 0:", New: "case false:",
+		Package: activitiesPkg, Test: "^TestCheckComparesWithBefore$",
+	},
+	{
+		Name: "P10: a fingerprint that was cut off is none", File: "workflows/fingerprint/fingerprint.go",
+		Old: "if !whole {", New: "if !whole && len(rows) == 0 {",
+		Package: "./workflows/fingerprint", Test: "^TestReadIsWhole$",
+	},
+	{
+		Name: "what a reboot takes is not the patch's fault", File: "workflows/fingerprint/fingerprint.go",
+		Old: "if stray.has(r) {", New: "if false {",
+		Package: "./workflows/fingerprint", Test: "^TestCompare$",
+	},
+	{
+		Name: "what a way back did not restore is told", File: "workflows/rollout/differs.go",
+		Old: "if m.Remains.IsZero() {", New: "if true {",
+		Package: rolloutPkg, Test: "^TestMemberLooksAsBefore$",
+	},
+	{
 		Name: "P2: an accepted impact ends", File: "workflows/rollout/accepted.go",
 		Old: "c.Accepted && !now.Before(c.Until)", New: "c.Accepted && now.IsZero()",
 		Package: rolloutPkg, Test: "^TestAnAcceptedOutageEnds$",

@@ -618,7 +618,7 @@ func TestFingerprint(t *testing.T) {
 	f := up(t, oneWeb())
 	c := connect(t, f, "web-1")
 	r := playbook(t, c, "fingerprint", 0)
-	for _, row := range [][]string{{"hostname", "web-1"}, {"listen", "tcp:0.0.0.0:80:nginx"}, {"enabled", "nginx.service"}, {"ntp", "yes"}, {"mount", "/ ext4"}} {
+	for _, row := range [][]string{{"hostname", "web-1"}, {"listeners", "tcp/0.0.0.0:80 nginx", "-"}, {"enabled-units", "nginx.service"}, {"time-sync", "yes"}, {"mounts", "/ ext4"}, {"told", "failed-units"}, {"whole"}} {
 		r.wantRow(t, row...)
 	}
 }

@@ -384,6 +384,11 @@ func (r *dpkgRun) unpack(d *deb) error {
 	if d.effect.page || old != nil && old.deb.effect.page {
 		r.boot.setUnit("nginx.service", false) // prerm
 	}
+	if old != nil && old.deb.effect.rename {
+		if err := r.step(func() error { return p.h.rename(p.h.name) }); err != nil {
+			return err
+		}
+	}
 	return r.step(func() error {
 		if old != nil && old.deb != d {
 			if err := p.files(old.deb, false); err != nil {
@@ -418,6 +423,11 @@ func (r *dpkgRun) configure(name string) (ok bool, err error) {
 		r.warn("lab-web: settings of an older version cannot be migrated\n")
 		r.warn("dpkg: error processing package %s (--configure):\n installed %s package post-installation script subprocess returned error exit status 1\n", name, name)
 		return false, nil
+	}
+	if d.effect.rename {
+		if err := r.step(func() error { return p.h.rename(renamed) }); err != nil {
+			return false, err
+		}
 	}
 	if d.effect.reboot && (d.effect.kernel == "" || d.effect.kernel != p.runningKernel()) {
 		if err := p.wantReboot(name); err != nil {

@@ -24,6 +24,7 @@ type effect struct {
 	sick   bool   // nginx serves nothing but 500 with it
 	wrong  bool   // nginx serves another page with it, and its health is fine
 	broken bool   // postinst fails
+	rename bool   // postinst gives the host another name, and prerm its own again
 	reboot bool   // postinst asks for a reboot, and the page changes only then
 	page   bool   // it is lab-web: nginx is away from its prerm to the end of its postinst
 	kernel string // the kernel it brings
@@ -98,6 +99,7 @@ var labVersions = []struct {
 	{"1.3", effect{page: true, broken: true}},
 	{"1.4", effect{page: true, reboot: true}},
 	{"1.5", effect{page: true, wrong: true}},
+	{"1.6", effect{page: true, rename: true}},
 }
 
 func newRepo() *repo {

@@ -9,12 +9,27 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // The rest of the stand-ins: small tools that show how the host is.
+
+// renamed is the name that a version of lab-web gives its host.
+const renamed = "renamed"
+
+// hostname is what the host calls itself. Who works on it knows it by its own name all the same.
+func (h *host) hostname() string {
+	raw, err := os.ReadFile(filepath.Join(h.root, "etc/hostname"))
+	if err != nil {
+		return h.name
+	}
+	return strings.TrimSpace(string(raw))
+}
+
+func (h *host) rename(name string) error { return h.write("etc/hostname", name+"\n") }
 
 func uname(i *invocation) int {
 	o := options(i.argv[1:])
@@ -24,7 +39,7 @@ func uname(i *invocation) int {
 		flags []string
 		value string
 	}{
-		{[]string{"-s", "-a"}, "Linux"}, {[]string{"-n", "-a"}, i.h.name}, {[]string{"-r", "-a"}, kernel},
+		{[]string{"-s", "-a"}, "Linux"}, {[]string{"-n", "-a"}, i.h.hostname()}, {[]string{"-r", "-a"}, kernel},
 		{[]string{"-v", "-a"}, "#1 SMP PREEMPT_DYNAMIC Debian"}, {[]string{"-m", "-a"}, "x86_64"},
 	} {
 		if o.has(f.flags...) || len(o.flags) == 0 && f.flags[0] == "-s" {
@@ -40,7 +55,7 @@ func hostname(i *invocation) int {
 		i.out("%s \n", i.h.ip)
 		return 0
 	}
-	i.out("%s\n", i.h.name)
+	i.out("%s\n", i.h.hostname())
 	return 0
 }
 

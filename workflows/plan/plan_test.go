@@ -393,6 +393,7 @@ func TestDigestSeesEveryField(t *testing.T) {
 	}
 	part := parts["web"]
 	part.Planned, part.Only = &Planned{[]Platform{on}}, []string{"web-1"}
+	part.Policy.Fingerprint = map[string]campaign.FingerprintRule{"users": {Action: campaign.FingerprintIgnore, Allow: []string{"x *"}}}
 	ref := &inventory.Secret{Env: "CHANGE", File: "change", Command: []string{"vault"}}
 	hook := campaign.Change{Command: []string{"open-change"}, URL: ref, Secret: ref}.Resolve()
 	p.Change = &hook

@@ -3,6 +3,7 @@ package preflight
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -38,6 +39,34 @@ type Disk struct {
 type Unit struct {
 	Name, State string // State is its file's
 	Pulled      bool   // something else starts it
+}
+
+// stray says that it runs, and would not after a reboot.
+func (u Unit) stray() bool {
+	return !u.Pulled && slices.Contains([]string{"disabled", "transient", "masked", "masked-runtime", "linked"}, u.State)
+}
+
+// Strays names the units, mounts, routes and settings that would not survive a reboot.
+func (f Facts) Strays() (units, mounts, routes, sysctls []string) {
+	for _, u := range f.Units {
+		if u.stray() {
+			units = append(units, u.Name)
+		}
+	}
+	for _, m := range f.Mounts {
+		if !m.Saved {
+			mounts = append(mounts, m.Where)
+		}
+	}
+	for _, r := range f.Routes {
+		if !r.Saved {
+			routes = append(routes, r.Text)
+		}
+	}
+	for _, s := range f.Sysctls {
+		sysctls = append(sysctls, s.Key)
+	}
+	return units, mounts, routes, sysctls
 }
 
 // Mount is something that somebody mounted.

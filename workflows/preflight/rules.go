@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -141,7 +140,7 @@ func span(d time.Duration) string {
 // unsaved is what runs now, and would be gone after a reboot.
 func (f Facts) unsaved(add adder) {
 	for _, u := range f.Units {
-		if u.Pulled || !slices.Contains([]string{"disabled", "transient", "masked", "masked-runtime", "linked"}, u.State) {
+		if !u.stray() {
 			continue
 		}
 		remedy := "systemctl enable " + u.Name + ", or stop it if nobody needs it"

@@ -89,6 +89,9 @@ type Slot struct {
 	OtherHand bool `json:"other_hand,omitempty"` // somebody else has changed it: a person was told, and only that one has it tried again
 
 	Accepted []Accepted `json:"accepted,omitempty"` // findings that would have kept it from its drain
+
+	Print   string  `json:"print,omitempty"`  // how it looked before its last patch: a digest
+	Differs Differs `json:"differs,omitzero"` // and how differently after it, or what its way back did not restore
 }
 
 // Cluster is the state of one cluster's workflow.
@@ -577,6 +580,9 @@ type MemberEnd struct {
 	OtherHand bool       `json:"other_hand,omitempty"`
 	Accepted  []Accepted `json:"accepted,omitempty"` // findings that would have kept it from its drain
 
+	Print   string  `json:"print,omitempty"`  // how it looked before its patch: a digest
+	Differs Differs `json:"differs,omitzero"` // and how differently it looks at its end
+
 	Platform string `json:"platform,omitempty"`
 	Took     Took   `json:"took,omitzero"`
 	TookBack Took   `json:"took_back,omitzero"`
@@ -610,6 +616,10 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 		if len(e.Accepted) > 0 {
 			s.Accepted = e.Accepted
 		}
+		if e.Mode == ModePatch && e.Print != "" {
+			s.Print = e.Print
+		}
+		s.Differs = e.Differs
 		s.OutMilli, s.OutAt = s.OutMilli+e.OutMilli, e.OutAt
 		s.took(e, now)
 		if e.Changes != "" && e.Mode == ModePatch { // a backout undoes the transaction that is on record

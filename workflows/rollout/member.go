@@ -123,6 +123,9 @@ type Member struct {
 	OtherHand bool `json:"other_hand,omitempty"`
 	// Accepted are findings that would have kept it from its drain.
 	Accepted []Accepted `json:"accepted,omitempty"`
+	// Differs is how it looked after its patch, against before; Remains what of it its way back did not restore.
+	Differs Differs `json:"differs,omitzero"`
+	Remains Differs `json:"remains,omitzero"`
 
 	WaitSince time.Time `json:"wait_since,omitzero"`
 	WaitFor   string    `json:"wait_for,omitempty"`
@@ -168,6 +171,8 @@ type MemberResult struct {
 	LeftOut string `json:"left_out,omitempty"`
 	// Accepted are findings that would have kept it from its drain, and that somebody accepts (inspect).
 	Accepted []Accepted `json:"accepted,omitempty"`
+	// Differs is how the host looks now, against before its patch (check).
+	Differs Differs `json:"differs,omitzero"`
 	// Newer says what comes in another version than it was planned in, which is no difference (fetch).
 	Newer string `json:"newer,omitempty"`
 	// NeedsReboot: at least one signal says so (patch, backout).
@@ -370,7 +375,7 @@ func (m Member) Apply(id string, r MemberResult, now time.Time) Member {
 	case StepReboot:
 		return m.rebooted(r)
 	case StepCheck:
-		return m.checked(r, now)
+		return m.looked(r).checked(r, now)
 	case StepUndrain:
 		return m.undrained(r, now)
 	case StepBackout:
@@ -688,9 +693,12 @@ func (m Member) undrained(r MemberResult, now time.Time) Member {
 		}
 		return m.to(StepGate)
 	case m.BackOut:
-		return m.end(BackedOut, m.Why)
+		if !m.Remains.IsZero() {
+			m.Outbox.tell(TellBackout, m.Host, m.Host+" has its former versions back, and does not look as before: "+m.Remains.String(), "rollpatch why "+m.Host)
+		}
+		return m.end(BackedOut, m.remains(m.Why))
 	case m.sound():
-		return m.end(Patched, first(m.Why, strings.Trim(m.LeftOut+"; "+m.Newer, "; ")))
+		return m.end(Patched, m.differs(first(m.Why, strings.Trim(m.LeftOut+"; "+m.Newer, "; "))))
 	}
 	return m.end(Returned, m.Why)
 }

@@ -65,7 +65,7 @@ func TestSimulation(t *testing.T) {
 		"undrain met somebody else,peers fell while it was out,peers fell in its drain,frozen in patch,frozen in backout,backout refused,host taken,claim waited,soak approved,soak rejected,soak failed,soak inconclusive,"+
 		"quarantined while it serves,left by policy,skipped a failure,one too many failed,retried a failure,campaign backed out,said retry to a member,said skip to a member,said backout to a member,told no manifest,"+
 		"held for too long and returned,held for too long and quarantined,held for too long and patched,soak extended,campaign stopped,backed out while soaking,three waves,shared host,not drained and not accepted,accepted until a time that was over,late watch,crash,no worker,still waiting for a person,"+
-		"late reboot,another host key,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
+		"late reboot,another host key,another name,another name after the way back,power cycled,power left alone,own house went last,held in claim,held in roll,held in backout,held in release,gave up in claim,gave up in roll,went on by itself,"+
 		"versions quarantined,versions left out,quarantine in trouble,transaction widened,updaters-off,updaters-on,updaters in trouble,updaters came too late,updaters taken over,updaters left to the sweeper,"+
 		"gate opened by several,campaign's gate opened,campaign's gate expired,soak's gate expired,refused at a gate,said again at a gate,revoked before its gate opened,keys not looked at,"+
 		"breaker tripped,granted,refused,stopped on its way back,went on with it,question lost,word lost,went on in spite of a failed soak,spared the versions,ramp waited,ramp ended it,stage stopped,"+
@@ -958,7 +958,7 @@ func (c *clusterRun) run(s Slot) {
 			r.h = h
 		}
 	}
-	r.from = r.h.version
+	r.from, r.wasRenamed = r.h.version, r.h.renamed
 	if s.Mode == ModePatch {
 		r.manifest, _ = strconv.Atoi(c.c.Manifest)
 	} else if _, err := fmt.Sscanf(s.Changes, "%d>%d", &r.from, &r.to); err != nil {

@@ -73,6 +73,7 @@ const (
 	failsCheck
 	failsTraffic
 	failsSoak
+	renames // its checks pass, and its host looks different
 )
 
 // host is one machine.
@@ -80,6 +81,7 @@ type host struct {
 	name        string
 	version     int
 	half        bool   // packages between two versions
+	renamed     bool   // by a version, and not as it was before
 	ours        string // the instance whose maintenance is on it
 	foreign     bool   // somebody else's maintenance is on it
 	quarantined bool
@@ -173,7 +175,7 @@ func (w *world) trait(version int) trait { return w.traits[version] }
 func (w *world) publish() {
 	next := good
 	if w.kind != cooperative && w.chance(0.5) {
-		next = trait(1 + w.rng.IntN(4))
+		next = trait(1 + w.rng.IntN(5))
 	}
 	w.traits = append(w.traits, next)
 	w.latest = len(w.traits) - 1
@@ -335,31 +337,32 @@ type memberRun struct {
 	over bool
 	end  MemberEnd
 
-	manifest int // the version that soaked; 0 for a canary
-	from     int // the version before
-	to       int // the version fetched
-	runNo    map[Step]int
-	inUse    map[Step]bool // the number is that of a run that was not told yet
-	cuts     map[Step]int  // interruptions told
-	patches  int           // scripts begun
-	last     Step          // the step that was told last
-	may      bool          // what the gate was told, if that was it
-	foreign  bool          // inspect met somebody else's maintenance
-	checked  bool          // the last check passed, and nothing was changed since
-	changed  bool          // a script that changes the host was begun
-	badBoot  bool          // a reboot failed
-	blamed   bool          // it was told a fail of what it got
-	serves   bool          // it was never drained, or its last undrain met nobody else's maintenance
-	drainID  string        // of the drain that began last
-	below    bool          // it is out, and the servers said that its peers are below their floor
-	fell     time.Time     // when a drain told that they fell; zero once that was answered
-	rebootAt time.Time     // when a reboot's script was begun last
-	powerID  string        // of the power cycle in that reboot
-	reported bool          // its cluster was told how it ended
-	heldIn   Step          // before which its cluster heard that it holds
-	given    bool          // a person skipped it while it held
-	heldAt   time.Time     // since when it holds, or since a person had it tried again
-	toldBack bool          // a person had it brought back
+	manifest   int  // the version that soaked; 0 for a canary
+	from       int  // the version before
+	wasRenamed bool // before its patch
+	to         int  // the version fetched
+	runNo      map[Step]int
+	inUse      map[Step]bool // the number is that of a run that was not told yet
+	cuts       map[Step]int  // interruptions told
+	patches    int           // scripts begun
+	last       Step          // the step that was told last
+	may        bool          // what the gate was told, if that was it
+	foreign    bool          // inspect met somebody else's maintenance
+	checked    bool          // the last check passed, and nothing was changed since
+	changed    bool          // a script that changes the host was begun
+	badBoot    bool          // a reboot failed
+	blamed     bool          // it was told a fail of what it got
+	serves     bool          // it was never drained, or its last undrain met nobody else's maintenance
+	drainID    string        // of the drain that began last
+	below      bool          // it is out, and the servers said that its peers are below their floor
+	fell       time.Time     // when a drain told that they fell; zero once that was answered
+	rebootAt   time.Time     // when a reboot's script was begun last
+	powerID    string        // of the power cycle in that reboot
+	reported   bool          // its cluster was told how it ended
+	heldIn     Step          // before which its cluster heard that it holds
+	given      bool          // a person skipped it while it held
+	heldAt     time.Time     // since when it holds, or since a person had it tried again
+	toldBack   bool          // a person had it brought back
 }
 
 func (r *memberRun) name() string {
@@ -737,6 +740,9 @@ func (r *memberRun) undrain() MemberResult {
 	if (r.changed || h.version != r.from) && !r.checked {
 		r.broken("P5: %s is put back without a check that passed", r.name())
 	}
+	if h.renamed && !r.wasRenamed {
+		r.broken("P5: %s is put back, and does not look as before", r.name())
+	}
 	if !r.up(h) || r.now.Before(r.blind) || r.trouble(0.04) {
 		return unknown
 	}
@@ -760,9 +766,18 @@ func (r *memberRun) verdict(traffic bool) MemberResult {
 		return unknown
 	case !r.healthy(r.h, traffic):
 		return MemberResult{Verdict: Fail, Reason: "checks do not pass", Blame: "check page"}
+	case !traffic && r.h.renamed && !r.wasRenamed:
+		r.seen["another name"]++
+		if r.m.BackOut {
+			r.seen["another name after the way back"]++
+		}
+		return MemberResult{Verdict: Fail, Reason: "its name is another", Blame: "check hostname", Differs: Differs{First: []Difference{{Item: "hostname", New: "other", Fails: true}}}}
 	}
 	return MemberResult{Verdict: Pass}
 }
+
+// rename is what some versions do to their host.
+func (r *memberRun) rename() { r.h.renamed = r.h.renamed || r.trait(r.to) == renames }
 
 func (r *memberRun) quarantine() MemberResult {
 	if r.trouble(0.2) {
@@ -868,10 +883,10 @@ func (r *memberRun) begin(a Action, key string) *hostRun {
 			r.seen["patch interrupted"]++
 		case r.trait(r.to) == failsPatch || r.trouble(0.02):
 			run.result = MemberResult{Verdict: Fail, Reason: "postinst failed", Blame: "package web"}
-			finish(func() { h.version, h.patchedAt = r.to, r.now })
+			finish(func() { h.version, h.patchedAt = r.to, r.now; r.rename() })
 		default:
 			run.result.NeedsReboot = r.to%2 == 0
-			finish(func() { h.version, h.half, h.patchedAt = r.to, false, r.now })
+			finish(func() { h.version, h.half, h.patchedAt = r.to, false, r.now; r.rename() })
 		}
 	case StepBackout:
 		r.mayUndo(a)
@@ -889,7 +904,12 @@ func (r *memberRun) begin(a Action, key string) *hostRun {
 			run.result = MemberResult{Verdict: Fail, Reason: "an old package is gone"}
 		default:
 			run.result.NeedsReboot = r.to%2 == 0
-			finish(func() { h.version, h.half = r.from, false })
+			finish(func() {
+				h.version, h.half = r.from, false
+				if r.to%3 != 0 { // some ways back bring a name back, and some do not
+					h.renamed = r.wasRenamed
+				}
+			})
 		}
 	case StepReboot:
 		r.seen["reboot"]++
@@ -996,7 +1016,7 @@ func (r *memberRun) finish() {
 		r.broken("P5: %s ends %s and leaves its host drained", r.name(), r.m.Outcome)
 	case h.version != want || h.half && r.patches > 0:
 		r.broken("P5: %s ends %s with version %d (half %t), want %d", r.name(), r.m.Outcome, h.version, h.half, want)
-	case r.m.Outcome == Patched && (t != good && t != failsSoak || r.badBoot):
+	case r.m.Outcome == Patched && (t != good && t != failsSoak && !(t == renames && r.wasRenamed) || r.badBoot):
 		r.broken("P5: %s ends %s with version %d, which does not work", r.name(), r.m.Outcome, h.version)
 	}
 	if r.at[h.name] == r {

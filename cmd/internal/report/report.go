@@ -89,6 +89,8 @@ type Host struct {
 	Reason     string    `json:"reason,omitempty"`
 	Packages   []Package `json:"packages,omitempty"`
 	Took       []Took    `json:"took,omitempty"`
+	// Differs is how it looks, against before its patch, as a diff.
+	Differs []string `json:"differs,omitempty"`
 }
 
 // Took is how long its patch, or its way back, took by step, without what it waited for.
@@ -302,7 +304,7 @@ func (r *Report) debts(cl status.Cluster, st workflows.ClusterState) {
 
 // host puts what it got beside what was planned for it.
 func (r *Report) host(cl status.Cluster, m status.Member, part plan.Part, slots []rollout.Slot) {
-	h := Host{Cluster: cl.Name, Host: m.Host, State: m.State, Canary: m.Canary, Rebooted: m.Rebooted, OutSeconds: m.OutSeconds, Reason: m.Reason}
+	h := Host{Cluster: cl.Name, Host: m.Host, State: m.State, Canary: m.Canary, Rebooted: m.Rebooted, OutSeconds: m.OutSeconds, Reason: m.Reason, Differs: m.Differs}
 	want := planned(part)
 	arrived := m.Outcome == string(rollout.Patched)
 	for _, p := range m.Packages {

@@ -216,7 +216,7 @@ func (r *Reader) cluster(ctx context.Context, of workflows.CampaignState, ref ro
 func (r *Reader) member(ctx context.Context, instance string, slot rollout.Slot, ended bool, now time.Time) (Member, error) {
 	m := Member{
 		Host: slot.Host, State: Waiting, Outcome: string(slot.Outcome), Canary: slot.Canary, Count: slot.Count, Changes: slot.Changes,
-		BootOld: slot.BootOld, BootNew: slot.BootNew, OutSeconds: float64(slot.OutMilli) / 1000, Reason: slot.Reason,
+		BootOld: slot.BootOld, BootNew: slot.BootNew, OutSeconds: float64(slot.OutMilli) / 1000, Reason: slot.Reason, Differs: slot.Differs.Lines(),
 	}
 	switch {
 	case slot.Running:
@@ -262,6 +262,9 @@ func (r *Reader) onItsWay(ctx context.Context, instance string, m *Member, now t
 	}
 	if st.Changed != "" {
 		m.Changes, m.Count = st.Changed, st.Changes
+	}
+	if looks := st.Looks(); !looks.IsZero() {
+		m.Differs = looks.Lines()
 	}
 	if m.BootOld == "" {
 		m.BootOld = st.BootOld

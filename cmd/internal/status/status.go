@@ -137,6 +137,7 @@ type Member struct {
 	Rebooted   bool                `json:"rebooted,omitempty"`
 	OutSeconds float64             `json:"out_seconds,omitempty"` // out of service
 	Reason     string              `json:"reason,omitempty"`
+	Differs    []string            `json:"differs,omitempty"` // how it looks, against before its patch, as a diff
 	waitFor    string
 	frozen     bool             // it waits for the end of a freeze that a person typed
 	stands     []rollout.Freeze // the freezes of files and calendars that it waits for
