@@ -89,6 +89,8 @@ type Slot struct {
 	OtherHand bool `json:"other_hand,omitempty"` // somebody else has changed it: a person was told, and only that one has it tried again
 
 	Accepted []Accepted `json:"accepted,omitempty"` // findings that would have kept it from its drain
+
+	Pulse *Pulse `json:"pulse,omitempty"` // the last one of its soak
 }
 
 // Cluster is the state of one cluster's workflow.
@@ -120,9 +122,12 @@ type Cluster struct {
 	SoakNo   int       `json:"soak_no,omitempty"`
 	Soaked   int       `json:"soaked,omitempty"` // members that were patched when a soak last passed, where only some of the cluster are worked on
 	SoakEnds time.Time `json:"soak_ends,omitzero"`
-	Passes   int       `json:"passes,omitempty"` // in a row, as the watch last told
-	Verdict  Verdict   `json:"verdict,omitempty"`
-	Watched  string    `json:"watched,omitempty"` // what the watch last said
+	// Restarts is how often the soak of this wave began anew because something happened to a member, and Restarted what did last.
+	Restarts  int     `json:"restarts,omitempty"`
+	Restarted string  `json:"restarted,omitempty"`
+	Passes    int     `json:"passes,omitempty"` // in a row, as the watch last told
+	Verdict   Verdict `json:"verdict,omitempty"`
+	Watched   string  `json:"watched,omitempty"` // what the watch last said
 	// Suspect is a fail that could not be compared with an unpatched peer, because the only one was on its way.
 	Suspect  string    `json:"suspect,omitempty"`
 	Doubt    time.Time `json:"doubt,omitzero"`    // since when the verdict is inconclusive
@@ -286,6 +291,9 @@ func (c Cluster) next(now time.Time) Decision {
 		}
 	case PhaseSoak:
 		d.Reason = "soak " + strconv.Itoa(c.SoakNo) + " since " + stamp(c.Since) + ", until " + stamp(c.SoakEnds) + c.watched()
+		if c.Restarted != "" {
+			d.Reason += ", begun anew because " + c.Restarted
+		}
 		if now.Before(c.SoakEnds) {
 			d.WakeAt = c.SoakEnds
 		} else {
@@ -610,6 +618,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 		if len(e.Accepted) > 0 {
 			s.Accepted = e.Accepted
 		}
+		s.Pulse = nil // what comes later is told by the next soak
 		s.OutMilli, s.OutAt = s.OutMilli+e.OutMilli, e.OutAt
 		s.took(e, now)
 		if e.Changes != "" && e.Mode == ModePatch { // a backout undoes the transaction that is on record
@@ -737,6 +746,7 @@ func (c Cluster) unwatched() Cluster {
 
 func (c Cluster) nextWave(now time.Time) Cluster {
 	c.Wave++
+	c.Restarts, c.Restarted = 0, ""
 	if c.Size > 0 {
 		c.Soaked = c.patchedCount()
 	}
@@ -755,12 +765,20 @@ type WatchResult struct {
 	Blame   string  `json:"blame,omitempty"`  // the check that failed
 	Passes  int     `json:"passes,omitempty"` // in a row
 	Samples int     `json:"samples,omitempty"`
+	// Pulses are those of the patched members that told theirs.
+	Pulses map[string]Pulse `json:"pulses,omitempty"`
 }
 
 // Sampled applies what the watch found. A fail backs the patched members out; inconclusive waits.
 func (c Cluster) Sampled(r WatchResult, now time.Time) Cluster {
 	if !c.watching() || r.ID != "" && r.ID != c.watchID() {
 		return c
+	}
+	if r.Verdict != Fail {
+		var anew bool
+		if c, anew = c.felt(r.Pulses, now); anew {
+			return c
+		}
 	}
 	c.Verdict, c.Watched, c.SampledAt = r.Verdict, r.Reason, now
 	if r.Verdict == Fail {
