@@ -108,6 +108,7 @@ func watch(t *testing.T, w *world, change func(*plan.Part, *WatchInput)) (WatchR
 	p := webPart()
 	p.Policy.SoakInterval = inventory.Duration(time.Minute)
 	in := WatchInput{Instance: instance, Patched: []string{"web-1"}, Peers: []string{"web-2", "web-3"}, Verdict: rollout.Pass, Intent: intent("watch", "")}
+	in.Pulses = map[string]rollout.Pulse{"web-1": {Boot: "boot-a"}, "web-2": {Boot: "boot-a"}}
 	change(&p, &in)
 	in.Part, _ = w.Put(t.Context(), plan.Body(p))
 	r, err := do(t, w.stop, w.activities().Watch, in)
@@ -166,6 +167,13 @@ func TestWatch(t *testing.T) {
 		{"a cluster without checks of its own is watched all the same", func(w *world, p *plan.Part, in *WatchInput) {
 			p.Cluster.Checks, w.instances[0].Status = nil, "critical"
 		}, rollout.Fail, "the servers do not list it", 1, 0},
+		{"a member that booted since is told of at once", func(w *world, p *plan.Part, in *WatchInput) {
+			w.says[pulseScript] = "boot\tboot-b\nkilled\t\n"
+		}, rollout.Pass, "", 1, 1},
+		{"and so is one that is heard of for the first time", func(w *world, p *plan.Part, in *WatchInput) { in.Pulses = nil }, rollout.Pass, "", 1, 1},
+		{"one of which nobody knows whether it booted is no pass", func(w *world, p *plan.Part, in *WatchInput) {
+			w.cannot[pulseScript] = errAway
+		}, rollout.Inconclusive, "whether web-1 has booted since is not known", 1, 0},
 		{"a look at nobody is no pass", func(w *world, p *plan.Part, in *WatchInput) { in.Patched = nil }, rollout.Inconclusive, "no patched member to look at", 1, 0},
 	} {
 		t.Run(row.says, func(t *testing.T) {

@@ -142,7 +142,9 @@ type WatchInput struct {
 	Verdict  rollout.Verdict `json:"verdict,omitempty"` // as it was last told
 	Reason   string          `json:"reason,omitempty"`
 	Passes   int             `json:"passes"` // in a row so far
-	Intent   audit.Entry     `json:"intent"`
+	// Pulses are those that the patched members told last, by host.
+	Pulses map[string]rollout.Pulse `json:"pulses,omitempty"`
+	Intent audit.Entry              `json:"intent"`
 }
 
 // WatchResult is what the samples came to.

@@ -38,14 +38,18 @@ func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, err
 				return "", "", err
 			}
 			r.Samples++
-			r.Verdict, r.Reason, r.Blame = verdict, reason, blame
+			pulses, unknown := a.pulses(ctx, p, in)
+			if verdict == rollout.Pass && unknown != nil {
+				verdict, reason = rollout.Inconclusive, clip(unknown.Error())
+			}
+			r.Verdict, r.Reason, r.Blame, r.Pulses = verdict, reason, blame, pulses
 			if verdict == rollout.Pass {
 				r.Passes++
 			} else {
 				r.Passes = 0
 			}
 			need := p.Policy.SoakPasses
-			if verdict != in.Verdict || reason != in.Reason || r.Passes >= need && in.Passes < need || a.Now().After(until) {
+			if news(pulses, in.Pulses) || verdict != in.Verdict || reason != in.Reason || r.Passes >= need && in.Passes < need || a.Now().After(until) {
 				return fmt.Sprintf("%s: %s (%d samples)", r.Verdict, r.Reason, r.Samples), "", nil
 			}
 			if err := wait(ctx, time.Duration(p.Policy.SoakInterval)); err != nil {
@@ -54,6 +58,16 @@ func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, err
 		}
 	})
 	return r, err
+}
+
+// news says that a member is heard of for the first time in its soak, or that something happened to it.
+func news(now, before map[string]rollout.Pulse) bool {
+	for host, p := range now {
+		if was, known := before[host]; !known || p.Since(was) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // sample is one look at all patched members.

@@ -110,7 +110,7 @@ type world struct {
 
 func newWorld() *world {
 	w := &world{
-		says: map[string]string{osRelease: "debian\n", "preflight": healthyHost, "fingerprint": asBefore}, cannot: map[string]error{}, records: map[string]Claim{}, bodies: map[string][]byte{},
+		says: map[string]string{osRelease: "debian\n", "preflight": healthyHost, "fingerprint": asBefore, pulseScript: "boot\tboot-a\nkilled\t0\n"}, cannot: map[string]error{}, records: map[string]Claim{}, bodies: map[string][]byte{},
 		foreign: map[string]*ForeignError{}, undelivered: map[string]error{}, counts: map[string]int{}, given: map[string]map[string]string{}, boots: []any{"boot-a"},
 		said: map[string]string{}, mute: map[string]error{}, changing: func(int) {},
 		catalog: func(int) error { return nil },

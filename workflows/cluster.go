@@ -356,7 +356,7 @@ func (c *cluster) queue() string {
 func (c *cluster) watch(ctx workflow.Context, a rollout.Action) {
 	patched, peers := c.Watch()
 	in := activities.WatchInput{
-		Instance: c.Instance, Part: c.Part, Patched: patched, Peers: peers, Verdict: c.Verdict, Reason: c.Watched, Passes: c.Passes,
+		Instance: c.Instance, Part: c.Part, Patched: patched, Peers: peers, Verdict: c.Verdict, Reason: c.Watched, Passes: c.Passes, Pulses: c.Pulses(),
 	}
 	in.Intent = intend(ctx, &c.WatchAudit, "watch", strings.Join(patched, ","), "", "soak "+itoa(c.SoakNo))
 	var r activities.WatchResult

@@ -62,6 +62,16 @@ var all = []Mutant{
 		Package: rolloutPkg, Test: "^TestCluster$",
 	},
 	{
+		Name: "P3: a member that booted in its soak soaks anew", File: "workflows/rollout/pulse.go",
+		Old: "return c.restart(why, now), true", New: "return c, false",
+		Package: "./workflows/rollout", Test: "TestSoakBeginsAnew",
+	},
+	{
+		Name: "P3: a member of whose boot nobody knows passes no soak", File: "activities/watch.go",
+		Old: "verdict == rollout.Pass && unknown != nil", New: "false && unknown != nil",
+		Package: "./activities", Test: "TestWatch",
+	},
+	{
 		Name: "P3: no other becomes canary by policy", File: "workflows/rollout/failure.go",
 		Old: "case c.Policy.OnFailure == FailSkipMember && c.Manifest != \"\":", New: "case c.Policy.OnFailure == FailSkipMember:",
 		Package: rolloutPkg, Test: simulation, Flags: someWorlds,

@@ -92,6 +92,8 @@ type Slot struct {
 
 	Print   string  `json:"print,omitempty"`  // how it looked before its last patch: a digest
 	Differs Differs `json:"differs,omitzero"` // and how differently after it, or what its way back did not restore
+
+	Pulse *Pulse `json:"pulse,omitempty"` // the last one of its soak
 }
 
 // Cluster is the state of one cluster's workflow.
@@ -123,9 +125,12 @@ type Cluster struct {
 	SoakNo   int       `json:"soak_no,omitempty"`
 	Soaked   int       `json:"soaked,omitempty"` // members that were patched when a soak last passed, where only some of the cluster are worked on
 	SoakEnds time.Time `json:"soak_ends,omitzero"`
-	Passes   int       `json:"passes,omitempty"` // in a row, as the watch last told
-	Verdict  Verdict   `json:"verdict,omitempty"`
-	Watched  string    `json:"watched,omitempty"` // what the watch last said
+	// Restarts is how often the soak of this wave began anew because something happened to a member, and Restarted what did last.
+	Restarts  int     `json:"restarts,omitempty"`
+	Restarted string  `json:"restarted,omitempty"`
+	Passes    int     `json:"passes,omitempty"` // in a row, as the watch last told
+	Verdict   Verdict `json:"verdict,omitempty"`
+	Watched   string  `json:"watched,omitempty"` // what the watch last said
 	// Suspect is a fail that could not be compared with an unpatched peer, because the only one was on its way.
 	Suspect  string    `json:"suspect,omitempty"`
 	Doubt    time.Time `json:"doubt,omitzero"`    // since when the verdict is inconclusive
@@ -289,6 +294,9 @@ func (c Cluster) next(now time.Time) Decision {
 		}
 	case PhaseSoak:
 		d.Reason = "soak " + strconv.Itoa(c.SoakNo) + " since " + stamp(c.Since) + ", until " + stamp(c.SoakEnds) + c.watched()
+		if c.Restarted != "" {
+			d.Reason += ", begun anew because " + c.Restarted
+		}
 		if now.Before(c.SoakEnds) {
 			d.WakeAt = c.SoakEnds
 		} else {
@@ -620,6 +628,7 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 			s.Print = e.Print
 		}
 		s.Differs = e.Differs
+		s.Pulse = nil // what comes later is told by the next soak
 		s.OutMilli, s.OutAt = s.OutMilli+e.OutMilli, e.OutAt
 		s.took(e, now)
 		if e.Changes != "" && e.Mode == ModePatch { // a backout undoes the transaction that is on record
@@ -747,6 +756,7 @@ func (c Cluster) unwatched() Cluster {
 
 func (c Cluster) nextWave(now time.Time) Cluster {
 	c.Wave++
+	c.Restarts, c.Restarted = 0, ""
 	if c.Size > 0 {
 		c.Soaked = c.patchedCount()
 	}
@@ -765,12 +775,20 @@ type WatchResult struct {
 	Blame   string  `json:"blame,omitempty"`  // the check that failed
 	Passes  int     `json:"passes,omitempty"` // in a row
 	Samples int     `json:"samples,omitempty"`
+	// Pulses are those of the patched members that told theirs.
+	Pulses map[string]Pulse `json:"pulses,omitempty"`
 }
 
 // Sampled applies what the watch found. A fail backs the patched members out; inconclusive waits.
 func (c Cluster) Sampled(r WatchResult, now time.Time) Cluster {
 	if !c.watching() || r.ID != "" && r.ID != c.watchID() {
 		return c
+	}
+	if r.Verdict != Fail {
+		var anew bool
+		if c, anew = c.felt(r.Pulses, now); anew {
+			return c
+		}
 	}
 	c.Verdict, c.Watched, c.SampledAt = r.Verdict, r.Reason, now
 	if r.Verdict == Fail {

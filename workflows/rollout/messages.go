@@ -160,6 +160,9 @@ func (c Cluster) Resume(m Message, now time.Time) Cluster {
 		return c.watchAnew(now)
 	case c.Gate.Expired:
 		return c.resoak(now)
+	case c.Restarts > mostRestarts:
+		c.Restarts = 0
+		return c.soak(now)
 	}
 	return c.to(PhaseRoll, now).border(now)
 }

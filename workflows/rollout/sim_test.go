@@ -74,7 +74,7 @@ func TestSimulation(t *testing.T) {
 		"fetched ahead,not fetched ahead,its turn came first,change refused,change unknown,change closed,change not closed,"+
 		"told skip,window passed without a start,began in its turn,turn not known,kept out of its window,nobody known asked for it,its place in the ramp was taken,never began,"+
 		"taken over,superseded in soak,superseded in gate,superseded in hold,superseded in settle,superseded in roll,cluster superseded,finishes its member first,kept as it failed,an emergency was undone,"+
-		"brought back on a person's word,only some members,soaked after the last wave,waited for another stage,lacks another stage in claim,lacks another stage in roll", ",") {
+		"brought back on a person's word,only some members,soaked after the last wave,waited for another stage,lacks another stage in claim,lacks another stage in roll,soak begun anew,soak begun anew too often", ",") {
 		if seen[what] == 0 {
 			t.Errorf("in %d seeds this never happened: %s", *simSeeds, what)
 		}
@@ -117,6 +117,7 @@ func newWorld(seed int, trace func(string)) *world {
 		}
 	}
 	w.openWindows(seed)
+	w.moody(seed)
 	w.build()
 	w.stageFirst(seed)
 	for i := range 1 + w.rng.IntN(2) {
@@ -638,16 +639,17 @@ type clusterRun struct {
 	patchedAt  time.Time // when the last one was patched
 	settledAt  time.Time // and that, once it settled
 	last       map[string]Outcome
-	failed     string          // why nobody else may be touched
-	suspect    bool            // a fail that could be compared with nobody; a pass clears it
-	aborted    bool            // a person said so
-	fails      map[string]int  // ends of a host's workflow without a patch
-	longer     time.Duration   // what people added to the soak
-	unforgiven map[string]bool // hosts that ended badly, and nobody has said go on
-	gone       map[string]bool // hosts that were left as they are
-	judged     bool            // a soak failed and its backout began, or a person said that what was patched is bad
-	owed       []int           // versions that failed on a member
-	stuck      time.Time       // since when what it asks for is in trouble
+	failed     string            // why nobody else may be touched
+	suspect    bool              // a fail that could be compared with nobody; a pass clears it
+	aborted    bool              // a person said so
+	fails      map[string]int    // ends of a host's workflow without a patch
+	longer     time.Duration     // what people added to the soak
+	unforgiven map[string]bool   // hosts that ended badly, and nobody has said go on
+	gone       map[string]bool   // hosts that were left as they are
+	judged     bool              // a soak failed and its backout began, or a person said that what was patched is bad
+	owed       []int             // versions that failed on a member
+	felt       map[string]string // boots of those that soak, as they told them last
+	stuck      time.Time         // since when what it asks for is in trouble
 	stuckIn    Phase
 	person     bool            // a person said that it is brought back
 	may        int             // how often the breaker had tripped when it was told that it may by itself; -1: it was not told, or that was taken back
@@ -1077,6 +1079,7 @@ func (c *clusterRun) hears(r *memberRun) {
 		c.suspect, c.failed = false, "a failed soak"
 	}
 	r.reported = true
+	delete(c.felt, r.h.name)
 }
 
 // watch samples the checks once.
@@ -1090,7 +1093,7 @@ func (c *clusterRun) watch(a Action) {
 		takes = c.between(10*time.Minute, time.Hour)
 	}
 	sample := func() WatchResult {
-		r := WatchResult{ID: a.ID, Verdict: Pass, Passes: passes + 1, Samples: 1}
+		r := WatchResult{ID: a.ID, Verdict: Pass, Passes: passes + 1, Samples: 1, Pulses: c.pulses(patched)}
 		for _, h := range c.spec.members {
 			if !contains(patched, h.name) || c.healthy(h, true) {
 				continue
@@ -1109,8 +1112,12 @@ func (c *clusterRun) watch(a Action) {
 	}
 	c.launch(c.flights, a.ID, takes, func() {
 		r := sample()
-		c.heard(r.Verdict)
 		c.logf("%s %s: %+v", c.name(), a.ID, r)
+		if c.feels(r) {
+			c.soaksAnew()
+		} else {
+			c.heard(r.Verdict)
+		}
 		c.c = untouched(c.world, c.c, func(st Cluster) Cluster { return st.Sampled(r, c.now) })
 		c.step()
 	})
@@ -1272,6 +1279,8 @@ func (c *clusterRun) hear(word string) {
 	case "resume":
 		c.c = before.Resume(m, c.now)
 		switch {
+		case before.Phase == PhaseHold && before.Restarts > mostRestarts && c.c.Phase == PhaseSoak:
+			c.soaksAnew()
 		case before.stopped():
 			c.seen["went on with it"]++
 			c.person, c.stuck = true, time.Time{}
@@ -1680,7 +1689,7 @@ func (r *campaignRun) begin(name string) {
 			if s.name != name {
 				continue
 			}
-			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, gone: map[string]bool{}, cut: map[string]int{}, may: -1}
+			c := &clusterRun{world: r.world, camp: r, spec: s, flights: flights{}, unforgiven: map[string]bool{}, last: map[string]Outcome{}, fails: map[string]int{}, gone: map[string]bool{}, cut: map[string]int{}, felt: map[string]string{}, may: -1}
 			c.c = Cluster{Instance: r.c.Instance, Name: name, MinHealthy: s.minHealthy, Policy: r.cluster, Phase: PhaseClaim, Since: r.now}
 			if s.accepted {
 				c.c.Accepted, c.c.AcceptedUntil = "there is no other", s.until

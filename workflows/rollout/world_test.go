@@ -37,6 +37,7 @@ type world struct {
 	idle     time.Time // until then no member's workflow can be started
 	frozen   time.Time // until then somebody keeps the whole estate as it is
 	calendar *calendar // nil: no windows
+	moods    moods     // of hosts that boot by themselves
 	records  *records  // what another stage has on record; nil: none is required
 	hosts    []*host
 	clusters []*spec

@@ -1,0 +1,93 @@
+package rollout
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// mostRestarts is how often the soak of a wave begins anew by itself.
+const mostRestarts = 3
+
+// Pulse is what a member that soaks tells of itself at every sample: what does not change on a host that nothing happens to.
+type Pulse struct {
+	Boot   string `json:"boot"`
+	Killed int64  `json:"killed,omitempty"` // processes that the kernel ended for want of memory, since the boot
+	// Crashes are how often systemd restarted each watched unit after it had ended by itself, since somebody last started it.
+	Crashes map[string]int64 `json:"crashes,omitempty"`
+}
+
+// Since says what happened to the member after another pulse of it; empty: nothing that counts. A count that shrank was begun anew by
+// somebody's hand, and says nothing.
+func (p Pulse) Since(was Pulse) string {
+	if p.Boot != was.Boot {
+		return "booted (boot id " + was.Boot + ", then " + p.Boot + ")"
+	}
+	if n := p.Killed - was.Killed; n > 0 {
+		return "ran out of memory, and its kernel killed " + plural(n, "process", "processes")
+	}
+	for _, unit := range slices.Sorted(maps.Keys(p.Crashes)) {
+		if n, known := was.Crashes[unit]; known && p.Crashes[unit] > n {
+			return "restarted " + unit + " after it had crashed"
+		}
+	}
+	return ""
+}
+
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatInt(n, 10) + " " + many
+}
+
+// Pulses are those that members told last, by host.
+func (c Cluster) Pulses() map[string]Pulse {
+	var all map[string]Pulse
+	for _, m := range c.Members {
+		if m.Pulse != nil && !m.Running && m.Outcome == Patched {
+			if all == nil {
+				all = map[string]Pulse{}
+			}
+			all[m.Host] = *m.Pulse
+		}
+	}
+	return all
+}
+
+// felt takes in the pulses of those that soak. What happened to one of them makes what was seen before worth nothing: its soak begins anew, and
+// whoever agreed to it has to look again (P3).
+func (c Cluster) felt(pulses map[string]Pulse, now time.Time) (Cluster, bool) {
+	why := ""
+	for _, host := range slices.Sorted(maps.Keys(pulses)) {
+		p := pulses[host]
+		c = c.slot(host, func(s *Slot) {
+			if s.Running || s.Outcome != Patched {
+				return
+			}
+			if s.Pulse != nil {
+				if what := p.Since(*s.Pulse); what != "" && why == "" {
+					why = host + " " + what
+				}
+			}
+			s.Pulse = &p
+		})
+	}
+	if why == "" || c.Phase != PhaseSoak && c.Phase != PhaseGate {
+		return c, false
+	}
+	return c.restart(why, now), true
+}
+
+// restart has a soak begin anew, but not for ever: what happens again and again is for a person.
+func (c Cluster) restart(why string, now time.Time) Cluster {
+	if c.Restarts++; c.Restarts > mostRestarts {
+		return c.hold(fmt.Sprintf("soak %d cannot be trusted: %s, after it had begun anew %d times for such things", c.SoakNo, why, mostRestarts), now)
+	}
+	c.Outbox.tell(TellFail, "", fmt.Sprintf("soak %d of %s begins anew: %s", c.SoakNo, c.Name, why), "rollpatch status "+c.Instance)
+	c = c.soak(now)
+	c.Restarted = why
+	return c
+}
