@@ -172,6 +172,8 @@ func TestJudge(t *testing.T) {
 		{name: "one of one", gate: roles(1), said: []said{{who: "ann"}}, open: true, why: "open; agreed: ann"},
 		{name: "one of two", gate: roles(2), said: []said{{who: "ann"}}, why: "waits for 1 more person; agreed: ann"},
 		{name: "one of three, with roles", gate: roles(3, approval.Peer, approval.Manager), said: []said{{who: "ann"}}, why: "waits for 2 more people (peer or manager), a manager; agreed: ann"},
+		{name: "nobody, where one role is asked", gate: roles(1, approval.Urgent), why: "waits for 1 person (emergency approver)"},
+		{name: "two roles, one in need of another article", gate: roles(1, approval.Peer, approval.Urgent), said: []said{{who: "ann"}}, why: "waits for an emergency approver; agreed: ann"},
 		{name: "the same twice", gate: roles(2), said: []said{{who: "ann"}, {who: "ann", after: time.Minute}}, why: "waits for 1 more person; agreed: ann"},
 		{name: "two of two", gate: roles(2), said: []said{{who: "ben"}, {who: "ann"}}, open: true, why: "open; agreed: ann, ben"},
 		{name: "two peers where a manager is asked too", gate: roles(2, approval.Peer, approval.Manager), said: []said{{who: "ann"}, {who: "ben"}}, why: "waits for a manager; agreed: ann, ben"},

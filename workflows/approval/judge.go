@@ -120,7 +120,8 @@ func (g Gate) missing(agreed []Vote) []string {
 		out = append(out, "a signed request to run: nobody can tell who "+g.Requester.Name()+" is, who must not agree to it himself")
 	}
 	// A rule that asks for nothing asks for one.
-	if n := max(g.Rule.Quorum, 1) - len(agreed); n > 0 {
+	n := max(g.Rule.Quorum, 1) - len(agreed)
+	if n > 0 {
 		who := "people"
 		if n == 1 {
 			who = "person"
@@ -143,8 +144,10 @@ func (g Gate) missing(agreed []Vote) []string {
 			for _, cluster := range g.Unowned {
 				out = append(out, fmt.Sprintf("an owner of cluster %q, which has none in the inventory", cluster))
 			}
+		} else if n > 0 && len(g.Rule.Roles) == 1 {
+			continue // whoever is still to come has it
 		} else if !slices.ContainsFunc(agreed, func(v Vote) bool { return slices.Contains(g.roles(v.By), role) }) {
-			out = append(out, "a "+string(role))
+			out = append(out, an(string(role)))
 		}
 	}
 	return out

@@ -146,10 +146,15 @@ func (r Rule) wanted() string {
 	if len(r.Roles) == 0 {
 		return "one of the approvers"
 	}
-	if roles := r.either(); strings.ContainsAny(roles[:1], "aeiou") {
-		return "an " + roles
+	return an(r.either())
+}
+
+// an puts the article before words.
+func an(words string) string {
+	if strings.ContainsAny(words[:1], "aeiou") {
+		return "an " + words
 	}
-	return "a " + r.either()
+	return "a " + words
 }
 
 // either is the roles in words.
