@@ -236,10 +236,23 @@ func (c Cluster) Report() Report {
 	if c.Held && (c.Phase != PhaseRoll || c.Paused == "") { // while a person holds it, nothing is asked for
 		r.Phase, r.Reason = PhaseHold, c.StuckFor()
 	}
-	if len(r.Reason) > 300 {
-		r.Reason = strings.ToValidUTF8(r.Reason[:300], "")
-	}
+	r.Reason = brief(r.Reason)
 	return r
+}
+
+// brief keeps a reason as short as a report of many clusters has room for. It ends where a clause does: half a command is worse than none.
+func brief(reason string) string {
+	const longest, more = 300, " ..."
+	if len(reason) <= longest {
+		return reason
+	}
+	kept := strings.ToValidUTF8(reason[:longest-len(more)], "")
+	for _, border := range []string{"; ", ": ", " "} {
+		if i := strings.LastIndex(kept, border); i > 0 {
+			return kept[:i] + more
+		}
+	}
+	return kept + more
 }
 
 // Reported applies a cluster's report. Reports may come twice and late: after its end nothing changes a cluster.

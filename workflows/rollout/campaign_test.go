@@ -187,7 +187,22 @@ func TestReportIsShortAndWhole(t *testing.T) {
 	c := newCluster(3, 2, patient)
 	c.Phase, c.HoldFor = PhaseHold, "x"+strings.Repeat("é", 400)
 	r := c.Report()
-	if len(r.Reason) > 300 || !utf8.ValidString(r.Reason) || !strings.HasPrefix(c.HoldFor, r.Reason) {
+	if len(r.Reason) > 300 || !utf8.ValidString(r.Reason) || !strings.HasPrefix(c.HoldFor, strings.TrimSuffix(r.Reason, " ...")) || !strings.HasSuffix(r.Reason, " ...") {
 		t.Errorf("Reason has %d bytes, valid %t", len(r.Reason), utf8.ValidString(r.Reason))
+	}
+}
+
+func TestBriefEndsWhereAClauseDoes(t *testing.T) {
+	long := strings.Repeat("x", 180)
+	for _, row := range []struct{ reason, want string }{
+		{"short: rollpatch status monthly", "short: rollpatch status monthly"},
+		{"/ is full: make room (journalctl --vacuum-size=100M); " + long + "; " + long, "/ is full: make room (journalctl --vacuum-size=100M); " + long + " ..."},
+		{"web-1: " + long + ": make room there with journalctl --vacuum-size=100M or something else of that kind, which is long enough to be cut, see?", "web-1: " + long + " ..."},
+		{strings.Repeat("word ", 80), strings.TrimSuffix(strings.Repeat("word ", 59), " ") + " ..."},
+		{strings.Repeat("ä", 200), strings.Repeat("ä", 148) + " ..."},
+	} {
+		if got := brief(row.reason); got != row.want || len(got) > 300 {
+			t.Errorf("%.20q...: %q (%d), want %q", row.reason, got, len(got), row.want)
+		}
 	}
 }
