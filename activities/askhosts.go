@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
+
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
 
@@ -64,7 +66,8 @@ func (a *Activities) AskHosts(ctx context.Context, in AskHostsInput) (AskHostsRe
 	close(next)
 	all.Wait()
 	if ctx.Err() != nil {
-		return AskHostsResult{}, ctx.Err() // another attempt follows
+		// Another attempt follows. The last one's words reach a person, who would take a bare "context canceled" for the hosts' fault.
+		return AskHostsResult{}, temporal.NewApplicationErrorWithCause("the worker that asked it was too slow, or was told to stop, before all answers were there", "", ctx.Err())
 	}
 	r := AskHostsResult{Asked: len(answers)}
 	for _, one := range answers {

@@ -68,7 +68,7 @@ func askBatch(t *testing.T, h *asked, p plan.Part, hosts ...string) (AskHostsRes
 	digest, _ := h.Put(t.Context(), plan.Body(q))
 	a := h.activities()
 	a.Runner = h
-	r, err := do(t, nil, a.AskHosts, AskHostsInput{Question: digest})
+	r, err := do(t, h.stop, a.AskHosts, AskHostsInput{Question: digest})
 	var answers []plan.Answer
 	if err == nil {
 		if err := json.Unmarshal(h.bodies[r.Answers], &answers); err != nil {
@@ -253,6 +253,17 @@ func TestAskHostsIsBounded(t *testing.T) {
 		// Four questions each: which system, facts, pending, fetch.
 		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("25 hosts took %s", took)
+		}
+	})
+}
+
+func TestAskHostsThatIsCutShortBlamesNoHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newAsked()
+		h.takes, h.stop = time.Minute, make(chan struct{})
+		time.AfterFunc(10*time.Second, func() { close(h.stop) })
+		if _, _, err := askBatch(t, h, webPart(), "web-1"); err == nil || !strings.Contains(err.Error(), "the worker that asked it was too slow, or was told to stop") {
+			t.Errorf("it says %v", err)
 		}
 	})
 }

@@ -155,7 +155,7 @@ func lists(parts map[string]plan.Part, answers []plan.Answer) checked {
 		slices.Sort(l.Clusters)
 		if a.Unknown != "" {
 			l.Findings = append(l.Findings, preflight.Finding{
-				Check: preflight.Access, Host: a.Host, Severity: preflight.Severe, What: a.Unknown, Remedy: "look at the worker of its segment, then check again",
+				Check: preflight.Access, Host: a.Host, Severity: preflight.Severe, What: "not asked: " + a.Unknown, Remedy: "look at the worker of its segment, then check again",
 			})
 		}
 		switch preflight.Stands(l.Findings) {
