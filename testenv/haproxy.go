@@ -14,7 +14,9 @@ import (
 // it serves: no retry, no second member for a failed request. A member leaves
 // as soon as Consul's DNS leaves it out. It keeps no idle connections either:
 // now and then one stays with a member that has left, until nginx ends it after
-// 65 s, and a drain waits for it. Its second door knows nothing of Consul: who is
+// 65 s, and a drain waits for it. A connection that a client opened and has not
+// used yet is closed without a word: told 408 after its time, the client would
+// take that for the answer to what it asks next. Its second door knows nothing of Consul: who is
 // behind it is said to its admin socket alone.
 func haproxyConfig(number int) string {
 	return fmt.Sprintf(`global
@@ -29,6 +31,7 @@ defaults
 	retries 0
 	no option redispatch
 	option http-server-close
+	option http-ignore-probes
 
 resolvers consul
 	nameserver lab %[1]s:%[2]d
