@@ -64,10 +64,7 @@ func parsePulse(out []byte) (p rollout.Pulse, err error) {
 			p.Killed, _ = strconv.ParseInt(words[1], 10, 64)
 		case len(words) == 3 && words[0] == "crashes":
 			if n, err := strconv.ParseInt(words[2], 10, 64); err == nil {
-				if p.Crashes == nil {
-					p.Crashes = map[string]int64{}
-				}
-				p.Crashes[words[1]] = n
+				p.Crashes = append(p.Crashes, rollout.Crashes{Unit: words[1], N: n})
 			}
 		}
 	}

@@ -13,7 +13,7 @@ func TestParsePulse(t *testing.T) {
 		want rollout.Pulse
 		bad  bool
 	}{
-		{"boot\ta-b\nkilled\t4\ncrashes\tweb.service\t2\ncrashes\tdb.service\t0\n", rollout.Pulse{Boot: "a-b", Killed: 4, Crashes: map[string]int64{"web.service": 2, "db.service": 0}}, false},
+		{"boot\ta-b\nkilled\t4\ncrashes\tweb.service\t2\ncrashes\tdb.service\t0\n", rollout.Pulse{Boot: "a-b", Killed: 4, Crashes: []rollout.Crashes{{Unit: "web.service", N: 2}, {Unit: "db.service", N: 0}}}, false},
 		{"boot\ta-b\nkilled\t\ncrashes\tweb.service\t\n", rollout.Pulse{Boot: "a-b"}, false},
 		{"boot\t\nkilled\t0\n", rollout.Pulse{}, true},
 		{"", rollout.Pulse{}, true},

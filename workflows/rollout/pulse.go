@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -13,10 +12,15 @@ const mostRestarts = 3
 
 // Pulse is what a member that soaks tells of itself at every sample: what does not change on a host that nothing happens to.
 type Pulse struct {
-	Boot   string `json:"boot"`
-	Killed int64  `json:"killed,omitempty"` // processes that the kernel ended for want of memory, since the boot
-	// Crashes are how often systemd restarted each watched unit after it had ended by itself, since somebody last started it.
-	Crashes map[string]int64 `json:"crashes,omitempty"`
+	Boot    string    `json:"boot"`
+	Killed  int64     `json:"killed,omitempty"` // processes that the kernel ended for want of memory, since the boot
+	Crashes []Crashes `json:"crashes,omitempty"`
+}
+
+// Crashes are how often systemd restarted a watched unit after it had ended by itself, since somebody last started it.
+type Crashes struct {
+	Unit string `json:"unit"`
+	N    int64  `json:"n"`
 }
 
 // Since says what happened to the member after another pulse of it; empty: nothing that counts. A count that shrank was begun anew by
@@ -28,9 +32,10 @@ func (p Pulse) Since(was Pulse) string {
 	if n := p.Killed - was.Killed; n > 0 {
 		return "ran out of memory, and its kernel killed " + plural(n, "process", "processes")
 	}
-	for _, unit := range slices.Sorted(maps.Keys(p.Crashes)) {
-		if n, known := was.Crashes[unit]; known && p.Crashes[unit] > n {
-			return "restarted " + unit + " after it had crashed"
+	for _, c := range p.Crashes {
+		i := slices.IndexFunc(was.Crashes, func(o Crashes) bool { return o.Unit == c.Unit })
+		if i >= 0 && c.N > was.Crashes[i].N {
+			return "restarted " + c.Unit + " after it had crashed"
 		}
 	}
 	return ""
@@ -61,19 +66,17 @@ func (c Cluster) Pulses() map[string]Pulse {
 // whoever agreed to it has to look again (P3).
 func (c Cluster) felt(pulses map[string]Pulse, now time.Time) (Cluster, bool) {
 	why := ""
-	for _, host := range slices.Sorted(maps.Keys(pulses)) {
-		p := pulses[host]
-		c = c.slot(host, func(s *Slot) {
-			if s.Running || s.Outcome != Patched {
-				return
+	for _, m := range c.Members {
+		p, told := pulses[m.Host]
+		if !told || m.Running || m.Outcome != Patched {
+			continue
+		}
+		if m.Pulse != nil && why == "" {
+			if what := p.Since(*m.Pulse); what != "" {
+				why = m.Host + " " + what
 			}
-			if s.Pulse != nil {
-				if what := p.Since(*s.Pulse); what != "" && why == "" {
-					why = host + " " + what
-				}
-			}
-			s.Pulse = &p
-		})
+		}
+		c = c.slot(m.Host, func(s *Slot) { s.Pulse = &p })
 	}
 	if why == "" || c.Phase != PhaseSoak && c.Phase != PhaseGate {
 		return c, false

@@ -7,19 +7,19 @@ import (
 )
 
 func TestPulseSince(t *testing.T) {
-	was := Pulse{Boot: "a", Killed: 2, Crashes: map[string]int64{"web.service": 1, "db.service": 0}}
+	was := Pulse{Boot: "a", Killed: 2, Crashes: []Crashes{{"web.service", 1}, {"db.service", 0}}}
 	for _, row := range []struct {
 		says string
 		now  Pulse
 		want string
 	}{
-		{"nothing", Pulse{Boot: "a", Killed: 2, Crashes: map[string]int64{"web.service": 1, "db.service": 0}}, ""},
+		{"nothing", Pulse{Boot: "a", Killed: 2, Crashes: []Crashes{{"web.service", 1}, {"db.service", 0}}}, ""},
 		{"another boot", Pulse{Boot: "b"}, "booted (boot id a, then b)"},
 		{"a process that was killed", Pulse{Boot: "a", Killed: 3}, "killed 1 process"},
 		{"two that were", Pulse{Boot: "a", Killed: 4}, "killed 2 processes"},
-		{"a crash", Pulse{Boot: "a", Killed: 2, Crashes: map[string]int64{"db.service": 1}}, "restarted db.service after it had crashed"},
-		{"counts begun anew by hand", Pulse{Boot: "a", Crashes: map[string]int64{"web.service": 0}}, ""},
-		{"a unit that was not watched before", Pulse{Boot: "a", Killed: 2, Crashes: map[string]int64{"new.service": 7}}, ""},
+		{"a crash", Pulse{Boot: "a", Killed: 2, Crashes: []Crashes{{"db.service", 1}}}, "restarted db.service after it had crashed"},
+		{"counts begun anew by hand", Pulse{Boot: "a", Crashes: []Crashes{{"web.service", 0}}}, ""},
+		{"a unit that was not watched before", Pulse{Boot: "a", Killed: 2, Crashes: []Crashes{{"new.service", 7}}}, ""},
 	} {
 		if got := row.now.Since(was); !strings.Contains(got, row.want) || row.want == "" && got != "" {
 			t.Errorf("%s: %q, want %q", row.says, got, row.want)
