@@ -154,12 +154,19 @@ func (a *Activities) fill(ctx context.Context, who plan.Asking, records *records
 	if len(q) > 0 {
 		env = []string{"ROLLPATCH_LEAVE_OUT", q.lines()}
 	}
-	out, err := a.planScript(ctx, s, osID, "pending", env...)
+	looked := env
+	if s.part.Emergency {
+		looked = append(slices.Clip(env), "ROLLPATCH_INSTALLED", "1")
+	}
+	out, err := a.planScript(ctx, s, osID, "pending", looked...)
 	if err != nil {
 		return err
 	}
 	table := rows(out)
 	p := readPending(table, s.wants, answer)
+	if len(p.installed) > 0 {
+		answer.Named = plan.NamedOn(s.part.Packages, p.installed)
+	}
 	if why := s.untold(table); why != "" {
 		answer.Trouble, answer.Untold = append(answer.Trouble, why), why
 		return nil // nothing would be fetched
@@ -193,6 +200,8 @@ type pendings struct {
 	all    map[string]plan.Package
 	phased map[string]string
 	signs  []plan.Sign
+
+	installed []string // every package of the host, where that was asked for
 }
 
 // readPending reads the table of pending. What holds whatever the transaction will be is put into the answer.
@@ -216,6 +225,8 @@ func readPending(table [][]string, wants func(row []string) bool, answer *plan.A
 			p.phased[r[1]] = fmt.Sprintf("%s %s (%s %%)", r[1], r[2], r[3])
 		case r[0] == "left" && len(r) >= 4 && wants(r):
 			answer.LeftOut = append(answer.LeftOut, r[1]+" "+r[3])
+		case r[0] == "installed" && len(r) >= 2:
+			p.installed = append(p.installed, r[1])
 		case r[0] == "reboot" && len(r) >= 4:
 			p.signs = append(p.signs, plan.Sign{Sure: r[1] == "yes", Package: r[2], Why: r[3]})
 		}

@@ -119,6 +119,36 @@ func TestAskHosts(t *testing.T) {
 	})
 }
 
+// Only an emergency asks what is installed, and says whether it has what is named.
+func TestAskHostsWhetherTheyHaveWhatAnEmergencyNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, urgent := range []bool{true, false} {
+			h, p := newAsked(), webPart()
+			p.Emergency, p.Packages = urgent, campaign.Packages{Include: []string{"open*", "tzdate"}}
+			if urgent {
+				h.says["pending"] += "installed\topenssl\ninstalled\ttzdata\n"
+			}
+			_, answers, err := askBatch(t, h, p, "web-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []plan.Named
+			if urgent {
+				want = []plan.Named{{Name: "open*", Here: true}, {Name: "tzdate", Near: "tzdata"}}
+			}
+			if !reflect.DeepEqual(answers[0].Named, want) {
+				t.Errorf("an emergency: %t; it says %+v, want %+v", urgent, answers[0].Named, want)
+			}
+			if got := h.envs["pending web-1"]["ROLLPATCH_INSTALLED"]; (got != "") != urgent {
+				t.Errorf("an emergency: %t; pending is given %q", urgent, got)
+			}
+			if got := h.envs["fetch web-1"]["ROLLPATCH_INSTALLED"]; got != "" {
+				t.Errorf("fetch is given %q", got)
+			}
+		}
+	})
+}
+
 // What a host answers is what its fetch would do: security updates only where the campaign asks for these, and nothing where nobody can tell them.
 func TestAskHostsForSecurityUpdatesOnly(t *testing.T) {
 	const untold = "packages.security: no repository says whether these are security updates: docker 2 (from Docker CE:bookworm)"

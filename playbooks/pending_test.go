@@ -29,11 +29,11 @@ func saying(t *testing.T, upgrade, policy, show string) (root string) {
 	return root
 }
 
-func pendingOf(t *testing.T, root string) string {
+func pendingOf(t *testing.T, root string, env ...string) string {
 	t.Helper()
 	cmd := exec.Command("sh", "-s")
 	cmd.Stdin = strings.NewReader(string(mustFor(t, "debian").Script(playbooks.Pending)))
-	cmd.Env = []string{"PATH=" + root + ":/usr/local/bin:/usr/bin:/bin", "ROLLPATCH_ROOT=" + root, "TMPDIR=" + t.TempDir()}
+	cmd.Env = append([]string{"PATH=" + root + ":/usr/local/bin:/usr/bin:/bin", "ROLLPATCH_ROOT=" + root, "TMPDIR=" + t.TempDir()}, env...)
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
@@ -111,6 +111,17 @@ Phased-Update-Percentage: 20
 		if len(got) != 10 {
 			t.Errorf("%s: %d rows, want 10:\n%s", row.says, len(got), strings.Join(got, "\n"))
 		}
+	}
+}
+
+// What is installed is told where it is asked for, and not otherwise.
+func TestPendingTellsWhatIsInstalled(t *testing.T) {
+	root := saying(t, "", "", "")
+	if got := pendingOf(t, root); strings.Contains(got, "installed\t") {
+		t.Errorf("nobody asked for it:\n%s", got)
+	}
+	if got := pendingOf(t, root, "ROLLPATCH_INSTALLED=1"); !strings.HasSuffix(got, "installed\tzlib1g\ninstalled\tlibssl3\n") {
+		t.Errorf("both that are installed are told:\n%s", got)
 	}
 }
 

@@ -19,6 +19,17 @@ func untoldHosts() []plan.Answer {
 	return all
 }
 
+// namedHosts have openssl, and were asked for opensll and 'libsll*' as well.
+func namedHosts(names ...string) []plan.Answer {
+	var all []plan.Answer
+	for _, name := range names {
+		all = append(all, plan.Answer{Host: name, OS: "debian", Release: "12", Arch: "amd64", Named: []plan.Named{
+			{Name: "openssl", Here: true}, {Name: "opensll", Near: "openssl"}, {Name: "libsll*", Near: "libssl3"}, {Name: "nosuch"},
+		}})
+	}
+	return all
+}
+
 // askedHosts are what the hosts of the scripts say, but for web-3, which cannot be reached.
 func askedHosts(page string) []plan.Answer {
 	var all []plan.Answer

@@ -83,6 +83,9 @@ func (d *desk) plan(c *cli.Context) error {
 	if err := lateness(untold(saved), dates); err != nil {
 		return err
 	}
+	if err := d.nowhere(c, saved); err != nil {
+		return err
+	}
 	return d.save(c, saved)
 }
 

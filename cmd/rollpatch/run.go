@@ -59,6 +59,11 @@ func (d *desk) start(c *cli.Context) error {
 	if err := lateness(refused(pl), dates); err != nil {
 		return err
 	}
+	if c.Path("plan") == "" { // plan looked for them when it was saved
+		if err := d.lookFor(c, pl, parts); err != nil {
+			return err
+		}
+	}
 	folder, err := d.storeFolder(c.Path("store"))
 	if err != nil {
 		return err

@@ -275,7 +275,12 @@ func (s *stage) ofSchedule() *stage {
 var scenes = map[string]func() []frame{
 	"none": func() []frame { return []frame{{At: sceneStart}} },
 	// hosts that are asked what they would get
-	"asked":  func() []frame { return []frame{{At: sceneStart, Asked: askedHosts("1.1")}} },
+	"asked": func() []frame { return []frame{{At: sceneStart, Asked: askedHosts("1.1")}} },
+	"named": func() []frame {
+		return []frame{{At: sceneStart, Asked: namedHosts("cache-1", "cache-2", "web-1", "web-2", "web-3")}}
+	},
+	"half":   func() []frame { return []frame{{At: sceneStart, Asked: namedHosts("web-1", "web-2")}} },
+	"alone":  func() []frame { return []frame{{At: sceneStart, Nobody: true}} },
 	"later":  func() []frame { return []frame{{At: sceneStart.Add(time.Hour), Asked: askedHosts("1.4")}} },
 	"looked": func() []frame { return []frame{{At: sceneStart, Asked: lookedAt()}} },
 	"untold": func() []frame { return []frame{{At: sceneStart, Asked: untoldHosts()}} },

@@ -58,6 +58,9 @@ func (p printer) status(s status.Status, packages bool) {
 		fmt.Fprintf(p.w, ", ended %s", stamp(s.Ended))
 	}
 	fmt.Fprintln(p.w)
+	if s.Emergency != "" {
+		fmt.Fprintf(p.w, "an emergency, for %s\n", s.Emergency)
+	}
 	if s.Reason != "" && s.Reason != s.State {
 		fmt.Fprintln(p.w, s.Reason)
 	}

@@ -43,6 +43,8 @@ type Answer struct {
 	Finished   []string `json:"finished,omitempty"`   // what of it has finished in the stage that goes first, and where
 	Unfinished []string `json:"unfinished,omitempty"` // and what has not, or not long enough ago
 
+	Named []Named `json:"named,omitempty"` // what an emergency names, and whether it has that; empty: it did not tell
+
 	Estimate *calendar.Estimate `json:"estimate,omitempty"` // how long it is taken to need, by what was measured
 
 	Findings []preflight.Finding `json:"findings,omitempty"` // what stands against patching it, where that was asked

@@ -166,10 +166,18 @@ func (c Campaign) conveneAfter(now time.Time) Campaign {
 	if due := c.owedDue(); !now.Before(due) {
 		g, _ := c.Owes()
 		c.OwedTold = now
-		c.Outbox.tell(TellGate, "", "the approval of emergency "+c.Instance+" is overdue since "+stamp(g.Since.Add(OwedWithin))+": gate "+g.ID+because(g.Why),
+		c.Outbox.tell(TellGate, "", "the approval of emergency "+c.Instance+c.urgently()+" is overdue since "+stamp(g.Since.Add(OwedWithin))+": gate "+g.ID+because(g.Why),
 			"rollpatch approve "+c.Instance+` --reason "..."`)
 	}
 	return c
+}
+
+// urgently names the packages of an emergency, behind its name: who is woken for it sees what for.
+func (c Campaign) urgently() string {
+	if c.Emergency == "" {
+		return ""
+	}
+	return ", for " + c.Emergency + ","
 }
 
 // owedDue is when people are told next that it is overdue.

@@ -65,7 +65,8 @@ type Status struct {
 	Reason    string    `json:"reason,omitempty"`
 	Why       string    `json:"why,omitempty"` // the campaign file's reason
 	Ticket    string    `json:"ticket,omitempty"`
-	Change    string    `json:"change,omitempty"` // its number, where one was asked for
+	Emergency string    `json:"emergency,omitempty"` // the packages that it brings; empty: it is none
+	Change    string    `json:"change,omitempty"`    // its number, where one was asked for
 	Requester string    `json:"requester,omitempty"`
 	Plan      string    `json:"plan,omitempty"` // digest
 	Started   time.Time `json:"started,omitzero"`
