@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
 
@@ -53,7 +54,7 @@ func (a *Activities) AskHosts(ctx context.Context, in AskHostsInput) (AskHostsRe
 				if q.Check {
 					answers[i] = a.look(ctx, q.Hosts[i], records)
 				} else {
-					answers[i] = a.answer(ctx, q.Hosts[i], records, took)
+					answers[i] = a.answer(ctx, q, q.Hosts[i], records, took)
 				}
 			}
 		})
@@ -109,11 +110,11 @@ func (o *recordsOnce) List(_ context.Context, c ConsulAccess, prefix string) ([]
 }
 
 // answer asks one host.
-func (a *Activities) answer(ctx context.Context, who plan.Asking, records *recordsOnce, took readsTook) plan.Answer {
+func (a *Activities) answer(ctx context.Context, q plan.Question, who plan.Asking, records *recordsOnce, took readsTook) plan.Answer {
 	own, cancel := context.WithTimeout(ctx, answerFor)
 	defer cancel()
 	answer := plan.Answer{Host: who.Host}
-	if err := a.fill(own, who, records, &answer); err != nil {
+	if err := a.fill(own, q, who, records, &answer); err != nil {
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("no answer within %s", answerFor)
 		}
@@ -127,7 +128,7 @@ func (a *Activities) answer(ctx context.Context, who plan.Asking, records *recor
 	return answer
 }
 
-func (a *Activities) fill(ctx context.Context, who plan.Asking, records *recordsOnce, answer *plan.Answer) error {
+func (a *Activities) fill(ctx context.Context, asked plan.Question, who plan.Asking, records *recordsOnce, answer *plan.Answer) error {
 	s, err := a.scene(ctx, who.Part, who.Host)
 	if err != nil {
 		return err
@@ -163,10 +164,16 @@ func (a *Activities) fill(ctx context.Context, who plan.Asking, records *records
 		return err
 	}
 	table := rows(out)
-	p := readPending(table, s.wants, answer)
-	if len(p.installed) > 0 {
-		answer.Named = plan.NamedOn(s.part.Packages, p.installed)
+	wants := s.wants
+	if h := readInstalled(table); len(h.installed) > 0 {
+		answer.Named = asked.NamedOn(s.part.Packages, h.names())
+		if len(asked.Advisories) > 0 {
+			told := advisory.On(asked.Advisories, answer.OS, answer.Release, h.installed, h.offered, h.kept)
+			brings := told.Brings()
+			answer.Advised, wants = &told, func(row []string) bool { return s.wants(row) || slices.Contains(brings, row[1]) }
+		}
 	}
+	p := readPending(table, wants, answer)
 	if why := s.untold(table); why != "" {
 		answer.Trouble, answer.Untold = append(answer.Trouble, why), why
 		return nil // nothing would be fetched
@@ -200,8 +207,6 @@ type pendings struct {
 	all    map[string]plan.Package
 	phased map[string]string
 	signs  []plan.Sign
-
-	installed []string // every package of the host, where that was asked for
 }
 
 // readPending reads the table of pending. What holds whatever the transaction will be is put into the answer.
@@ -225,8 +230,6 @@ func readPending(table [][]string, wants func(row []string) bool, answer *plan.A
 			p.phased[r[1]] = fmt.Sprintf("%s %s (%s %%)", r[1], r[2], r[3])
 		case r[0] == "left" && len(r) >= 4 && wants(r):
 			answer.LeftOut = append(answer.LeftOut, r[1]+" "+r[3])
-		case r[0] == "installed" && len(r) >= 2:
-			p.installed = append(p.installed, r[1])
 		case r[0] == "reboot" && len(r) >= 4:
 			p.signs = append(p.signs, plan.Sign{Sure: r[1] == "yes", Package: r[2], Why: r[3]})
 		}

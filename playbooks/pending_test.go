@@ -25,7 +25,12 @@ func saying(t *testing.T, upgrade, policy, show string) (root string) {
 	write("apt-get", "#!/bin/sh\ncase \" $* \" in\n*' -s '*) cat \"$ROLLPATCH_ROOT/upgrade\" ;;\nesac\n")
 	write("apt-cache", "#!/bin/sh\ncat \"$ROLLPATCH_ROOT/$1\"\n")
 	write("dpkg", "#!/bin/sh\necho amd64\n")
-	write("dpkg-query", "#!/bin/sh\nprintf 'zlib1g\\t1\\tamd64\\thold\\tinstalled\\t9\\nlibssl3\\t1\\tamd64\\tinstall\\tinstalled\\t9\\n'\n")
+	write("dpkg-query", `#!/bin/sh
+case $* in
+*source:Package*source:Version*) zlib='\tzlib\t1:1.2' ssl='\topenssl\t3.0.15-1' ;;
+esac
+printf "zlib1g\t1\tamd64\thold\tinstalled\t9$zlib\nlibssl3\t1\tamd64\tinstall\tinstalled\t9$ssl\n"
+`)
 	return root
 }
 
@@ -114,14 +119,43 @@ Phased-Update-Percentage: 20
 	}
 }
 
-// What is installed is told where it is asked for, and not otherwise.
+// What is installed is told where it is asked for, and not otherwise; and what would come is told by its source then, too.
 func TestPendingTellsWhatIsInstalled(t *testing.T) {
-	root := saying(t, "", "", "")
-	if got := pendingOf(t, root); strings.Contains(got, "installed\t") {
+	root := saying(t, `Inst libssl3 [3.0.15-1] (3.0.17-1+b1 Debian-Security:12/stable-security [amd64])
+Inst libssl3:i386 [3.0.15-1] (3.0.17-1 Debian-Security:12/stable-security [i386])
+Inst dhcpcd [1.0] (2.0 Debian:12/stable [amd64])
+Inst bc [1.0] (2.0 Debian:12/stable [amd64])
+Inst unknown [1.0] (2.0 Debian:12/stable [amd64])
+Remv gone [1.0]
+`, "", `Package: libssl3
+Source: openssl (3.0.17-1)
+Version: 3.0.17-1+b1
+Size: 2000
+
+Package: libssl3
+Version: 3.0.17-1
+Source: openssl
+
+Package: dhcpcd
+Version: 2.0
+Source: dhcpcd5 (1:2.0)
+
+Package: bc
+Version: 2.0
+Size: 3
+`)
+	if got := pendingOf(t, root); strings.Contains(got, "installed\t") || strings.Contains(got, "offered\t") {
 		t.Errorf("nobody asked for it:\n%s", got)
 	}
-	if got := pendingOf(t, root, "ROLLPATCH_INSTALLED=1"); !strings.HasSuffix(got, "installed\tzlib1g\ninstalled\tlibssl3\n") {
-		t.Errorf("both that are installed are told:\n%s", got)
+	const want = `installed	zlib1g	zlib	1:1.2
+installed	libssl3	openssl	3.0.15-1
+offered	bc	2.0	bc	2.0
+offered	dhcpcd	2.0	dhcpcd5	1:2.0
+offered	libssl3	3.0.17-1+b1	openssl	3.0.17-1
+offered	libssl3:i386	3.0.17-1	openssl	3.0.17-1
+`
+	if got := pendingOf(t, root, "ROLLPATCH_INSTALLED=1"); !strings.HasSuffix(got, "\n"+want) {
+		t.Errorf("it says\n%s\nand its end is to be\n%s", got, want)
 	}
 }
 

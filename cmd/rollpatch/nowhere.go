@@ -7,26 +7,27 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
 
-// lookFor asks the hosts of an emergency whether they have what it names, before its approvers are woken. Where they cannot be asked, that is
-// said, and it goes on: an emergency does not wait for a host that is silent.
-func (d *desk) lookFor(c *cli.Context, pl plan.Plan, parts map[string]plan.Part) error {
-	if len(pl.Emergency) == 0 {
-		return nil
-	}
-	s := plan.Saved{Plan: pl, Parts: parts}
-	answers, err := d.askHosts(c, pl, parts, inquiry{})
+// lookFor asks the hosts of an emergency whether they have what it names, before its approvers are woken, and makes its plan by that. Where they
+// cannot be asked, that is said, and it goes on: an emergency does not wait for a host that is silent. But what an advisory brings only hosts know.
+func (d *desk) lookFor(c *cli.Context, m ordered) (plan.Plan, map[string]plan.Part, error) {
+	answers, err := d.askHosts(c, m.plan, m.parts, inquiry{})
 	switch {
 	case c.Context.Err() != nil:
-		return err
+		return m.plan, m.parts, err
+	case err != nil && len(m.urgent.advisories) > 0:
+		return m.plan, m.parts, failed(fmt.Errorf("no host could be asked which of its packages %s is about: %w", strings.Join(m.urgent.ids(), ", "), err), byNameHint(c), nothingHint)
 	case err != nil:
-		d.note("no host could be asked whether it has %s: %v", strings.Join(pl.Emergency, ", "), err)
-		return nil
+		d.note("no host could be asked whether it has %s: %v", strings.Join(m.plan.Emergency, ", "), err)
+		return m.plan, m.parts, nil
 	}
-	s.Answers = answers
-	return d.nowhere(c, s)
+	if err := d.nowhere(c, plan.Saved{Plan: m.plan, Parts: m.parts, Answers: answers}); err != nil {
+		return m.plan, m.parts, err
+	}
+	return d.advised(c, m, answers, true)
 }
 
 // nowhere refuses an emergency for a package that no host has, which is mostly a slip of the keyboard.
@@ -51,26 +52,20 @@ func (d *desk) nowhere(c *cli.Context, s plan.Saved) error {
 		lines = append(lines, line)
 	}
 	if len(untold) > 0 {
-		const most = 5
-		hosts := strings.Join(untold[:min(most, len(untold))], ", ")
-		if n := len(untold) - most; n > 0 {
-			hosts += fmt.Sprintf(" and %d more", n)
-		}
-		d.note("%s was found on no host that was asked; whether these have it is not known: %s", strings.Join(words, ", "), hosts)
+		d.note("%s was found on no host that was asked; whether these have it is not known: %s", strings.Join(words, ", "), few(untold))
 		return nil
 	}
-	again := "rollpatch " + c.Command.Name + inventoryOf(c) + " --emergency"
-	for _, name := range s.Plan.Emergency {
+	var meant urgent
+	for _, name := range c.StringSlice("package") {
 		if r, wrong := right[name]; wrong {
 			name = r
 		}
-		if strings.ContainsAny(name, "*?[]") {
-			name = quote(name)
-		}
-		if word := " --package " + name; !strings.Contains(again+" ", word+" ") {
-			again += word
-		}
+		meant.packages = append(meant.packages, name)
 	}
+	for _, a := range s.Plan.Advisories {
+		meant.advisories = append(meant.advisories, advisory.Advisory{ID: a.ID})
+	}
+	again := "rollpatch " + c.Command.Name + inventoryOf(c) + meant.flags()
 	hints := []string{again + " " + c.Args().First()}
 	for _, part := range s.Parts {
 		if len(part.Packages.Exclude) > 0 {

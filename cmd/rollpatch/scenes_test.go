@@ -279,8 +279,17 @@ var scenes = map[string]func() []frame{
 	"named": func() []frame {
 		return []frame{{At: sceneStart, Asked: namedHosts("cache-1", "cache-2", "web-1", "web-2", "web-3")}}
 	},
-	"half":   func() []frame { return []frame{{At: sceneStart, Asked: namedHosts("web-1", "web-2")}} },
-	"alone":  func() []frame { return []frame{{At: sceneStart, Nobody: true}} },
+	"half":  func() []frame { return []frame{{At: sceneStart, Asked: namedHosts("web-1", "web-2")}} },
+	"alone": func() []frame { return []frame{{At: sceneStart, Nobody: true}} },
+	// an emergency's advisory: the repositories have its fix, or an older version, or nothing newer; one host of three is silent
+	"fixed":   func() []frame { return []frame{advisedHosts("1:9.2p1-2+deb12u3")} },
+	"behind":  func() []frame { return []frame{advisedHosts("1:9.2p1-2+deb12u2.1")} },
+	"unfixed": func() []frame { return []frame{advisedHosts("")} },
+	"partly": func() []frame {
+		f := advisedHosts("1:9.2p1-2+deb12u3")
+		f.Asked = f.Asked[:len(f.Asked)-1]
+		return []frame{f}
+	},
 	"later":  func() []frame { return []frame{{At: sceneStart.Add(time.Hour), Asked: askedHosts("1.4")}} },
 	"looked": func() []frame { return []frame{{At: sceneStart, Asked: lookedAt()}} },
 	"untold": func() []frame { return []frame{{At: sceneStart, Asked: untoldHosts()}} },

@@ -61,6 +61,9 @@ func (p printer) status(s status.Status, packages bool) {
 	if s.Emergency != "" {
 		fmt.Fprintf(p.w, "an emergency, for %s\n", s.Emergency)
 	}
+	for _, a := range s.Advisories {
+		fmt.Fprintln(p.w, a)
+	}
 	if s.Reason != "" && s.Reason != s.State {
 		fmt.Fprintln(p.w, s.Reason)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 )
 
 // Named is a package that an emergency names, or a glob, and whether a host has such a one installed.
@@ -28,13 +29,21 @@ func NamedOn(wanted campaign.Packages, installed []string) []Named {
 	return all
 }
 
+// NamedOn says the same of what is named beside the advisories.
+func (q Question) NamedOn(wanted campaign.Packages, installed []string) []Named {
+	wanted.Include = slices.DeleteFunc(slices.Clone(wanted.Include), func(name string) bool {
+		return slices.ContainsFunc(q.Advisories, func(a advisory.Advisory) bool { return a.ID == name })
+	})
+	return NamedOn(wanted, installed)
+}
+
 // Nowhere are the packages that an emergency names and that no host has, as far as hosts told, each with what comes nearest; and the hosts
 // that did not tell. Where there are such hosts, nobody knows that the package is nowhere.
 func (s Saved) Nowhere() (names []Named, untold []string) {
 	said := ByHost(s.Answers)
-	all := make([]Named, len(s.Plan.Emergency))
-	for i, name := range s.Plan.Emergency {
-		all[i].Name = name
+	var all []Named
+	for _, name := range s.Plan.byName() {
+		all = append(all, Named{Name: name})
 	}
 	for _, st := range s.Plan.Stages {
 		for _, c := range st.Clusters {

@@ -75,6 +75,8 @@ type Status struct {
 	Awaits    []Await   `json:"awaits,omitempty"`
 
 	Overrides []Override `json:"overrides,omitempty"` // those that were used
+
+	Advisories []rollout.Advisory `json:"advisories,omitempty"` // by which an emergency brings some of its packages
 }
 
 // Stage is the clusters that may go at the same time.
