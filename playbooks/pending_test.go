@@ -1,6 +1,7 @@
 package playbooks_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -156,6 +157,26 @@ offered	libssl3:i386	3.0.17-1	openssl	3.0.17-1
 `
 	if got := pendingOf(t, root, "ROLLPATCH_INSTALLED=1"); !strings.HasSuffix(got, "\n"+want) {
 		t.Errorf("it says\n%s\nand its end is to be\n%s", got, want)
+	}
+}
+
+// The real dpkg and apt tell the source of what is installed and of what would come.
+func TestFolderTellsSources(t *testing.T) {
+	f := newFolder(t)
+	f.build("lab-web", "1.1", "Depends: lab-web-data (= 1.1)\nSource: lab-source (2:7-1)\n")
+	f.build("lab-web-data", "1.1", "Source: lab-source\n")
+	f.publish("1.0", "1.1")
+	got, _ := f.run(playbooks.Pending, 0, env("INSTALLED", "1"))
+	if want := "[[lab-web lab-web 1.0] [lab-web-data lab-web-data 1.0]]"; fmt.Sprint(got["installed"]) != want {
+		t.Errorf("installed %s, want %s", got["installed"], want)
+	}
+	if want := "[[lab-web 1.1 lab-source 2:7-1] [lab-web-data 1.1 lab-source 1.1]]"; fmt.Sprint(got["offered"]) != want {
+		t.Errorf("offered %s, want %s", got["offered"], want)
+	}
+	f.shell("dpkg -i " + f.deb("lab-web-data", "1.1") + " " + f.deb("lab-web", "1.1"))
+	got, _ = f.run(playbooks.Pending, 0, env("INSTALLED", "1"))
+	if want := "[[lab-web lab-source 2:7-1] [lab-web-data lab-source 1.1]]"; fmt.Sprint(got["installed"]) != want || got["offered"] != nil {
+		t.Errorf("installed %s, want %s; offered %s", got["installed"], want, got["offered"])
 	}
 }
 
