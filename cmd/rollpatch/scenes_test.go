@@ -312,6 +312,12 @@ var scenes = map[string]func() []frame{
 	},
 	// two people must agree before anything begins, and one has
 	"start": func() []frame { return []frame{newStage().atStart().frame()} },
+	"advised": func() []frame {
+		s := newStage().atStart()
+		s.campaign.Emergency = "openssh-client, openssh-server"
+		s.campaign.Advisories = []rollout.Advisory{{ID: "DSA-5724-1", Summary: "openssh - security update", Fixed: []string{"openssh 1:9.2p1-2+deb12u3 (Debian:12)"}, Packages: []string{"openssh-client", "openssh-server"}}}
+		return []frame{s.frame()}
+	},
 	"startexpired": func() []frame {
 		s := newStage().atStart().later(72 * time.Hour)
 		s.campaign = s.campaign.Judged(rollout.Judgment{Gate: "start", Expired: true, Why: "expired at 2026-11-04T01:00:00Z without 1 more person; agreed: bob"}, s.at)
