@@ -22,7 +22,15 @@ func (d *desk) advised(c *cli.Context, m ordered, answers []plan.Answer, say boo
 	got := plan.Saved{Plan: m.plan, Parts: m.parts, Answers: answers}.Advised()
 	again := "rollpatch " + c.Command.Name + inventoryOf(c) + m.urgent.flags() + " " + c.Args().First()
 	var lines, hints []string
-	wrong, kernel := holes(got.Wrong)
+	var stop, stay []plan.Hole // a fix that does not exist keeps nobody from those that do
+	for _, h := range got.Wrong {
+		if h.State == advisory.Unfixed && got.Needed() {
+			stay = append(stay, h)
+		} else {
+			stop = append(stop, h)
+		}
+	}
+	wrong, kernel := holes(stop)
 	if lines = append(lines, wrong...); len(wrong) > 0 {
 		hints = append(hints, "when that has changed: "+again)
 	}
@@ -46,6 +54,10 @@ func (d *desk) advised(c *cli.Context, m ordered, answers []plan.Answer, say boo
 			if len(a.Safe) > 0 {
 				d.note("%s is fixed already on %s", a.ID, few(a.Safe))
 			}
+		}
+		open, _ := holes(stay)
+		for _, line := range open {
+			d.note("stays as it is: %s", strings.TrimPrefix(line, "--advisory "))
 		}
 	}
 	if len(lines) > 0 {

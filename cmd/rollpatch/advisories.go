@@ -132,7 +132,7 @@ func search(path string, names []string) (records []advisory.Record, known []str
 		if root != file {
 			known = append(known, strings.TrimSuffix(filepath.Base(file), ".json"))
 		}
-		if root != file && !slices.ContainsFunc(names, func(name string) bool { return bytes.Contains(raw, []byte(name)) }) {
+		if root != file && !slices.ContainsFunc(names, func(name string) bool { return bytes.Contains(raw, []byte(`"`+name+`"`)) }) {
 			return nil
 		}
 		some, err := advisory.Parse(raw)
