@@ -141,6 +141,9 @@ func (u urgent) flags() string {
 	for _, id := range u.ids() {
 		text += " --advisory " + id
 	}
+	if u.shelf != "" {
+		text += " --advisories " + u.shelf
+	}
 	return text
 }
 

@@ -36,7 +36,7 @@ func (d *desk) advisories(c *cli.Context, f files) ([]advisory.Advisory, error) 
 	}
 	var all []advisory.Advisory
 	var lines []string
-	again := "rollpatch " + c.Command.Name + inventoryOf(c) + " --emergency"
+	meant := urgent{packages: c.StringSlice("package"), shelf: c.Path("advisories")}
 	for i, id := range ids {
 		if slices.Contains(ids[:i], id) {
 			continue
@@ -56,12 +56,12 @@ func (d *desk) advisories(c *cli.Context, f files) ([]advisory.Advisory, error) 
 		case advisory.Foreign:
 			lines = append(lines, fmt.Sprintf("--advisory %s: what %s has of it tells of no package of Debian or Ubuntu", id, path))
 		}
-		all, again = append(all, a), again+" --advisory "+id
+		all, meant.advisories = append(all, a), append(meant.advisories, advisory.Advisory{ID: id})
 	}
 	if len(lines) == 0 {
 		return all, nil
 	}
-	return nil, usage(strings.Join(lines, "\n"), again+" "+c.Args().First(), byNameHint(c), nothingHint)
+	return nil, usage(strings.Join(lines, "\n"), "rollpatch "+c.Command.Name+inventoryOf(c)+meant.flags()+" "+c.Args().First(), byNameHint(c), nothingHint)
 }
 
 // byNameHint is for whoever knows which packages an advisory is about.

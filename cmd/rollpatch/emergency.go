@@ -25,6 +25,7 @@ func advisoryFlag() cli.Flag {
 type urgent struct {
 	packages   []string
 	advisories []advisory.Advisory
+	shelf      string // where these are looked up, as it was typed; empty: where emergency.advisories says
 }
 
 func (u urgent) none() bool { return len(u.packages) == 0 && len(u.advisories) == 0 }
@@ -43,7 +44,7 @@ func urgentOf(c *cli.Context) (urgent, error) {
 	case len(ids) == 0 && c.Path("advisories") != "":
 		return urgent{}, usage("--advisories is where --advisory ID is looked up, and none is named", nothingHint)
 	}
-	return urgent{packages: packages}, nil
+	return urgent{packages: packages, shelf: c.Path("advisories")}, nil
 }
 
 // approvers are the people whom a rule names.

@@ -55,7 +55,7 @@ func (d *desk) nowhere(c *cli.Context, s plan.Saved) error {
 		d.note("%s was found on no host that was asked; whether these have it is not known: %s", strings.Join(words, ", "), few(untold))
 		return nil
 	}
-	var meant urgent
+	meant := urgent{shelf: c.Path("advisories")}
 	for _, name := range c.StringSlice("package") {
 		if r, wrong := right[name]; wrong {
 			name = r
