@@ -12,6 +12,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
 
@@ -55,7 +56,7 @@ func (a *Activities) AskHosts(ctx context.Context, in AskHostsInput) (AskHostsRe
 				if q.Check {
 					answers[i] = a.look(ctx, q.Hosts[i], records)
 				} else {
-					answers[i] = a.answer(ctx, q.Hosts[i], records, took)
+					answers[i] = a.answer(ctx, q, q.Hosts[i], records, took)
 				}
 			}
 		})
@@ -112,11 +113,11 @@ func (o *recordsOnce) List(_ context.Context, c ConsulAccess, prefix string) ([]
 }
 
 // answer asks one host.
-func (a *Activities) answer(ctx context.Context, who plan.Asking, records *recordsOnce, took readsTook) plan.Answer {
+func (a *Activities) answer(ctx context.Context, q plan.Question, who plan.Asking, records *recordsOnce, took readsTook) plan.Answer {
 	own, cancel := context.WithTimeout(ctx, answerFor)
 	defer cancel()
 	answer := plan.Answer{Host: who.Host}
-	if err := a.fill(own, who, records, &answer); err != nil {
+	if err := a.fill(own, q, who, records, &answer); err != nil {
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("no answer within %s", answerFor)
 		}
@@ -130,7 +131,7 @@ func (a *Activities) answer(ctx context.Context, who plan.Asking, records *recor
 	return answer
 }
 
-func (a *Activities) fill(ctx context.Context, who plan.Asking, records *recordsOnce, answer *plan.Answer) error {
+func (a *Activities) fill(ctx context.Context, asked plan.Question, who plan.Asking, records *recordsOnce, answer *plan.Answer) error {
 	s, err := a.scene(ctx, who.Part, who.Host)
 	if err != nil {
 		return err
@@ -157,12 +158,25 @@ func (a *Activities) fill(ctx context.Context, who plan.Asking, records *records
 	if len(q) > 0 {
 		env = []string{"ROLLPATCH_LEAVE_OUT", q.lines()}
 	}
-	out, err := a.planScript(ctx, s, osID, "pending", env...)
+	looked := env
+	if s.part.Emergency {
+		looked = append(slices.Clip(env), "ROLLPATCH_INSTALLED", "1")
+	}
+	out, err := a.planScript(ctx, s, osID, "pending", looked...)
 	if err != nil {
 		return err
 	}
 	table := rows(out)
-	p := readPending(table, s.wants, answer)
+	wants := s.wants
+	if h := readInstalled(table); len(h.installed) > 0 {
+		answer.Named = asked.NamedOn(s.part.Packages, h.names())
+		if len(asked.Advisories) > 0 {
+			told := advisory.On(asked.Advisories, answer.OS, answer.Release, h.installed, h.offered, h.kept)
+			brings := told.Brings()
+			answer.Advised, wants = &told, func(row []string) bool { return s.wants(row) || slices.Contains(brings, row[1]) }
+		}
+	}
+	p := readPending(table, wants, answer)
 	if why := s.untold(table); why != "" {
 		answer.Trouble, answer.Untold = append(answer.Trouble, why), why
 		return nil // nothing would be fetched

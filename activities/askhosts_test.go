@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
@@ -60,8 +61,12 @@ const pendingTable = "upgrade\topenssl\t1.0\t1.1\tDebian-Security:12/stable-secu
 
 func askBatch(t *testing.T, h *asked, p plan.Part, hosts ...string) (AskHostsResult, []plan.Answer, error) {
 	t.Helper()
+	return askOf(t, h, p, plan.Question{}, hosts...)
+}
+
+func askOf(t *testing.T, h *asked, p plan.Part, q plan.Question, hosts ...string) (AskHostsResult, []plan.Answer, error) {
+	t.Helper()
 	part, _ := h.Put(t.Context(), plan.Body(p))
-	var q plan.Question
 	for _, name := range hosts {
 		q.Hosts = append(q.Hosts, plan.Asking{Host: name, Part: part})
 	}
@@ -116,6 +121,70 @@ func TestAskHosts(t *testing.T) {
 		}
 		h.proveNoSecret(t, r)
 		h.proveNoSecret(t, answers)
+	})
+}
+
+// Only an emergency asks what is installed, and says whether it has what is named.
+func TestAskHostsWhetherTheyHaveWhatAnEmergencyNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, urgent := range []bool{true, false} {
+			h, p := newAsked(), webPart()
+			p.Emergency, p.Packages = urgent, campaign.Packages{Include: []string{"open*", "tzdate"}}
+			if urgent {
+				h.says["pending"] += "installed\topenssl\topenssl\t1.0\ninstalled\ttzdata\ttzdata\t2025a\n"
+			}
+			_, answers, err := askBatch(t, h, p, "web-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []plan.Named
+			if urgent {
+				want = []plan.Named{{Name: "open*", Here: true}, {Name: "tzdate", Near: "tzdata"}}
+			}
+			if !reflect.DeepEqual(answers[0].Named, want) {
+				t.Errorf("an emergency: %t; it says %+v, want %+v", urgent, answers[0].Named, want)
+			}
+			if got := h.envs["pending web-1"]["ROLLPATCH_INSTALLED"]; (got != "") != urgent {
+				t.Errorf("an emergency: %t; pending is given %q", urgent, got)
+			}
+			if got := h.envs["fetch web-1"]["ROLLPATCH_INSTALLED"]; got != "" {
+				t.Errorf("fetch is given %q", got)
+			}
+		}
+	})
+}
+
+// What an advisory is about is found by its source package, and what is below its fix is wanted, whatever it is called.
+func TestAskHostsWhatAdvisoriesMeanForThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, p := newAsked(), webPart()
+		p.Emergency, p.Packages = true, campaign.Packages{Include: []string{"DSA-1", "tzdate"}}
+		h.says["pending"] += "installed\topenssl\tssl-source\t1.0-1\ninstalled\tnginx\tnginx\t1\ninstalled\ttzdata\ttzdata\t2025\ninstalled\tbad\tbad\t1\n" +
+			"offered\topenssl\t1.1\tssl-source\t1.1-1\noffered\tnginx\t2\tnginx\t2\n"
+		fix := func(source, fixed string) advisory.Fix {
+			return advisory.Fix{Release: "Debian:12", Source: source, Fixed: fixed}
+		}
+		_, answers, err := askOf(t, h, p, plan.Question{Advisories: []advisory.Advisory{{ID: "DSA-1", Fixes: []advisory.Fix{fix("ssl-source", "1.1-1"), fix("tzdata", "2026"), fix("bad", "2")}}}}, "web-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		about := func(name, source, have, fixed, offered, kept, state string) advisory.Affected {
+			return advisory.Affected{Advisory: "DSA-1", Package: name, Release: "Debian:12", Source: source, Have: have, Fixed: fixed, Offered: offered, Kept: kept, State: state}
+		}
+		want := &advisory.Told{Affected: []advisory.Affected{
+			about("openssl", "ssl-source", "1.0-1", "1.1-1", "1.1-1", "", advisory.Pending),
+			about("tzdata", "tzdata", "2025", "2026", "", "it is held there: apt-mark unhold tzdata", advisory.Lacking),
+			about("bad", "bad", "1", "2", "", "version 2 is in quarantine: rollpatch quarantine list", advisory.Lacking),
+		}}
+		if !reflect.DeepEqual(answers[0].Advised, want) {
+			t.Errorf("it says\n%+v, want\n%+v", answers[0].Advised, want)
+		}
+		if got := h.envs["fetch web-1"]["ROLLPATCH_WANT"]; got != "openssl\t1.1\n" {
+			t.Errorf("fetch is given %q: want what is below its fix, and nothing else", got)
+		}
+		if want := []plan.Named{{Name: "tzdate", Near: "tzdata"}}; !reflect.DeepEqual(answers[0].Named, want) {
+			t.Errorf("of what was named beside it, it says %+v, want %+v", answers[0].Named, want)
+		}
 	})
 }
 

@@ -106,7 +106,7 @@ func (a *Activities) staged(ctx context.Context, p plan.Part, in StagedInput) (s
 		return a.hold(ctx, p, at, here)
 	}
 	answer := plan.Answer{Host: in.Host}
-	if err := a.fill(own, plan.Asking{Host: in.Host, Part: in.Part}, newRecordsOnce(own, a.Claims), &answer); err != nil {
+	if err := a.fill(own, plan.Question{}, plan.Asking{Host: in.Host, Part: in.Part}, newRecordsOnce(own, a.Claims), &answer); err != nil {
 		return staging.Answer{}, fmt.Errorf("what %s would get is not known: %w", in.Host, err)
 	}
 	return a.hold(ctx, p, staging.Platform{OS: answer.OS, Release: answer.Release, Arch: answer.Arch}, p.WouldGet(answer))

@@ -12,6 +12,18 @@ type Emergency struct {
 	Approvers []string `json:"approvers" yaml:"approvers" jsonschema:"required"`
 	// Soak is how long each wave of an emergency is watched before its peers are touched; default 1h.
 	Soak *Duration `json:"soak,omitempty" yaml:"soak,omitempty"`
+	// Advisories is a file or folder of security advisories as osv.dev writes them, which whoever keeps it renews; it is where --advisory is looked up.
+	Advisories string `json:"advisories,omitempty" yaml:"advisories,omitempty"`
+}
+
+// WithPaths returns a copy whose path is absolute.
+func (e *Emergency) WithPaths(dir, home string) *Emergency {
+	if e == nil {
+		return nil
+	}
+	next := *e
+	next.Advisories = Absolute(e.Advisories, dir, home)
+	return &next
 }
 
 // Soaks is how long that is.

@@ -164,6 +164,7 @@ func (inv Inventory) WithPaths(dir, home string) Inventory {
 	inv.Access = inv.Access.withPaths(dir, home)
 	inv.Consul.Token = inv.Consul.Token.WithPaths(dir, home)
 	inv.Windows, inv.Freezes = WindowsWithPaths(inv.Windows, dir, home), FreezesWithPaths(inv.Freezes, dir, home)
+	inv.Emergency = inv.Emergency.WithPaths(dir, home)
 	inv.Hosts = slices.Clone(inv.Hosts)
 	for i := range inv.Hosts {
 		inv.Hosts[i].Access = inv.Hosts[i].Access.withPaths(dir, home)

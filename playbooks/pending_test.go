@@ -1,6 +1,7 @@
 package playbooks_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,15 +26,20 @@ func saying(t *testing.T, upgrade, policy, show string) (root string) {
 	write("apt-get", "#!/bin/sh\ncase \" $* \" in\n*' -s '*) cat \"$ROLLPATCH_ROOT/upgrade\" ;;\nesac\n")
 	write("apt-cache", "#!/bin/sh\ncat \"$ROLLPATCH_ROOT/$1\"\n")
 	write("dpkg", "#!/bin/sh\necho amd64\n")
-	write("dpkg-query", "#!/bin/sh\nprintf 'zlib1g\\t1\\tamd64\\thold\\tinstalled\\t9\\nlibssl3\\t1\\tamd64\\tinstall\\tinstalled\\t9\\n'\n")
+	write("dpkg-query", `#!/bin/sh
+case $* in
+*source:Package*source:Version*) zlib='\tzlib\t1:1.2' ssl='\topenssl\t3.0.15-1' ;;
+esac
+printf "zlib1g\t1\tamd64\thold\tinstalled\t9$zlib\nlibssl3\t1\tamd64\tinstall\tinstalled\t9$ssl\n"
+`)
 	return root
 }
 
-func pendingOf(t *testing.T, root string) string {
+func pendingOf(t *testing.T, root string, env ...string) string {
 	t.Helper()
 	cmd := exec.Command("sh", "-s")
 	cmd.Stdin = strings.NewReader(string(mustFor(t, "debian").Script(playbooks.Pending)))
-	cmd.Env = []string{"PATH=" + root + ":/usr/local/bin:/usr/bin:/bin", "ROLLPATCH_ROOT=" + root, "TMPDIR=" + t.TempDir()}
+	cmd.Env = append([]string{"PATH=" + root + ":/usr/local/bin:/usr/bin:/bin", "ROLLPATCH_ROOT=" + root, "TMPDIR=" + t.TempDir()}, env...)
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
@@ -111,6 +117,66 @@ Phased-Update-Percentage: 20
 		if len(got) != 10 {
 			t.Errorf("%s: %d rows, want 10:\n%s", row.says, len(got), strings.Join(got, "\n"))
 		}
+	}
+}
+
+// What is installed is told where it is asked for, and not otherwise; and what would come is told by its source then, too.
+func TestPendingTellsWhatIsInstalled(t *testing.T) {
+	root := saying(t, `Inst libssl3 [3.0.15-1] (3.0.17-1+b1 Debian-Security:12/stable-security [amd64])
+Inst libssl3:i386 [3.0.15-1] (3.0.17-1 Debian-Security:12/stable-security [i386])
+Inst dhcpcd [1.0] (2.0 Debian:12/stable [amd64])
+Inst bc [1.0] (2.0 Debian:12/stable [amd64])
+Inst unknown [1.0] (2.0 Debian:12/stable [amd64])
+Remv gone [1.0]
+`, "", `Package: libssl3
+Source: openssl (3.0.17-1)
+Version: 3.0.17-1+b1
+Size: 2000
+
+Package: libssl3
+Version: 3.0.17-1
+Source: openssl
+
+Package: dhcpcd
+Version: 2.0
+Source: dhcpcd5 (1:2.0)
+
+Package: bc
+Version: 2.0
+Size: 3
+`)
+	if got := pendingOf(t, root); strings.Contains(got, "installed\t") || strings.Contains(got, "offered\t") {
+		t.Errorf("nobody asked for it:\n%s", got)
+	}
+	const want = `installed	zlib1g	zlib	1:1.2
+installed	libssl3	openssl	3.0.15-1
+offered	bc	2.0	bc	2.0
+offered	dhcpcd	2.0	dhcpcd5	1:2.0
+offered	libssl3	3.0.17-1+b1	openssl	3.0.17-1
+offered	libssl3:i386	3.0.17-1	openssl	3.0.17-1
+`
+	if got := pendingOf(t, root, "ROLLPATCH_INSTALLED=1"); !strings.HasSuffix(got, "\n"+want) {
+		t.Errorf("it says\n%s\nand its end is to be\n%s", got, want)
+	}
+}
+
+// The real dpkg and apt tell the source of what is installed and of what would come.
+func TestFolderTellsSources(t *testing.T) {
+	f := newFolder(t)
+	f.build("lab-web", "1.1", "Depends: lab-web-data (= 1.1)\nSource: lab-source (2:7-1)\n")
+	f.build("lab-web-data", "1.1", "Source: lab-source\n")
+	f.publish("1.0", "1.1")
+	got, _ := f.run(playbooks.Pending, 0, env("INSTALLED", "1"))
+	if want := "[[lab-web lab-web 1.0] [lab-web-data lab-web-data 1.0]]"; fmt.Sprint(got["installed"]) != want {
+		t.Errorf("installed %s, want %s", got["installed"], want)
+	}
+	if want := "[[lab-web 1.1 lab-source 2:7-1] [lab-web-data 1.1 lab-source 1.1]]"; fmt.Sprint(got["offered"]) != want {
+		t.Errorf("offered %s, want %s", got["offered"], want)
+	}
+	f.shell("dpkg -i " + f.deb("lab-web-data", "1.1") + " " + f.deb("lab-web", "1.1"))
+	got, _ = f.run(playbooks.Pending, 0, env("INSTALLED", "1"))
+	if want := "[[lab-web lab-source 2:7-1] [lab-web-data lab-source 1.1]]"; fmt.Sprint(got["installed"]) != want || got["offered"] != nil {
+		t.Errorf("installed %s, want %s; offered %s", got["installed"], want, got["offered"])
 	}
 }
 

@@ -31,7 +31,7 @@ type arrow struct {
 }
 
 var (
-	purePackages   = []string{"workflows/rollout", "workflows/calendar", "workflows/approval", "workflows/audit", "workflows/staging", "workflows/preflight", "workflows/fingerprint"}
+	purePackages   = []string{"workflows/rollout", "workflows/calendar", "workflows/approval", "workflows/audit", "workflows/staging", "workflows/preflight", "workflows/fingerprint", "workflows/advisory"}
 	productFolders = []string{"activities", "cmd", "inventory", "playbooks", "testenv", "workflows"}
 )
 

@@ -36,21 +36,31 @@ func planOutputFlags() []cli.Flag {
 }
 
 // made is the plan with what hosts say: by asking them, as a file kept it, or without.
-func (d *desk) made(c *cli.Context, pl plan.Plan, parts map[string]plan.Part) (plan.Saved, error) {
+func (d *desk) made(c *cli.Context, m ordered) (plan.Saved, error) {
 	from, offline := c.Path("plan"), c.Bool("offline")
 	switch {
 	case from != "" && (offline || c.Path("save") != ""):
 		return plan.Saved{}, usage("plan: --plan shows what is saved already: it goes with neither --offline nor --save", "rollpatch plan --help lists the flags")
+	case offline && len(m.urgent.advisories) > 0:
+		return plan.Saved{}, usage("plan: --offline asks no host, and only a host knows which of its packages --advisory is about", byNameHint(c), nothingHint)
 	case from != "":
-		return d.saved(from, pl, parts)
+		return d.saved(c, from, m)
 	}
-	s := plan.Saved{Made: d.now().UTC(), By: d.requester(), Plan: pl, Parts: parts}
+	s := plan.Saved{Made: d.now().UTC(), By: d.requester(), Plan: m.plan, Parts: m.parts}
 	if !offline {
-		answers, err := d.askHosts(c, pl, parts, inquiry{hint: []string{offlineHint(c)}})
+		hint := offlineHint(c)
+		if len(m.urgent.advisories) > 0 {
+			hint = byNameHint(c)
+		}
+		answers, err := d.askHosts(c, m.plan, m.parts, inquiry{hint: []string{hint}})
 		if err != nil {
 			return s, err
 		}
 		s.Answers = answers
+		pl, parts, err := d.advised(c, m, answers, true)
+		if err != nil {
+			return s, err
+		}
 		s.Plan, s.Parts = plan.Answered(pl, parts, answers)
 	}
 	s.Digest = plan.Digest(s.Plan)
@@ -142,7 +152,7 @@ func ask(ctx context.Context, folder *store.Folder, pl plan.Plan, parts map[stri
 	var in workflows.PlanInput
 	for _, s := range segments {
 		for some := range slices.Chunk(hosts[s], workflows.PlanBatchSize) {
-			q := plan.Question{Hosts: some, Check: what.check}
+			q := plan.Question{Hosts: some, Check: what.check, Advisories: pl.Advisories}
 			digest, err := folder.Put(ctx, plan.Body(q))
 			if err != nil {
 				return nil, in, err
@@ -226,7 +236,7 @@ func (t *temporalServer) planned(ctx context.Context, run client.WorkflowRun) ([
 }
 
 // saved is the plan of a file, if the inventory and the campaign still say the same.
-func (d *desk) saved(path string, pl plan.Plan, parts map[string]plan.Part) (plan.Saved, error) {
+func (d *desk) saved(c *cli.Context, path string, m ordered) (plan.Saved, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return plan.Saved{}, usage(err.Error(), "rollpatch plan CAMPAIGN.yaml --save FILE writes one")
@@ -234,6 +244,10 @@ func (d *desk) saved(path string, pl plan.Plan, parts map[string]plan.Part) (pla
 	s, err := plan.ParseSaved(raw)
 	if err != nil {
 		return s, usage(path+": "+err.Error(), nothingHint)
+	}
+	pl, parts, err := d.advised(c, m, s.Answers, false)
+	if err != nil {
+		return s, err
 	}
 	if all := s.Differences(pl, parts); len(all) > 0 {
 		const most = 20

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 )
@@ -17,6 +18,37 @@ func untoldHosts() []plan.Answer {
 		all[i].Trouble = []string{all[i].Untold}
 	}
 	return all
+}
+
+// namedHosts have openssl, and were asked for opensll and 'libsll*' as well.
+func namedHosts(names ...string) []plan.Answer {
+	var all []plan.Answer
+	for _, name := range names {
+		all = append(all, plan.Answer{Host: name, OS: "debian", Release: "12", Arch: "amd64", Named: []plan.Named{
+			{Name: "openssl", Here: true}, {Name: "opensll", Near: "openssl"}, {Name: "libsll*", Near: "libssl3"}, {Name: "nosuch"},
+		}})
+	}
+	return all
+}
+
+// advisedHosts have openssh: web-1 and web-2 as Debian 12 came with it, web-3 fixed already. cache-1 and cache-2 have none.
+func advisedHosts(offered string) frame {
+	f := frame{At: sceneStart, Asked: namedHosts("cache-1", "cache-2", "web-1", "web-2", "web-3"), Built: map[string][]advisory.Package{}}
+	if offered != "" {
+		f.Offers = map[string]string{"openssh-client": offered, "openssh-server": offered}
+	}
+	for host, version := range map[string]string{"web-1": "1:9.2p1-2+deb12u2", "web-2": "1:9.2p1-2+deb12u2", "web-3": "1:9.2p1-2+deb12u3"} {
+		for _, name := range []string{"openssh-client", "openssh-server"} {
+			f.Built[host] = append(f.Built[host], advisory.Package{Name: name, Source: "openssh", SourceVersion: version})
+		}
+		f.Built[host] = append(f.Built[host], advisory.Package{Name: "libssl3", Source: "openssl", SourceVersion: "3.0.17-1"})
+	}
+	for i, a := range f.Asked {
+		if a.Host == "web-1" || a.Host == "web-2" {
+			f.Asked[i].Packages = []plan.Package{{Name: "openssh-server", Old: "1:9.2p1-2+deb12u2", New: "1:9.2p1-2+deb12u3", Origin: "Debian-Security:12/stable-security", Security: "yes", Size: 450_000}}
+		}
+	}
+	return f
 }
 
 // askedHosts are what the hosts of the scripts say, but for web-3, which cannot be reached.

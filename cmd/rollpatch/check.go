@@ -78,7 +78,7 @@ func (d *desk) toCheck(c *cli.Context, named string) (plan.Plan, map[string]plan
 		if err != nil {
 			return plan.Plan{}, nil, what, err
 		}
-		pl, parts, err := f.plan(d)
+		pl, parts, err := f.plan(d, urgent{})
 		return pl, parts, what, err
 	}
 	inv, err := d.readInventory(c.Path("inventory"))

@@ -201,7 +201,7 @@ func lateness(refused error, dates *calendar.Dates) error {
 
 // layFile lays the campaign of one file that is sound.
 func (d *desk) layFile(ctx context.Context, f files) (plan.Plan, map[string]plan.Part, *calendar.Dates, error) {
-	pl, parts, err := f.plan(d)
+	pl, parts, err := f.plan(d, urgent{})
 	if err != nil {
 		return pl, parts, nil, err
 	}

@@ -5,11 +5,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 	"github.com/rollpatch/rollpatch/workflows/approval"
 )
 
 func emergencyFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "emergency", Usage: "bring what --package names now: one emergency approver agrees before, everybody else within a day after (docs/emergency.md)"}
+	return &cli.BoolFlag{Name: "emergency", Usage: "bring what --package and --advisory name now: one emergency approver agrees before, everybody else within a day after (docs/emergency.md)"}
 }
 
 func packageFlag() cli.Flag {
@@ -17,21 +18,33 @@ func packageFlag() cli.Flag {
 }
 
 func advisoryFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "advisory", Usage: "`ID` of an advisory; refused where repositories do not say which packages one names"}
+	return &cli.StringSliceFlag{Name: "advisory", Usage: "`ID` of an advisory, such as DSA-5724-1, USN-6859-1 or CVE-2024-6387, whose packages the emergency brings; again for each"}
 }
 
-// emergencyOf lists the packages of an emergency; none: it is no emergency.
-func emergencyOf(c *cli.Context) ([]string, error) {
-	packages := c.StringSlice("package")
+// urgent is what an emergency names; nothing: it is no emergency.
+type urgent struct {
+	packages   []string
+	advisories []advisory.Advisory
+	shelf      string // where these are looked up, as it was typed; empty: where emergency.advisories says
+}
+
+func (u urgent) none() bool { return len(u.packages) == 0 && len(u.advisories) == 0 }
+
+// urgentOf is what is named, before any file is read.
+func urgentOf(c *cli.Context) (urgent, error) {
+	packages, ids := c.StringSlice("package"), c.StringSlice("advisory")
 	switch {
-	case len(c.StringSlice("advisory")) > 0:
-		return nil, usage("--advisory: the repositories of apt do not say which packages an advisory names", "name them yourself: rollpatch "+c.Command.Name+" --emergency --package NAME "+c.Args().First(), nothingHint)
-	case c.Bool("emergency") && len(packages) == 0:
-		return nil, usage("--emergency names no package: what is urgent, and nothing else, is brought at once", "rollpatch "+c.Command.Name+" --emergency --package openssl --package 'libssl*' "+c.Args().First(), nothingHint)
+	case c.Bool("emergency") && len(packages) == 0 && len(ids) == 0:
+		return urgent{}, usage("--emergency names no package and no advisory: what is urgent, and nothing else, is brought at once", "rollpatch "+c.Command.Name+" --emergency --package openssl --package 'libssl*' "+c.Args().First(),
+			"rollpatch "+c.Command.Name+" --emergency --advisory DSA-5724-1 "+c.Args().First(), nothingHint)
 	case !c.Bool("emergency") && len(packages) > 0:
-		return nil, usage("--package is for --emergency; what a campaign brings stands in its file, under packages", nothingHint)
+		return urgent{}, usage("--package is for --emergency; what a campaign brings stands in its file, under packages", nothingHint)
+	case !c.Bool("emergency") && len(ids) > 0:
+		return urgent{}, usage("--advisory is for --emergency; what a campaign brings stands in its file, under packages", nothingHint)
+	case len(ids) == 0 && c.Path("advisories") != "":
+		return urgent{}, usage("--advisories is where --advisory ID is looked up, and none is named", nothingHint)
 	}
-	return packages, nil
+	return urgent{packages: packages, shelf: c.Path("advisories")}, nil
 }
 
 // approvers are the people whom a rule names.

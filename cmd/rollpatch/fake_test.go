@@ -15,6 +15,7 @@ import (
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
 	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
 	"github.com/rollpatch/rollpatch/workflows"
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -41,6 +42,10 @@ type frame struct {
 	// Asked are hosts that answer what they would get; the others cannot be reached. Nobody: no worker does.
 	Asked  []plan.Answer `json:"asked,omitempty"`
 	Nobody bool          `json:"nobody,omitempty"`
+	// Built are the packages of hosts by their sources, where an emergency's advisories are asked for, and Offers the versions of these that
+	// their repositories have.
+	Built  map[string][]advisory.Package `json:"built,omitempty"`
+	Offers map[string]string             `json:"offers,omitempty"`
 	// Schedules are those that the server keeps.
 	Schedules []scheduled `json:"schedules,omitempty"`
 }
@@ -189,6 +194,10 @@ func (f *fake) Plan(ctx context.Context, id string, in workflows.PlanInput) ([]w
 			a, ok := said[h.Host]
 			if !ok {
 				a = plan.Answer{Host: h.Host, Unknown: "no connection: i/o timeout"}
+			}
+			if f := f.Frames[f.at]; ok && len(q.Advisories) > 0 {
+				told := advisory.On(q.Advisories, a.OS, a.Release, f.Built[h.Host], f.Offers, nil)
+				a.Advised, a.Named = &told, nil
 			}
 			answers = append(answers, a)
 		}

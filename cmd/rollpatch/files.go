@@ -71,15 +71,15 @@ func (d *desk) parseInventory(path string, sources []file.Source) (file.Document
 }
 
 // plan works out what the files ask for. Paths in them are made whole here: a worker runs in another folder, with another home.
-func (f files) plan(d *desk, emergency ...string) (plan.Plan, map[string]plan.Part, error) {
+func (f files) plan(d *desk, emergency urgent) (plan.Plan, map[string]plan.Part, error) {
 	home, folder, err := d.paths()
 	if err != nil {
 		return plan.Plan{}, nil, err
 	}
 	inv := f.inventory.Resolve().WithPaths(folder(f.inventoryPath), home)
 	c := f.campaign.WithPaths(folder(f.campaignPath), home)
-	if len(emergency) > 0 {
-		p, parts, err := plan.BuildEmergency(c, inv, emergency)
+	if !emergency.none() {
+		p, parts, err := plan.BuildEmergency(c, inv, emergency.packages, emergency.advisories...)
 		if err != nil {
 			return p, parts, usage(err.Error(), nothingHint)
 		}

@@ -100,15 +100,15 @@ func only(c campaign.Campaign, in func(campaign.Stage) []string, hosts map[strin
 }
 
 // narrowed is the plan of what an instance left undone, or of everything.
-func (f files) narrowed(d *desk, hosts map[string][]string, emergency ...string) (plan.Plan, map[string]plan.Part, error) {
+func (f files) narrowed(d *desk, hosts map[string][]string, emergency urgent) (plan.Plan, map[string]plan.Part, error) {
 	if hosts == nil {
-		return f.plan(d, emergency...)
+		return f.plan(d, emergency)
 	}
 	f.campaign = only(f.campaign, func(s campaign.Stage) []string { return s.In(f.inventory) }, hosts)
 	if len(f.campaign.Stages) == 0 {
 		return plan.Plan{}, nil, failed(errors.New("no cluster that has something left over is in the campaign any more"), nothingHint)
 	}
-	pl, parts, err := f.plan(d, emergency...)
+	pl, parts, err := f.plan(d, emergency)
 	if err != nil {
 		return pl, parts, err
 	}

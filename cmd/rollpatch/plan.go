@@ -21,7 +21,7 @@ func (d *desk) planCommand() *cli.Command {
 		Description: "Asks every host, through the workers, what it would get: packages and versions, a reboot, what is held. No package is changed.\n" +
 			"Windows and freezes are read, and the dates printed: a campaign that they leave no room for is refused.\n" +
 			"--output markdown or html prints the change request; --save keeps what is approved, for run --plan.",
-		Flags:  join(inventoryFlags(), planFlags(), leftoverFlags(), []cli.Flag{emergencyFlag(), packageFlag(), advisoryFlag()}, d.storeFlags(), planOutputFlags(), serverFlags()),
+		Flags:  join(inventoryFlags(), planFlags(), leftoverFlags(), []cli.Flag{emergencyFlag(), packageFlag(), advisoryFlag(), advisoriesFlag()}, d.storeFlags(), planOutputFlags(), serverFlags()),
 		Action: d.plan,
 	}
 }
@@ -34,41 +34,52 @@ type digested struct {
 	Dates    *calendar.Dates `json:"dates,omitempty"`
 }
 
+// ordered is what the files ask for, and what that was made from: which packages advisories bring is known only when hosts were asked, and then it
+// is made once more.
+type ordered struct {
+	plan   plan.Plan
+	parts  map[string]plan.Part
+	files  files
+	left   map[string][]string // by cluster, the hosts that are meant; nil: all
+	urgent urgent
+}
+
 // planned is what plan and run begin with: the plan of the campaign that was named, refused or not.
-func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part, error) {
+func (d *desk) planned(c *cli.Context) (printer, ordered, error) {
 	p, err := d.printer(c)
 	if err != nil {
-		return p, plan.Plan{}, nil, err
+		return p, ordered{}, err
 	}
 	path, err := argument(c, "CAMPAIGN.yaml")
 	if err != nil {
-		return p, plan.Plan{}, nil, err
+		return p, ordered{}, err
 	}
-	emergency, err := emergencyOf(c)
-	if err != nil {
-		return p, plan.Plan{}, nil, err
+	var m ordered
+	if m.urgent, err = urgentOf(c); err != nil {
+		return p, m, err
 	}
-	f, err := d.readFiles(c.Path("inventory"), path)
-	if err != nil {
-		return p, plan.Plan{}, nil, err
+	if m.files, err = d.readFiles(c.Path("inventory"), path); err != nil {
+		return p, m, err
 	}
 	if c.Command.Name == "plan" {
-		d.warnOfHouse(f.inventory, f.where)
+		d.warnOfHouse(m.files.inventory, m.files.where)
 	}
-	left, err := d.undone(c, f.campaign)
-	if err != nil {
-		return p, plan.Plan{}, nil, err
+	if m.urgent.advisories, err = d.advisories(c, m.files); err != nil {
+		return p, m, err
 	}
-	pl, parts, err := f.narrowed(d, left, emergency...)
-	return p, pl, parts, err
+	if m.left, err = d.undone(c, m.files.campaign); err != nil {
+		return p, m, err
+	}
+	m.plan, m.parts, err = m.files.narrowed(d, m.left, m.urgent)
+	return p, m, err
 }
 
 func (d *desk) plan(c *cli.Context) error {
-	p, pl, parts, err := d.planned(c)
+	p, m, err := d.planned(c)
 	if err != nil {
 		return err
 	}
-	saved, err := d.made(c, pl, parts)
+	saved, err := d.made(c, m)
 	if err != nil {
 		return err
 	}
@@ -81,6 +92,9 @@ func (d *desk) plan(c *cli.Context) error {
 	}
 	d.askForFreeze(c)
 	if err := lateness(untold(saved), dates); err != nil {
+		return err
+	}
+	if err := d.nowhere(c, saved); err != nil {
 		return err
 	}
 	return d.save(c, saved)
@@ -101,6 +115,9 @@ func (p printer) plan(pl plan.Plan) {
 	}
 	if len(pl.Emergency) > 0 {
 		fmt.Fprintf(p.w, "an emergency, for %s: it waits for no window, takes clusters over from other campaigns, and undoes nothing by itself\n", strings.Join(pl.Emergency, ", "))
+	}
+	for _, a := range pl.Advisories {
+		fmt.Fprintln(p.w, advisoryLine(a))
 	}
 	if len(pl.Notify) > 0 {
 		fmt.Fprintf(p.w, "told: %s\n", told(pl.Notify))

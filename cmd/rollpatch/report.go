@@ -120,6 +120,12 @@ func reportPage(r report.Report) document {
 		state += ": it goes on, and this is how it stands"
 	}
 	facts := [][]string{{"state", state}, {"reason", r.Reason}, {"why", r.Why}, {"ticket", r.Ticket}}
+	if r.Emergency != "" {
+		facts = append(facts, []string{"emergency", "for " + r.Emergency})
+	}
+	for _, a := range r.Advisories {
+		facts = append(facts, []string{"advisory", a.String()})
+	}
 	if r.Change != "" || r.Closed != "" {
 		facts = append(facts, []string{"change", strings.TrimSpace(r.Change + inBrackets(r.Closed))})
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,6 +123,16 @@ func TestAnEmergencysFollowUpIsOne(t *testing.T) {
 	}
 	if !slices.ContainsFunc(r.Debts, func(d report.Debt) bool { return d.Next == want }) {
 		t.Errorf("no debt names it: %+v", r.Debts)
+	}
+	in.Campaign.Emergency, in.Campaign.Advisories = "libssl*, ssh, sshd", []rollout.Advisory{{ID: "DSA-1", Summary: "openssh", Packages: []string{"ssh", "sshd"}}}
+	r = report.Build(in)
+	want = "rollpatch run --emergency --advisory DSA-1 --package 'libssl*' --only leftovers --of monthly-emergency-20261101T010000Z CAMPAIGN.yaml"
+	if got := r.FollowUp(); got != want {
+		t.Errorf("a follow-up by advisory is\n%s, want\n%s", got, want)
+	}
+	var page bytes.Buffer
+	if err := reportPage(r).markdown(&page); err != nil || !strings.Contains(page.String(), "| advisory | DSA-1: openssh |") {
+		t.Errorf("the report does not name it: %v\n%s", err, &page)
 	}
 }
 

@@ -20,6 +20,12 @@ func request(s plan.Saved, f plan.Forecast, dates *calendar.Dates, file string) 
 	if s.By == "" {
 		facts[2][1] = ""
 	}
+	if len(pl.Emergency) > 0 {
+		facts = append(facts, []string{"emergency", "for " + strings.Join(pl.Emergency, ", ")})
+	}
+	for _, a := range pl.Advisories {
+		facts = append(facts, []string{"advisory", strings.TrimPrefix(advisoryLine(a), "for ")})
+	}
 	if pl.Change != nil {
 		facts = append(facts, []string{"change number", "asked for when it is run, from " + pl.Change.String() + ": without one nothing begins"})
 	}

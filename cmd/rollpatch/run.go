@@ -24,7 +24,7 @@ func (d *desk) runCommand() *cli.Command {
 			"Ends with 0 when it is done, with 3 when it halted or nothing moves without a person.",
 		Flags: join(inventoryFlags(), []cli.Flag{
 			&cli.PathFlag{Name: "plan", Usage: "run the plan of `FILE`, as plan --save wrote it"},
-			emergencyFlag(), packageFlag(), advisoryFlag(),
+			emergencyFlag(), packageFlag(), advisoryFlag(), advisoriesFlag(),
 			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "start it and return"},
 			asFlag(),
 		}, leftoverFlags(), signFlags(), d.storeFlags(), outputFlags(), serverFlags()),
@@ -40,17 +40,23 @@ type started struct {
 }
 
 func (d *desk) start(c *cli.Context) error {
-	p, pl, parts, err := d.planned(c)
+	p, m, err := d.planned(c)
 	if err != nil {
 		return err
 	}
+	pl, parts := m.plan, m.parts
 	var answers []plan.Answer
-	if path := c.Path("plan"); path != "" {
-		saved, err := d.saved(path, pl, parts)
+	switch path := c.Path("plan"); {
+	case path != "": // plan looked for what it names when it was saved
+		saved, err := d.saved(c, path, m)
 		if err != nil {
 			return err
 		}
 		pl, parts, answers = saved.Plan, saved.Parts, saved.Answers
+	case len(pl.Emergency) > 0:
+		if pl, parts, err = d.lookFor(c, m); err != nil {
+			return err
+		}
 	}
 	dates, err := d.datesFrom(c.Context, pl, parts, answers, d.now().UTC(), time.Time{})
 	if err != nil {

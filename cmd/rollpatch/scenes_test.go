@@ -275,7 +275,21 @@ func (s *stage) ofSchedule() *stage {
 var scenes = map[string]func() []frame{
 	"none": func() []frame { return []frame{{At: sceneStart}} },
 	// hosts that are asked what they would get
-	"asked":  func() []frame { return []frame{{At: sceneStart, Asked: askedHosts("1.1")}} },
+	"asked": func() []frame { return []frame{{At: sceneStart, Asked: askedHosts("1.1")}} },
+	"named": func() []frame {
+		return []frame{{At: sceneStart, Asked: namedHosts("cache-1", "cache-2", "web-1", "web-2", "web-3")}}
+	},
+	"half":  func() []frame { return []frame{{At: sceneStart, Asked: namedHosts("web-1", "web-2")}} },
+	"alone": func() []frame { return []frame{{At: sceneStart, Nobody: true}} },
+	// an emergency's advisory: the repositories have its fix, or an older version, or nothing newer; one host of three is silent
+	"fixed":   func() []frame { return []frame{advisedHosts("1:9.2p1-2+deb12u3")} },
+	"behind":  func() []frame { return []frame{advisedHosts("1:9.2p1-2+deb12u2.1")} },
+	"unfixed": func() []frame { return []frame{advisedHosts("")} },
+	"partly": func() []frame {
+		f := advisedHosts("1:9.2p1-2+deb12u3")
+		f.Asked = f.Asked[:len(f.Asked)-1]
+		return []frame{f}
+	},
 	"later":  func() []frame { return []frame{{At: sceneStart.Add(time.Hour), Asked: askedHosts("1.4")}} },
 	"looked": func() []frame { return []frame{{At: sceneStart, Asked: lookedAt()}} },
 	"untold": func() []frame { return []frame{{At: sceneStart, Asked: untoldHosts()}} },
@@ -298,6 +312,12 @@ var scenes = map[string]func() []frame{
 	},
 	// two people must agree before anything begins, and one has
 	"start": func() []frame { return []frame{newStage().atStart().frame()} },
+	"advised": func() []frame {
+		s := newStage().atStart()
+		s.campaign.Emergency = "openssh-client, openssh-server"
+		s.campaign.Advisories = []rollout.Advisory{{ID: "DSA-5724-1", Summary: "openssh - security update", Fixed: []string{"openssh 1:9.2p1-2+deb12u3 (Debian:12)"}, Packages: []string{"openssh-client", "openssh-server"}}}
+		return []frame{s.frame()}
+	},
 	"startexpired": func() []frame {
 		s := newStage().atStart().later(72 * time.Hour)
 		s.campaign = s.campaign.Judged(rollout.Judgment{Gate: "start", Expired: true, Why: "expired at 2026-11-04T01:00:00Z without 1 more person; agreed: bob"}, s.at)

@@ -117,7 +117,7 @@ func (d *desk) scheduled(c *cli.Context) (pl plan.Plan, parts map[string]plan.Pa
 	if f.campaign.Schedule == nil {
 		return pl, nil, next, nil, usage(path+": the campaign has no schedule", "give it one, such as schedule: {nth: {weekday: tuesday, n: 2, offset: 1d}, at: \"22:00\"}", nothingHint)
 	}
-	if pl, parts, err = f.plan(d); err != nil {
+	if pl, parts, err = f.plan(d, urgent{}); err != nil {
 		return pl, nil, next, nil, err
 	}
 	if all, err = d.firings(c.Context, *pl.Schedule); err != nil {

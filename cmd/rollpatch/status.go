@@ -58,6 +58,12 @@ func (p printer) status(s status.Status, packages bool) {
 		fmt.Fprintf(p.w, ", ended %s", stamp(s.Ended))
 	}
 	fmt.Fprintln(p.w)
+	if s.Emergency != "" {
+		fmt.Fprintf(p.w, "an emergency, for %s\n", s.Emergency)
+	}
+	for _, a := range s.Advisories {
+		fmt.Fprintln(p.w, a)
+	}
 	if s.Reason != "" && s.Reason != s.State {
 		fmt.Fprintln(p.w, s.Reason)
 	}

@@ -178,7 +178,7 @@ func (c Campaign) WithPaths(dir, home string) Campaign {
 			c.Notify[i].Webhook = &Webhook{URL: *n.Webhook.URL.WithPaths(dir, home)}
 		}
 	}
-	c.Change = c.Change.withPaths(dir, home)
+	c.Change, c.Emergency = c.Change.withPaths(dir, home), c.Emergency.WithPaths(dir, home)
 	if c.Signers != nil {
 		c.Signers = &Signers{Allowed: inventory.Absolute(c.Signers.Allowed, dir, home), Revoked: inventory.Absolute(c.Signers.Revoked, dir, home)}
 	}

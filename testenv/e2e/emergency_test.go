@@ -29,6 +29,7 @@ signers: {allowed: %q, revoked: %q}
 	s.soaks(soaking)
 	peers := s.logs("web-2", "web-3")
 
+	s.advised(file)
 	out, _ := s.cli(0, "run", "--detach", "-i", s.InventoryFile(), "--emergency", "--package", "lab-*", "--key", p.file("rita"), file)
 	urgent := strings.TrimSpace(out)
 	if !strings.HasPrefix(urgent, s.name()+"-emergency-") {
@@ -50,4 +51,23 @@ signers: {allowed: %q, revoked: %q}
 	s.at("1.1", web...)
 	s.safe()
 	s.chained()
+}
+
+// advised: by an advisory the hosts are found that need its fix, and one that the repository does not have yet is refused.
+func (s *scene) advised(file string) {
+	s.Helper()
+	advisory := func(id, fixed string) string {
+		path, err := s.Write(id+".json", fmt.Sprintf(`{"id": %q, "summary": "lab-web - security update", "affected": [
+ {"package": {"ecosystem": "Debian:12", "name": "lab-web"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": %q}]}]}]}`, id, fixed))
+		s.must(err)
+		return path
+	}
+	out, _ := s.cli(0, "plan", "-i", s.InventoryFile(), "--emergency", "--advisory", "LAB-1", "--advisories", advisory("LAB-1", "1.1"), file)
+	if !strings.Contains(out, "for LAB-1 (lab-web - security update): lab-web, fixed in lab-web 1.1 (Debian:12); has it already: web-1") {
+		s.Errorf("the canary that soaks has the fix, and its peers get it; its plan is\n%s", out)
+	}
+	_, told := s.cli(2, "plan", "-i", s.InventoryFile(), "--emergency", "--advisory", "LAB-2", "--advisories", advisory("LAB-2", "1.3"), file)
+	if !strings.Contains(told, "the repository does not offer the fix yet: lab-web is of lab-web 1.0, fixed in 1.3, and 1.1 is what would come: web-2, web-3") {
+		s.Errorf("a fix that is not published is refused with\n%s", told)
+	}
 }

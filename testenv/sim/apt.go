@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 )
 
 // aptOptions are those of apt-get's options that take a value.
@@ -425,9 +427,9 @@ func (p *packages) plan(to state, reinstall bool, wishes []wish) (pl plan) {
 			pl.remove = append(pl.remove, name)
 		case old == nil:
 			pl.install = append(pl.install, name)
-		case compareVersions(d.version, old.version) > 0:
+		case advisory.Compare(d.version, old.version) > 0:
 			pl.upgrade = append(pl.upgrade, name)
-		case compareVersions(d.version, old.version) < 0:
+		case advisory.Compare(d.version, old.version) < 0:
 			pl.downgrade = append(pl.downgrade, name)
 		case reinstall && wished[name]:
 			pl.reinstall = append(pl.reinstall, name)
@@ -526,7 +528,7 @@ func (a *aptRun) transaction(verb string, args []string) int {
 	}
 	upgradable := 0
 	for _, name := range p.names() {
-		if c := p.candidate(name); p.version(name) != "" && c.version != p.version(name) && (to[name] == nil || compareVersions(c.version, to[name].version) > 0) {
+		if c := p.candidate(name); p.version(name) != "" && c.version != p.version(name) && (to[name] == nil || advisory.Compare(c.version, to[name].version) > 0) {
 			upgradable++
 		}
 	}
@@ -870,7 +872,7 @@ func (p *packages) offers(name string) (all []*deb) {
 	if in := p.installed[name]; in != nil && p.offered(name, in.deb.version) == nil {
 		all = append(all, in.deb)
 	}
-	sort.Slice(all, func(i, j int) bool { return compareVersions(all[i].version, all[j].version) > 0 })
+	sort.Slice(all, func(i, j int) bool { return advisory.Compare(all[i].version, all[j].version) > 0 })
 	return all
 }
 

@@ -5,6 +5,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 )
 
 // dpkg is dpkg, as far as a playbook needs it.
@@ -172,7 +174,7 @@ func (i *invocation) dpkgInstall(o opts) int {
 			p.mu.Lock()
 			have := p.version(d.name)
 			p.mu.Unlock()
-			if have != "" && compareVersions(d.version, have) < 0 {
+			if have != "" && advisory.Compare(d.version, have) < 0 {
 				i.warn("dpkg: will not downgrade %s from %s to %s, skipping\n", d.name, have, d.version)
 				continue
 			}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 )
 
 // packages is a host's package database and what follows from it. It outlives every boot.
@@ -84,7 +86,7 @@ func (p *packages) booted() {
 	p.kernel = ""
 	newest := ""
 	for _, in := range p.installed {
-		if d := in.deb; d.effect.kernel != "" && in.state == stateInstalled && (newest == "" || compareVersions(d.effect.kernel, newest) > 0) {
+		if d := in.deb; d.effect.kernel != "" && in.state == stateInstalled && (newest == "" || advisory.Compare(d.effect.kernel, newest) > 0) {
 			newest = d.effect.kernel
 		}
 	}
@@ -164,7 +166,7 @@ func (p *packages) candidate(name string) *deb {
 		best = in.deb
 	}
 	for _, d := range p.lists {
-		if d.name == name && !p.never[name+" "+d.version] && (best == nil || compareVersions(d.version, best.version) > 0) {
+		if d.name == name && !p.never[name+" "+d.version] && (best == nil || advisory.Compare(d.version, best.version) > 0) {
 			best = d
 		}
 	}
@@ -367,7 +369,7 @@ func (r *dpkgRun) unpack(d *deb) error {
 			}
 			return p.dpkgLog("status half-installed %s:%s %s", d.name, d.arch, d.version)
 		}
-		if compareVersions(d.version, old.deb.version) < 0 {
+		if advisory.Compare(d.version, old.deb.version) < 0 {
 			r.warn("dpkg: warning: downgrading %s from %s to %s\n", d.name, old.deb.version, d.version)
 		}
 		r.out("Preparing to unpack .../%s ...\nUnpacking %s (%s) over (%s) ...\n", d.file(), d.name, d.version, old.deb.version)

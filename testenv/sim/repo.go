@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 )
 
 // deb is one version of one package.
@@ -232,7 +234,7 @@ func (r *repo) reachable() bool {
 
 // compareOp is dpkg --compare-versions.
 func compareOp(a, op, b string) bool {
-	c := compareVersions(a, b)
+	c := advisory.Compare(a, b)
 	switch op {
 	case "=", "eq":
 		return c == 0
@@ -248,73 +250,4 @@ func compareOp(a, op, b string) bool {
 		return c < 0
 	}
 	return false
-}
-
-// compareVersions orders versions as Debian policy 5.6.12 does.
-func compareVersions(a, b string) int {
-	ea, ua, ra := splitVersion(a)
-	eb, ub, rb := splitVersion(b)
-	for _, pair := range [][2]string{{ea, eb}, {ua, ub}, {ra, rb}} {
-		if c := comparePart(pair[0], pair[1]); c != 0 {
-			return c
-		}
-	}
-	return 0
-}
-
-func splitVersion(v string) (epoch, upstream, revision string) {
-	if n := strings.IndexByte(v, ':'); n >= 0 {
-		epoch, v = v[:n], v[n+1:]
-	}
-	if n := strings.LastIndexByte(v, '-'); n >= 0 {
-		v, revision = v[:n], v[n+1:]
-	}
-	return epoch, v, revision
-}
-
-func comparePart(a, b string) int {
-	order := func(s string) int {
-		switch {
-		case s == "" || s[0] >= '0' && s[0] <= '9':
-			return 0
-		case s[0] == '~':
-			return -1
-		case s[0] >= 'a' && s[0] <= 'z' || s[0] >= 'A' && s[0] <= 'Z':
-			return int(s[0])
-		}
-		return int(s[0]) + 256
-	}
-	digit := func(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '9' }
-	for a != "" || b != "" {
-		for a != "" && !digit(a) || b != "" && !digit(b) {
-			if x, y := order(a), order(b); x != y {
-				return x - y
-			}
-			a, b = tailOf(a), tailOf(b)
-		}
-		a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
-		first := 0
-		for digit(a) && digit(b) {
-			if first == 0 {
-				first = int(a[0]) - int(b[0])
-			}
-			a, b = a[1:], b[1:]
-		}
-		switch {
-		case digit(a):
-			return 1
-		case digit(b):
-			return -1
-		case first != 0:
-			return first
-		}
-	}
-	return 0
-}
-
-func tailOf(s string) string {
-	if s == "" {
-		return s
-	}
-	return s[1:]
 }

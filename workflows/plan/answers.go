@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/preflight"
 )
@@ -14,6 +15,8 @@ type Question struct {
 	Hosts []Asking `json:"hosts"`
 	// Check: they are asked what stands against patching them, and not what they would get.
 	Check bool `json:"check,omitempty"`
+	// Advisories are those that an emergency names: what of their packages a host has is wanted, too.
+	Advisories []advisory.Advisory `json:"advisories,omitempty"`
 }
 
 // Asking is one host that is asked, and the part of a cluster that says how it is reached.
@@ -42,6 +45,10 @@ type Answer struct {
 
 	Finished   []string `json:"finished,omitempty"`   // what of it has finished in the stage that goes first, and where
 	Unfinished []string `json:"unfinished,omitempty"` // and what has not, or not long enough ago
+
+	Named []Named `json:"named,omitempty"` // what an emergency names, and whether it has that; empty: it did not tell
+
+	Advised *advisory.Told `json:"advised,omitempty"` // what its advisories mean for it; nil: it did not tell
 
 	Estimate *calendar.Estimate `json:"estimate,omitempty"` // how long it is taken to need, by what was measured
 

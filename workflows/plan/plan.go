@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
@@ -36,6 +37,8 @@ type Plan struct {
 	Agreement  Agreement         `json:"agreement,omitzero"`
 	Change     *campaign.Change  `json:"change,omitempty"`    // who must give a change number before anything starts
 	Emergency  []string          `json:"emergency,omitempty"` // the packages that an emergency brings; none: it is no emergency
+
+	Advisories []advisory.Advisory `json:"advisories,omitempty"` // by which it brings some of them
 }
 
 // Stage is the clusters that may go at the same time.
@@ -203,13 +206,27 @@ func Build(c campaign.Campaign, inv inventory.Inventory) (Plan, map[string]Part)
 	return build(c, inv, agreed(c, inv), nil)
 }
 
-// BuildEmergency works out how the campaign brings these packages in an emergency.
-func BuildEmergency(c campaign.Campaign, inv inventory.Inventory, packages []string) (Plan, map[string]Part, error) {
-	urgent, now, err := c.Urgent(inv, packages)
+// BuildEmergency works out how the campaign brings these packages in an emergency, and those of advisories. Which these are only hosts can tell
+// (Advised): before that the plan brings none of them.
+func BuildEmergency(c campaign.Campaign, inv inventory.Inventory, packages []string, advisories ...advisory.Advisory) (Plan, map[string]Part, error) {
+	names := slices.Clone(packages)
+	for _, a := range advisories {
+		of := a.Packages
+		if len(of) == 0 { // without any name a campaign brings everything that is pending; no package has the name of an advisory
+			of = []string{a.ID}
+		}
+		for _, name := range of {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	urgent, now, err := c.Urgent(inv, names)
 	if err != nil {
 		return Plan{}, nil, err
 	}
-	p, parts := build(urgent, now, urgently(c, inv), packages)
+	p, parts := build(urgent, now, urgently(c, inv), names)
+	p.Advisories = advisories
 	return p, parts, nil
 }
 
@@ -393,6 +410,9 @@ func (p Plan) Campaign(instance, requester string, start time.Time) rollout.Camp
 		Instance: instance, Name: p.Name, Why: p.Reason, Ticket: p.Ticket, Requester: requester, Plan: Digest(p),
 		Unattended: p.Unattended, Parallel: p.Parallel, Ramp: p.Ramp, Breaker: p.Breaker, StopSame: p.StopSame, StartedAt: start,
 		Gates: p.Agreement.gates(), Emergency: strings.Join(p.Emergency, ", "),
+	}
+	for _, a := range p.Advisories {
+		c.Advisories = append(c.Advisories, rollout.Advisory{ID: a.ID, Summary: a.Summary, Fixed: a.Fixed(), Packages: a.Packages})
 	}
 	if h := p.Change; h != nil {
 		c.Change = &rollout.Change{By: h.String(), Timeout: time.Duration(h.Timeout), Within: time.Duration(h.Within)}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/campaign"
+	"github.com/rollpatch/rollpatch/workflows/advisory"
 	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
@@ -398,6 +399,9 @@ func TestDigestSeesEveryField(t *testing.T) {
 	hook := campaign.Change{Command: []string{"open-change"}, URL: ref, Secret: ref}.Resolve()
 	p.Change = &hook
 	p.Emergency, part.Emergency = []string{"openssl"}, true
+	p.Advisories = []advisory.Advisory{{
+		ID: "DSA-1", Summary: "openssl", Records: []string{"DSA-1"}, Fixes: []advisory.Fix{{Release: "Debian:12", Source: "openssl", From: "1", Fixed: "3"}}, Packages: []string{"openssl"}, Safe: []string{"web-1"},
+	}}
 	fields := 0
 	for _, v := range []reflect.Value{reflect.ValueOf(&p).Elem(), reflect.ValueOf(&part).Elem()} {
 		before := Digest(v.Interface())

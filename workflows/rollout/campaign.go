@@ -88,6 +88,8 @@ type Campaign struct {
 	Emergency string    `json:"emergency,omitempty"` // the packages that it brings, as a person named them
 	OwedTold  time.Time `json:"owed_told,omitzero"`  // when people were last told of an approval that is overdue
 
+	Advisories []Advisory `json:"advisories,omitempty"` // by which an emergency brings some of its packages
+
 	Gates     []Gate     `json:"gates,omitempty"` // in the order in which it comes to them
 	Approvals []Approval `json:"approvals,omitempty"`
 

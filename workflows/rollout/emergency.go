@@ -166,10 +166,45 @@ func (c Campaign) conveneAfter(now time.Time) Campaign {
 	if due := c.owedDue(); !now.Before(due) {
 		g, _ := c.Owes()
 		c.OwedTold = now
-		c.Outbox.tell(TellGate, "", "the approval of emergency "+c.Instance+" is overdue since "+stamp(g.Since.Add(OwedWithin))+": gate "+g.ID+because(g.Why),
+		c.Outbox.tell(TellGate, "", "the approval of emergency "+c.Instance+c.urgently()+" is overdue since "+stamp(g.Since.Add(OwedWithin))+": gate "+g.ID+because(g.Why),
 			"rollpatch approve "+c.Instance+` --reason "..."`)
 	}
 	return c
+}
+
+// Advisory is one that an emergency names.
+type Advisory struct {
+	ID       string   `json:"id"`
+	Summary  string   `json:"summary,omitempty"`
+	Fixed    []string `json:"fixed,omitempty"`    // in which versions of which source packages
+	Packages []string `json:"packages,omitempty"` // that it brings
+}
+
+// String is it in one line, as people are told of it.
+func (a Advisory) String() string {
+	text := a.ID
+	if a.Summary != "" {
+		text += ": " + a.Summary
+	}
+	if len(a.Fixed) > 0 {
+		text += ", fixed in " + strings.Join(a.Fixed, ", ")
+	}
+	return text
+}
+
+// urgently names the packages of an emergency and its advisories, behind its name: who is woken for it sees what for.
+func (c Campaign) urgently() string {
+	if c.Emergency == "" {
+		return ""
+	}
+	text := ", for " + c.Emergency
+	for i, a := range c.Advisories {
+		text += map[bool]string{true: " (", false: "; "}[i == 0] + a.String()
+	}
+	if len(c.Advisories) > 0 {
+		text += ")"
+	}
+	return text + ","
 }
 
 // owedDue is when people are told next that it is overdue.

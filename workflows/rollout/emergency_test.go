@@ -127,6 +127,26 @@ func TestAnAbortedEmergencyBringsNobodyBack(t *testing.T) {
 }
 
 // The usual approval is owed once an emergency has begun: it keeps nothing from beginning, and people hear every day what is overdue.
+// Who is woken for an emergency sees what for.
+func TestEmergencysNoticeNamesItsAdvisories(t *testing.T) {
+	t.Parallel()
+	c := Campaign{Instance: "e", Parallel: 1, Stages: []string{"one"}, Clusters: []Ref{{Name: "web", Total: 2}}, Gates: []Gate{{ID: "emergency"}}, Emergency: "openssl, ssh"}
+	notice := func() string {
+		pending := c.Convene(epoch).Judged(Judgment{Gate: "emergency", Why: "1 person is missing"}, epoch).Outbox.Pending
+		if len(pending) == 0 {
+			return ""
+		}
+		return pending[0].Text
+	}
+	if got := notice(); !strings.HasPrefix(got, "gate emergency of e, for openssl, ssh, ") {
+		t.Errorf("by packages it says %q", got)
+	}
+	c.Advisories = []Advisory{{ID: "DSA-1", Summary: "openssh - security update", Fixed: []string{"openssh 2 (Debian:12)"}, Packages: []string{"ssh"}}, {ID: "USN-2"}}
+	if got := notice(); !strings.HasPrefix(got, "gate emergency of e, for openssl, ssh (DSA-1: openssh - security update, fixed in openssh 2 (Debian:12); USN-2), ") {
+		t.Errorf("by advisories it says %q", got)
+	}
+}
+
 func TestEmergencyOwesTheUsualApproval(t *testing.T) {
 	t.Parallel()
 	c := Campaign{Instance: "e", Parallel: 1, Stages: []string{"one"}, Clusters: []Ref{{Name: "web", Total: 2}}, Gates: []Gate{{ID: "emergency"}, {ID: "start", After: true}}}

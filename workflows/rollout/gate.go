@@ -237,7 +237,7 @@ func (c *Campaign) tellGate(id, text string) {
 	if c.turns() {
 		text += "; without that it does not begin in its window, which opens at " + stamp(c.Turn.Begin) + ". Its plan: rollpatch schedule plan " + c.Instance
 	}
-	c.Outbox.tell(TellGate, "", "gate "+id+" of "+c.Instance+" "+text, "rollpatch approve "+c.Instance+` --reason "..."`)
+	c.Outbox.tell(TellGate, "", "gate "+id+" of "+c.Instance+c.urgently()+" "+text, "rollpatch approve "+c.Instance+` --reason "..."`)
 }
 
 // reconvene has a gate that expired wait once more; what was said at it still counts for as long as it says itself.

@@ -56,6 +56,8 @@ type Report struct {
 	Debts     []Debt            `json:"debts"`
 	Leftovers []Leftover        `json:"leftovers"`
 	Notes     []string          `json:"notes,omitempty"` // what could not be had
+
+	Advisories []rollout.Advisory `json:"advisories,omitempty"` // by which an emergency was to bring some of its packages
 }
 
 // Schedule is what made the instance, and when it was to begin.
@@ -176,7 +178,7 @@ func Build(in Input) Report {
 	r := Report{
 		Instance: s.Instance, Campaign: s.Campaign, State: s.State, Running: !s.Over(), Made: in.Now.UTC(), Reason: s.Reason, Why: s.Why, Ticket: s.Ticket, Change: s.Change,
 		Requester: s.Requester, Plan: s.Plan, Started: s.Started, Ended: s.Ended, Leftovers: Leftovers(s),
-		Emergency: c.Emergency,
+		Emergency: c.Emergency, Advisories: c.Advisories,
 	}
 	if c.Asker.Signed() {
 		r.Requester, r.Key = c.Asker.Name(), c.Asker.Key
@@ -213,12 +215,18 @@ func Build(in Input) Report {
 	return r
 }
 
-// FollowUp is the command that does what is left to do. That of an emergency is one, too, for the same packages.
+// FollowUp is the command that does what is left to do. That of an emergency is one, too, for the same packages and advisories.
 func (r Report) FollowUp() string {
 	urgent := ""
 	if r.Emergency != "" {
 		urgent = " --emergency"
+		for _, a := range r.Advisories {
+			urgent += " --advisory " + a.ID
+		}
 		for _, name := range strings.Split(r.Emergency, ", ") {
+			if slices.ContainsFunc(r.Advisories, func(a rollout.Advisory) bool { return a.ID == name || slices.Contains(a.Packages, name) }) {
+				continue
+			}
 			if strings.ContainsAny(name, "*?[") {
 				name = "'" + name + "'"
 			}

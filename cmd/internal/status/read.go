@@ -42,7 +42,7 @@ func (r *Reader) Read(ctx context.Context, instance string) (Status, error) {
 	}
 	now := r.Now()
 	s := Status{
-		Instance: c.Instance, Campaign: c.Name, State: Running, Reason: c.Next(now).Reason, Why: c.Why, Ticket: c.Ticket, Requester: c.Requester,
+		Instance: c.Instance, Campaign: c.Name, State: Running, Reason: c.Next(now).Reason, Why: c.Why, Ticket: c.Ticket, Emergency: c.Emergency, Advisories: c.Advisories, Requester: c.Requester,
 		Plan: c.Plan, Started: c.StartedAt, Ended: c.EndedAt,
 	}
 	if c.Change != nil {

@@ -65,7 +65,8 @@ type Status struct {
 	Reason    string    `json:"reason,omitempty"`
 	Why       string    `json:"why,omitempty"` // the campaign file's reason
 	Ticket    string    `json:"ticket,omitempty"`
-	Change    string    `json:"change,omitempty"` // its number, where one was asked for
+	Emergency string    `json:"emergency,omitempty"` // the packages that it brings; empty: it is none
+	Change    string    `json:"change,omitempty"`    // its number, where one was asked for
 	Requester string    `json:"requester,omitempty"`
 	Plan      string    `json:"plan,omitempty"` // digest
 	Started   time.Time `json:"started,omitzero"`
@@ -74,6 +75,8 @@ type Status struct {
 	Awaits    []Await   `json:"awaits,omitempty"`
 
 	Overrides []Override `json:"overrides,omitempty"` // those that were used
+
+	Advisories []rollout.Advisory `json:"advisories,omitempty"` // by which an emergency brings some of its packages
 }
 
 // Stage is the clusters that may go at the same time.

@@ -18,12 +18,12 @@ _rollpatch() {
 		files=yes
 		;;
 	plan)
-		flags="--address --advisory --emergency --help --inventory --namespace --of --offline --only --output --package --plan --save --store --verbose"
+		flags="--address --advisories --advisory --emergency --help --inventory --namespace --of --offline --only --output --package --plan --save --store --verbose"
 		formats="text json markdown html"
 		files=yes
 		;;
 	run)
-		flags="--address --advisory --as --detach --emergency --expires --help --inventory --key --namespace --of --only --output --package --plan --store --unsigned --verbose"
+		flags="--address --advisories --advisory --as --detach --emergency --expires --help --inventory --key --namespace --of --only --output --package --plan --store --unsigned --verbose"
 		formats="text json"
 		files=yes
 		;;

@@ -61,8 +61,9 @@ _rollpatch() {
 	plan)
 		_arguments \
 			'--address=[ADDRESS of the Temporal server]:value:' \
-			'--advisory=[ID of an advisory; refused where repositories do not say which packages one names]:value:' \
-			'--emergency[bring what --package names now - one emergency approver agrees before, everybody else within a day after (docs/emergency.md)]' \
+			'--advisories=[look --advisory up in PATH, a file or folder of OSV JSON, and not where emergency.advisories says]:file:_files' \
+			'--advisory=[ID of an advisory, such as DSA-5724-1, USN-6859-1 or CVE-2024-6387, whose packages the emergency brings; again for each]:value:' \
+			'--emergency[bring what --package and --advisory name now - one emergency approver agrees before, everybody else within a day after (docs/emergency.md)]' \
 			'--help[show help]' \
 			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
 			'--namespace=[Temporal NAMESPACE]:value:' \
@@ -80,10 +81,11 @@ _rollpatch() {
 	run)
 		_arguments \
 			'--address=[ADDRESS of the Temporal server]:value:' \
-			'--advisory=[ID of an advisory; refused where repositories do not say which packages one names]:value:' \
+			'--advisories=[look --advisory up in PATH, a file or folder of OSV JSON, and not where emergency.advisories says]:file:_files' \
+			'--advisory=[ID of an advisory, such as DSA-5724-1, USN-6859-1 or CVE-2024-6387, whose packages the emergency brings; again for each]:value:' \
 			'--as=[NAME on record; nobody proves it]:value:' \
 			'--detach[start it and return]' \
-			'--emergency[bring what --package names now - one emergency approver agrees before, everybody else within a day after (docs/emergency.md)]' \
+			'--emergency[bring what --package and --advisory name now - one emergency approver agrees before, everybody else within a day after (docs/emergency.md)]' \
 			'--expires=[TIME for which what is signed counts - 90m, 12h, 2d]:value:' \
 			'--help[show help]' \
 			'--inventory=[inventory FILE; the files of a folder inventory.d beside it are added]:file:_files' \
