@@ -16,7 +16,7 @@ import (
 const pulseScript = `root="${ROLLPATCH_ROOT:-}"
 printf 'boot\t%s\n' "$(cat "$root/proc/sys/kernel/random/boot_id")"
 printf 'killed\t%s\n' "$(awk '$1 == "oom_kill" { print $2 }' "$root/proc/vmstat" 2>/dev/null)"
-for unit in ${UNITS-}; do
+for unit in ${ROLLPATCH_UNITS-}; do
 	printf 'crashes\t%s\t%s\n' "$unit" "$(systemctl show -p NRestarts --value "$unit" 2>/dev/null)"
 done
 `
@@ -46,7 +46,7 @@ func (a *Activities) pulse(ctx context.Context, part, host string, units []strin
 	if err != nil {
 		return rollout.Pulse{}, err
 	}
-	out, err := a.Runner.Query(ctx, s.target, []byte(pulseScript), map[string]string{"UNITS": strings.Join(units, " ")})
+	out, err := a.Runner.Query(ctx, s.target, []byte(pulseScript), map[string]string{"ROLLPATCH_UNITS": strings.Join(units, " ")})
 	if err != nil {
 		return rollout.Pulse{}, err
 	}

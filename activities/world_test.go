@@ -248,6 +248,11 @@ func (w *world) BootID(ctx context.Context, _ Target) (string, error) {
 func (w *world) Query(_ context.Context, t Target, script []byte, env map[string]string) ([]byte, error) {
 	w.Lock()
 	defer w.Unlock()
+	for name := range env {
+		if !strings.HasPrefix(name, "ROLLPATCH_") { // as the real one does
+			return nil, fmt.Errorf("argument %q: names are ROLLPATCH_ followed by capitals", name)
+		}
+	}
 	if string(script) == "state" {
 		who := env["ROLLPATCH_HOST"] + " on " + t.Host
 		n := w.note("state of %s", who)
