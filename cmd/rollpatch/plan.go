@@ -54,6 +54,11 @@ func (d *desk) planned(c *cli.Context) (printer, plan.Plan, map[string]plan.Part
 	}
 	if c.Command.Name == "plan" {
 		d.warnOfHouse(f.inventory, f.where)
+		if s := f.campaign.Scheduled(); s != nil {
+			if _, err := d.firings(c.Context, *s); err != nil {
+				return p, plan.Plan{}, nil, placed(err, f.whereCampaign)
+			}
+		}
 	}
 	left, err := d.undone(c, f.campaign)
 	if err != nil {
