@@ -225,6 +225,9 @@ func (d *desk) createSchedule(c *cli.Context) error {
 	}); err != nil {
 		return err
 	}
+	if f.Request == nil {
+		d.warnOfUnsigned(parts, "its instances", "to sign it: the same command with --key FILE")
+	}
 	d.note("what the files say now is what it runs: after a change of them say it again")
 	return nil
 }

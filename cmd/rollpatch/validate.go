@@ -139,9 +139,12 @@ func (d *desk) validate(c *cli.Context) error {
 	}
 	d.warnOfHouse(inv.Value, inv.Where)
 	d.warnOfOverrides(inv)
+	d.warnOfStrangers(inv.Value.Approvers, inv.Value.Freezes, inv.Value.Emergency, inv.Where)
 	for _, doc := range docs {
 		d.warnOfGates(doc)
 		d.warnOfSigners(doc)
+		d.warnOfFreezes(doc, inv)
+		d.warnOfStrangersIn(doc, inv.Value)
 		d.warnOfChecks(doc, inv.Value)
 	}
 	if len(refusals) > 0 {
