@@ -18,6 +18,18 @@ import (
 type Schedules interface {
 	// Renew has a schedule fire at these times from now on. One that is gone is no error.
 	Renew(ctx context.Context, name string, at []time.Time) error
+	// Kept says whether a schedule is still there.
+	Kept(ctx context.Context, name string) (bool, error)
+}
+
+// ScheduledInput is a schedule that may have been deleted.
+type ScheduledInput struct {
+	Name string `json:"name"`
+}
+
+// Scheduled says whether the server still keeps a schedule: one that is gone is not paused.
+func (a *Activities) Scheduled(ctx context.Context, in ScheduledInput) (bool, error) {
+	return a.Schedules.Kept(ctx, in.Name)
 }
 
 // FireInput is a schedule that fires, at the time for which it was meant to.
@@ -43,15 +55,12 @@ type FireResult struct {
 func (a *Activities) Fire(ctx context.Context, in FireInput) (FireResult, error) {
 	var r FireResult
 	rule, err := a.Calendars.Calendar(ctx, plan.Begins(in.Schedule), true, in.At)
-	switch {
-	case err != nil:
+	if err != nil {
 		return r, err
-	case rule.Unknown != "":
-		return r, fmt.Errorf("the schedule's rule: %s", rule.Unknown)
 	}
 	firings, err := plan.Firings(in.Schedule, rule, in.At)
 	if err != nil {
-		return r, err
+		return r, fmt.Errorf("the schedule's rule: %w", err)
 	}
 	begin := time.Time{}
 	for _, f := range firings {

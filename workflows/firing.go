@@ -64,10 +64,25 @@ func Firing(ctx workflow.Context, st FiringState) error {
 		err = f.follow(begun, next)
 	}
 	if err != nil && ctx.Err() == nil {
-		f.say("schedule "+f.Name+" is paused: "+cause(err), "rollpatch schedule resume "+f.Name+` --reason "..."`)
+		f.fails(err)
 		return temporal.NewNonRetryableApplicationError(cause(err), ErrHalted, nil)
 	}
 	return err
+}
+
+// fails tells that no further instance is made. The server pauses the schedule of a firing that fails; one that was deleted meanwhile is told as
+// that, and one that cannot be asked for as paused.
+func (f *firing) fails(err error) {
+	kept := true
+	asked := workflow.ExecuteActivity(options(f.outlive, SegmentQueue(""), "is its schedule still there?", 0), "Scheduled", activities.ScheduledInput{Name: f.Name}).Get(f.outlive, &kept)
+	switch {
+	case kept || asked != nil:
+		f.say("schedule "+f.Name+" is paused: "+cause(err), "rollpatch schedule resume "+f.Name+` --reason "..."`)
+	case f.Instance != "":
+		f.say("schedule "+f.Name+" was deleted, and this was its last instance: "+cause(err), "rollpatch status "+f.Instance)
+	default:
+		f.say("schedule "+f.Name+" was deleted: "+cause(err), "rollpatch schedule list")
+	}
 }
 
 type firing struct {

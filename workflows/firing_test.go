@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type fired struct {
 	asked   int
 	silent  []int  // how many hosts do not answer, each time that they are asked; the last one stays
 	rounds  int    // how often they were
+	deleted bool   // the schedule is gone by then
 	trouble string // why the server is not told of further firings
 	drafts  []activities.DraftInput
 	turns   []time.Duration // when the windows were asked
@@ -105,6 +107,12 @@ func (f *fired) fire(t *testing.T) (workflows.FiringState, error) {
 		f.asked++
 		return o, nil
 	}, named("Turn"))
+	env.RegisterActivityWithOptions(func(_ context.Context, in activities.ScheduledInput) (bool, error) {
+		if in.Name != "monthly" {
+			return false, errors.New("there is none of that name")
+		}
+		return !f.deleted, nil
+	}, named("Scheduled"))
 	f.register(env)
 	if f.say != nil {
 		f.say(env)
@@ -330,6 +338,39 @@ func TestFiringFailsWhereItsInstanceHalts(t *testing.T) {
 	}
 	if text := f.told(rollout.TellSkip); !strings.Contains(text, "schedule monthly is paused: "+madeInstance) {
 		t.Errorf("people are told %q", text)
+	}
+}
+
+// A schedule that was deleted is not paused, and there is nothing to resume.
+func TestFiringOfADeletedScheduleSaysSo(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		set  func(f *fired)
+		told string
+		next string
+	}{
+		{"its instance halts", func(f *fired) {
+			f.agreement = plan.Agreement{}
+			f.on["patch web-1"] = func(int) rollout.MemberResult {
+				return rollout.MemberResult{Verdict: rollout.Fail, Reason: "unmet dependencies"}
+			}
+		}, "schedule monthly was deleted, and this was its last instance: " + madeInstance, "rollpatch status " + madeInstance},
+		{"no plan could be made", func(f *fired) {
+			f.fails = temporal.NewNonRetryableApplicationError("no such file", activities.ErrBadInput, nil)
+		}, "schedule monthly was deleted: no plan was made: no such file", "rollpatch schedule list"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f := gatedFiring()
+			f.deleted = true
+			row.set(f)
+			if _, err := f.fire(t); err == nil {
+				t.Fatal("the firing did not fail")
+			}
+			i := slices.IndexFunc(f.notices, func(n activities.Notice) bool { return strings.Contains(n.Text, row.told) && n.Next == row.next })
+			if text := f.told(rollout.TellSkip); i < 0 || strings.Contains(text, "is paused") {
+				t.Errorf("people are told %q, want %q and to type %q", text, row.told, row.next)
+			}
+		})
 	}
 }
 

@@ -34,6 +34,7 @@ type files struct {
 	where         func(path string) (name string, line int) // of the inventory
 	campaignPath  string
 	campaign      campaign.Campaign
+	whereCampaign func(path string) (name string, line int)
 }
 
 func (d *desk) readFiles(inventoryPath, campaignPath string) (files, error) {
@@ -52,7 +53,7 @@ func (d *desk) readFiles(inventoryPath, campaignPath string) (files, error) {
 		err = file.CheckCampaign(c, inv.Value)
 	}
 	err = with(err, lapsed(c, d.now()))
-	f.inventory, f.where, f.campaign = inv.Value, inv.Where, c.Value
+	f.inventory, f.where, f.campaign, f.whereCampaign = inv.Value, inv.Where, c.Value, c.Where
 	if err := errors.Join(invErr, err); err != nil {
 		return f, invalid(err)
 	}

@@ -60,6 +60,9 @@ func checkName(arg string) error {
 	return nil
 }
 
+// errNobody is what nobody is named.
+var errNobody = errors.New("no campaign and no instance is named")
+
 // resolve finds the instance that a person asks about: by its own name, or, of a campaign or of all, the latest that is on its way,
 // else the one that ended last. Others are those that are on their way beside it.
 func resolve(ctx context.Context, srv server, arg string) (instance string, others []status.Execution, err error) {
@@ -99,7 +102,7 @@ func resolve(ctx context.Context, srv server, arg string) (instance string, othe
 	case arg == "":
 		return "", nil, failed(errors.New("no instance was ever started here"), "start one with: rollpatch run CAMPAIGN.yaml")
 	}
-	return "", nil, failed(fmt.Errorf("no campaign and no instance is named %q", arg), listHint)
+	return "", nil, failed(fmt.Errorf("%w %q", errNobody, arg), listHint)
 }
 
 // addressed is the instance that a message is for. A name that stands for several on their way is no address: the one that was meant

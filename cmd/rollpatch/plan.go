@@ -63,6 +63,11 @@ func (d *desk) planned(c *cli.Context) (printer, ordered, error) {
 	}
 	if c.Command.Name == "plan" {
 		d.warnOfHouse(m.files.inventory, m.files.where)
+		if s := m.files.campaign.Scheduled(); s != nil {
+			if _, err := d.firings(c.Context, *s); err != nil {
+				return p, m, placed(err, m.files.whereCampaign)
+			}
+		}
 	}
 	if m.urgent.advisories, err = d.advisories(c, m.files); err != nil {
 		return p, m, err

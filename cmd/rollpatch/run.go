@@ -89,6 +89,11 @@ func (d *desk) start(c *cli.Context) error {
 	case err != nil:
 		return failed(err, "whether it started: rollpatch status "+st.Instance)
 	}
+	unsigned := func() {
+		if st.Request == nil {
+			d.warnOfUnsigned(parts, "this instance", fmt.Sprintf("for one that is signed: rollpatch abort %s --reason \"...\", then the same command with --key FILE", st.Instance))
+		}
+	}
 	out := started{Instance: st.Instance, Workflow: workflows.CampaignID(st.Instance), Plan: st.Plan}
 	if c.Bool("detach") {
 		if err := p.result(out, func() { fmt.Fprintln(p.w, out.Instance) }); err != nil {
@@ -96,6 +101,7 @@ func (d *desk) start(c *cli.Context) error {
 		}
 		d.warnOfOthers(c.Context, srv, out.Instance)
 		d.warnOfFreeze(c.Context, srv)
+		unsigned()
 		d.note("watch it with: rollpatch watch %s", out.Instance)
 		return nil
 	}
@@ -107,6 +113,7 @@ func (d *desk) start(c *cli.Context) error {
 	d.note("%s started; Ctrl-C ends the watching only", out.Instance)
 	d.warnOfOthers(c.Context, srv, out.Instance)
 	d.warnOfFreeze(c.Context, srv)
+	unsigned()
 	return d.follow(c, p, srv, out.Instance)
 }
 

@@ -412,7 +412,22 @@ var scenes = map[string]func() []frame{
 			{Name: "monthly", Note: "created by ann (claimed)", By: "ann", Lead: "5d", Next: []calendar.Firing{{At: at, Begin: at.AddDate(0, 0, 5)}}, Ahead: 12, Until: time.Date(2027, 10, 8, 21, 0, 0, 0, time.UTC), Last: at.AddDate(0, 0, -28), Skipped: 1},
 			{Name: "weekly", Paused: true, Note: "paused, by ben (claimed): the fair", Running: []string{"schedule/weekly-2026-11-01T01:00:00Z"}},
 		}
+		raw, err := json.Marshal(workflows.FiringState{Name: "weekly", Instance: "weekly-20261101T010000Z"})
+		if err != nil {
+			panic(err)
+		}
+		f.Workflows["schedule/weekly-2026-11-01T01:00:00Z"] = entry{Kind: workflows.FiringType, JSON: raw}
 		return []frame{f}
+	},
+	// schedules that have made no instance yet: one waits, one was paused, one makes its first plan, one has no further times
+	"unmade": func() []frame {
+		at := time.Date(2026, 11, 6, 21, 0, 0, 0, time.UTC)
+		return []frame{{At: sceneStart, Schedules: []scheduled{
+			{Name: "monthly", Next: []calendar.Firing{{At: at, Begin: at.AddDate(0, 0, 5)}}, Ahead: 1},
+			{Name: "weekly", Paused: true, Next: []calendar.Firing{{At: at, Begin: at.AddDate(0, 0, 5)}}},
+			{Name: "daily", Running: []string{"schedule/daily-2026-11-01T01:00:00Z"}},
+			{Name: "spent"},
+		}}}
 	},
 	// a freeze is met before the drain
 	"frozenmember": func() []frame {

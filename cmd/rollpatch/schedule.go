@@ -14,6 +14,7 @@ import (
 	"github.com/rollpatch/rollpatch/activities/store"
 	"github.com/rollpatch/rollpatch/activities/windows"
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
+	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/recur"
 	"github.com/rollpatch/rollpatch/workflows"
 	"github.com/rollpatch/rollpatch/workflows/approval"
@@ -74,15 +75,14 @@ func (d *desk) firings(ctx context.Context, s plan.Schedule) ([]calendar.Firing,
 	if err != nil {
 		return nil, err
 	}
-	if rule.Unknown != "" {
-		return nil, usage("schedule: " + rule.Unknown)
-	}
 	all, err := plan.Firings(s, rule, now)
 	switch {
+	case err != nil && rule.Unknown != "":
+		return nil, unfiredBy(ruleOf(s), err.Error(), "write a rule that comes about less often")
 	case err != nil:
-		return nil, usage("schedule: "+err.Error(), "give a shorter lead, or a rule that comes about less often", nothingHint)
+		return nil, unfiredBy("schedule.lead", err.Error(), "give a shorter lead, or a rule that comes about less often")
 	case len(all) == 0:
-		return nil, usage("schedule: its rule does not come about any more, as far as "+calendar.Length(windows.Ahead)+" from now", nothingHint)
+		return nil, unfiredBy(ruleOf(s), "it does not come about any more, as far as "+calendar.Length(windows.Ahead)+" from now", "write a rule that does, or take the schedule out")
 	}
 	return all, nil
 }
@@ -121,7 +121,7 @@ func (d *desk) scheduled(c *cli.Context) (pl plan.Plan, parts map[string]plan.Pa
 		return pl, nil, next, nil, err
 	}
 	if all, err = d.firings(c.Context, *pl.Schedule); err != nil {
-		return pl, nil, next, nil, err
+		return pl, nil, next, nil, placed(err, f.whereCampaign)
 	}
 	dates, err := d.datesFrom(c.Context, pl, parts, nil, all[0].Begin, beginAfter(all))
 	next = upcoming{Name: pl.Name, Next: all[0], Then: all[1:min(len(all), 4)], Dates: dates}
@@ -137,14 +137,19 @@ func (d *desk) nextOfSchedule(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.result(next, func() {
-		p.upcoming(pl, next)
-		fmt.Fprintln(p.w)
-		p.dates(pl, parts, next.Dates)
-	}); err != nil {
+	if err := p.laid(pl, parts, next); err != nil {
 		return err
 	}
 	return lateness(refused(pl), next.Dates)
+}
+
+// laid prints when instances begin, and the whole of the next one.
+func (p printer) laid(pl plan.Plan, parts map[string]plan.Part, next upcoming) error {
+	return p.result(next, func() {
+		p.upcoming(pl, next)
+		fmt.Fprintln(p.w)
+		p.dates(pl, parts, next.Dates)
+	})
 }
 
 func (p printer) upcoming(pl plan.Plan, next upcoming) {
@@ -168,8 +173,11 @@ func (d *desk) createSchedule(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := lateness(refused(pl), next.Dates); err != nil {
-		return err
+	if late := lateness(refused(pl), next.Dates); late != nil {
+		if err := p.laid(pl, parts, next); err != nil {
+			return err
+		}
+		return late
 	}
 	path, err := d.storeFolder(c.Path("store"))
 	if err != nil {
@@ -216,6 +224,9 @@ func (d *desk) createSchedule(c *cli.Context) error {
 		p.upcoming(pl, next)
 	}); err != nil {
 		return err
+	}
+	if f.Request == nil {
+		d.warnOfUnsigned(parts, "its instances", "to sign it: the same command with --key FILE")
 	}
 	d.note("what the files say now is what it runs: after a change of them say it again")
 	return nil
@@ -279,6 +290,10 @@ func (d *desk) schedules(c *cli.Context) error {
 			state := s.state()
 			rows = append(rows, row{word: map[bool]string{true: status.Hold}[s.Paused], cells: []string{s.Name, state, stamp(next.At), stamp(next.Begin), strconv.Itoa(s.Ahead), stamp(s.Last), strconv.Itoa(s.Skipped + s.Late), s.Note}})
 		}
+		if len(all) == 0 {
+			fmt.Fprintln(p.w, "there is no schedule")
+			return
+		}
 		p.table([]string{"schedule", "state", "next plan", "begins", "ahead", "fired last", "skipped", "note"}, rows)
 	})
 }
@@ -323,18 +338,22 @@ func (d *desk) changeSchedule(c *cli.Context, word, done string) error {
 	}
 	defer srv.Close()
 	s, err := srv.Schedule(c.Context, name)
-	none := failed(fmt.Errorf("there is no schedule of campaign %q", name), scheduleListHint)
+	none := func() error {
+		return failed(fmt.Errorf("there is no schedule of campaign %q%s", name, d.likeSchedule(c.Context, srv, name)), scheduleListHint)
+	}
 	switch {
 	case errors.Is(err, status.ErrNotFound):
-		return none
+		return none()
 	case err != nil:
 		return err
+	case word == scheduleResume && !s.Paused:
+		return failed(fmt.Errorf("schedule %s is not paused: there is nothing to resume", name), "what it does next: rollpatch schedule list")
 	case word == scheduleTrigger && len(s.Running) > 0:
 		return failed(fmt.Errorf("%s was not fired: its last instance is still on its way", name), "which one that is: rollpatch list", "another one is started by hand: rollpatch run")
 	}
 	switch err := srv.Change(c.Context, name, word, done+", by "+m.Actor+" (claimed): "+m.Reason); {
 	case errors.Is(err, status.ErrNotFound):
-		return none
+		return none()
 	case err != nil:
 		return failed(err, "whether it was taken: rollpatch schedule list")
 	}
@@ -342,7 +361,7 @@ func (d *desk) changeSchedule(c *cli.Context, word, done string) error {
 		schedulePause:   {"no instance is made until it is resumed; one that is on its way goes on", fmt.Sprintf("end it with: rollpatch schedule resume %s --reason \"...\"", name)},
 		scheduleResume:  {"firings that came meanwhile are not made up for"},
 		scheduleTrigger: {"its instance is named once the hosts have answered: rollpatch list"},
-		scheduleDelete:  {"an instance that is on its way goes on"},
+		scheduleDelete:  onItsWay(c.Context, srv, s),
 	}
 	if s.Paused && word == scheduleTrigger {
 		effects[word] = append(effects[word], "it stays paused otherwise")
@@ -372,6 +391,9 @@ func (d *desk) plannedBySchedule(c *cli.Context) error {
 	}
 	defer srv.Close()
 	instance, _, err := resolve(c.Context, srv, arg)
+	if errors.Is(err, errNobody) {
+		return d.unplanned(c.Context, srv, arg, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -380,7 +402,11 @@ func (d *desk) plannedBySchedule(c *cli.Context) error {
 		return err
 	}
 	if st.Made == nil {
-		return failed(fmt.Errorf("%s was not made by a schedule", instance), "its plan is the one that it was run with")
+		hints := []string{"its plan is the one that it was run with"}
+		if s, err := srv.Schedule(c.Context, arg); err == nil {
+			hints = append(hints, "schedule "+arg+": "+s.plans(arg))
+		}
+		return failed(fmt.Errorf("%s was not made by a schedule", instance), hints...)
 	}
 	folder, err := store.NewFolder(path)
 	if err != nil {
@@ -403,4 +429,61 @@ func (d *desk) plannedBySchedule(c *cli.Context) error {
 		return err
 	}
 	return p.made(s, dates, "")
+}
+
+// unplanned says why a schedule has no plan to show: it has made none yet, or there is none of that name.
+func (d *desk) unplanned(ctx context.Context, srv server, name string, none error) error {
+	s, err := srv.Schedule(ctx, name)
+	switch {
+	case errors.Is(err, status.ErrNotFound):
+		if near := d.likeSchedule(ctx, srv, name); near != "" {
+			return failed(fmt.Errorf("%w%s", none, near), scheduleListHint)
+		}
+		return none
+	case err != nil:
+		return err
+	}
+	return failed(fmt.Errorf("schedule %s has made no plan yet: %s", name, s.plans(name)), scheduleListHint)
+}
+
+// plans says when its next plan is made.
+func (s scheduled) plans(name string) string {
+	switch {
+	case len(s.Running) > 0:
+		return "one is being made now; it is there when its instance is: rollpatch list"
+	case s.Paused:
+		return fmt.Sprintf("it is paused, and makes none until it is resumed: rollpatch schedule resume %s --reason \"...\"", name)
+	case len(s.Next) == 0:
+		return "it does not fire any more; give it further times: rollpatch schedule create CAMPAIGN.yaml"
+	}
+	return fmt.Sprintf("it makes its next one at %s; what the files say until then: rollpatch schedule next CAMPAIGN.yaml", stamp(s.Next[0].At))
+}
+
+// likeSchedule offers the schedule whose name is nearest, as the tail of a message. A list that cannot be read offers none.
+func (d *desk) likeSchedule(ctx context.Context, srv server, name string) string {
+	all, err := srv.Schedules(ctx)
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, s := range all {
+		names = append(names, s.Name)
+	}
+	return inventory.DidYouMean(name, names)
+}
+
+// onItsWay says what goes on when a schedule is deleted, and how to end that.
+func onItsWay(ctx context.Context, srv server, s scheduled) (lines []string) {
+	for _, id := range s.Running {
+		var f workflows.FiringState
+		if err := srv.State(ctx, id, &f); err != nil || f.Instance == "" {
+			lines = append(lines, "a firing of it is on its way, and so is the instance that it makes: rollpatch list")
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s goes on; to end it: rollpatch abort %s --reason \"...\"", f.Instance, f.Instance))
+	}
+	if len(lines) == 0 {
+		lines = []string{"no instance of it is on its way"}
+	}
+	return lines
 }

@@ -82,7 +82,7 @@ func (d *desk) validate(c *cli.Context) error {
 		if invErr == nil {
 			err = file.CheckCampaign(doc, inv.Value)
 		}
-		err = with(err, append(d.missingSigners(s.Name, doc), lapsed(doc, d.now())...))
+		err = with(err, slices.Concat(d.missingSigners(s.Name, doc), lapsed(doc, d.now()), d.unfires(c.Context, doc)))
 		errs, docs = append(errs, err), append(docs, doc)
 		out.Campaigns = append(out.Campaigns, s.Name)
 		sound = append(sound, named{path: s.Name, campaign: doc.Value})
@@ -139,9 +139,12 @@ func (d *desk) validate(c *cli.Context) error {
 	}
 	d.warnOfHouse(inv.Value, inv.Where)
 	d.warnOfOverrides(inv)
+	d.warnOfStrangers(inv.Value.Approvers, inv.Value.Freezes, inv.Value.Emergency, inv.Where)
 	for _, doc := range docs {
 		d.warnOfGates(doc)
 		d.warnOfSigners(doc)
+		d.warnOfFreezes(doc, inv)
+		d.warnOfStrangersIn(doc, inv.Value)
 		d.warnOfChecks(doc, inv.Value)
 	}
 	if len(refusals) > 0 {

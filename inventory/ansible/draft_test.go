@@ -138,7 +138,7 @@ func TestUnfit(t *testing.T) {
 // TestRefusals: what cannot be read is named by file and line, all of it at once, and nothing that stands there is repeated.
 func TestRefusals(t *testing.T) {
 	disk := fstest.MapFS{
-		"inv/a":                  {Data: []byte("[web]\nh1 ansible_password=sesame open\nh2 x=\"sesame\n[we b]\n"), Mode: 0o644},
+		"inv/a":                  {Data: []byte("[web]\nh1 ansible_password=sesame open\nh2 x=\"sesame\n[we b]\n[db\nsesame-1\n[app]\nh4 sesame\n[1:2]-h x=1\n"), Mode: 0o644},
 		"inv/b.yml":              {Data: []byte("web:\n  hosts:\n    h3: sesame\n"), Mode: 0o644},
 		"inv/c.yml":              {Data: []byte("plugin: aws_ec2\n"), Mode: 0o644},
 		"inv/d":                  {Data: []byte("#!/bin/sh\necho sesame\n"), Mode: 0o755},
@@ -152,7 +152,7 @@ func TestRefusals(t *testing.T) {
 	if err != nil {
 		got = err.Error()
 	}
-	for _, want := range []string{"inv/a:2: word 3 ", "inv/a:3: has a quote", "inv/a:4: is no section", "inv/b.yml:3: ", "inv/c.yml:1: asks a plugin", "inv/d:1: is a program",
+	for _, want := range []string{"inv/a:2: word 3 is no variable, it follows ansible_password=: ", "inv/a:3: has a quote", "inv/a:4: is no section", "inv/a:5: is no section: its closing ] is missing", "inv/a:8: word 2 is no variable, it follows the name: ", "inv/b.yml:3: ", "inv/c.yml:1: asks a plugin", "inv/d:1: is a program",
 		"inv/e.yml:1: is encrypted", "inv/f.yml:1: cannot be read as YAML", "inv/group_vars/all.yml:1: ", "inv/group_vars/web.yml:1: is no mapping", "nowhere:1: cannot be read"} {
 		if !strings.Contains("\n"+got, "\n"+want) {
 			t.Errorf("got\n%s\nwant a line that begins with %s", got, want)

@@ -64,6 +64,11 @@ func (inv *Inventory) ini(name, text string) {
 			kind = ""
 			continue
 		}
+		if line[0] == '[' && !strings.Contains(line, "]") {
+			inv.wrong(name, at, "is no section: its closing ] is missing")
+			kind = ""
+			continue
+		}
 		switch kind {
 		case "hosts":
 			inv.hostLine(name, at, line, group)
@@ -130,7 +135,11 @@ func (inv *Inventory) hostLine(name string, at int, line string, group *Group) {
 	for i, w := range words[1:] {
 		key, value, ok := strings.Cut(w, "=")
 		if !ok {
-			inv.wrong(name, at, "word %d is no variable: write key=value, and quotes around a value with spaces", i+2)
+			after := "the name"
+			if len(vars) > 0 {
+				after = vars[len(vars)-1].key + "=" // the word itself may be the rest of a password
+			}
+			inv.wrong(name, at, "word %d is no variable, it follows %s: write key=value, and quotes around a value with spaces", i+2, after)
 			return
 		}
 		vars = append(vars, pair{key, literal(value)})

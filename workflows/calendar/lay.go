@@ -10,6 +10,7 @@ type Course struct {
 	Start    time.Time // when the instance begins
 	Parallel int       // how many clusters are on their way at the same time
 	FinishBy time.Time // zero: no end is asked for
+	Again    bool      // FinishBy is when the next instance begins: nobody wrote it
 	Stages   []Stage
 }
 

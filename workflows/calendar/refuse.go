@@ -178,10 +178,11 @@ func (d Dates) late(c Course) []Refusal {
 		}
 	}
 	if !c.FinishBy.IsZero() && d.End.After(c.FinishBy) {
-		out = append(out, Refusal{
-			Why:    "it would end " + stamp(d.End) + ", after " + stamp(c.FinishBy) + " (finish_by)",
-			Remedy: "begin earlier, give more or longer windows, shorten soaks, or move finish_by",
-		})
+		said, way := "finish_by", "begin earlier, give more or longer windows, shorten soaks, or move finish_by"
+		if c.Again {
+			said, way = "the next instance begins then", "give more or longer windows, shorten soaks, or write a schedule that comes about less often"
+		}
+		out = append(out, Refusal{Why: "it would end " + stamp(d.End) + ", after " + stamp(c.FinishBy) + " (" + said + ")", Remedy: way})
 	}
 	return out
 }

@@ -17,10 +17,10 @@ func (p Plan) Timed(parts map[string]Part) bool {
 }
 
 // Course is the plan as far as it takes time. The calendars of canaries and peers are asked for once a stage, with the part of one of its
-// clusters. What hosts said has how long they took in former instances.
+// clusters. An end that the plan does not ask for is the next instance's begin. What hosts said has how long they took in former instances.
 func (p Plan) Course(parts map[string]Part, answers []Answer, start, finishBy time.Time, calendars func(part Part, canary bool) calendar.Calendar) calendar.Course {
 	estimates := p.Estimates(parts, answers)
-	c := calendar.Course{Start: start, FinishBy: finishBy, Parallel: p.Parallel}
+	c := calendar.Course{Start: start, FinishBy: finishBy, Again: p.FinishBy == "" && !finishBy.IsZero(), Parallel: p.Parallel}
 	for _, s := range p.Stages {
 		stage := calendar.Stage{Name: s.Name, Steps: s.Steps}
 		if s.Requires != nil {

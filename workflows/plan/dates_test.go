@@ -83,6 +83,11 @@ func TestCourse(t *testing.T) {
 	if !got.Start.Equal(start) || !got.FinishBy.Equal(start.Add(time.Hour)) || got.Parallel != 5 || len(got.Stages) != 2 || !got.Stages[1].Canary.Always || got.Stages[1].Peers.Unknown != "b" {
 		t.Errorf("%+v", got)
 	}
+	written := p
+	written.FinishBy = "1h"
+	if asks := written.Course(parts, nil, start, start.Add(time.Hour), func(Part, bool) calendar.Calendar { return calendar.Calendar{} }); !got.Again || asks.Again {
+		t.Errorf("an end that nobody wrote is the next begin: %t, and one that is written: %t", got.Again, asks.Again)
+	}
 	b := got.Stages[1].Clusters[0]
 	if b.Name != "b" || b.Need != (calendar.Need{Work: time.Hour, Backout: 15 * time.Minute}) || b.Soak != 2*time.Hour || b.Settle != 10*time.Minute || b.MaxMixed != 7*24*time.Hour || len(b.Shares) != 1 || len(b.Waves) != 2 {
 		t.Errorf("%+v", b)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 )
 
@@ -35,5 +36,33 @@ func TestEstimates(t *testing.T) {
 	f := Foresee(p, parts, answers)
 	if got := f.Clusters[0]; got.Takes != "24h28m" || got.Estimate != p.Estimates(parts, answers)["a"].String() {
 		t.Errorf("two members of a take %s: %s", got.Takes, got.Estimate)
+	}
+}
+
+// A change request has one figure: how long a cluster takes at least is how far its dates are apart where nothing is waited for.
+func TestTakesIsWhatDatesSay(t *testing.T) {
+	t.Parallel()
+	c := of([]string{"a"})
+	work, settle := inventory.Duration(40*time.Second), inventory.Duration(2*time.Minute)
+	c.Policy.Estimate.Work, c.Policy.Settle = &work, &settle
+	p, parts := Build(c, estate(names("a", 4)))
+	measured := []Answer{{Host: "a-1", OS: "debian", Release: "12", Arch: "amd64", Estimate: &calendar.Estimate{Need: calendar.Need{Work: 7 * time.Minute, Backout: time.Minute}, WorkFrom: "p95 of 6 runs"}}}
+	some, few := Only(p, parts, map[string][]string{"a": {"a-2", "a-3"}})
+	for _, row := range []struct {
+		sentence string
+		plan     Plan
+		parts    map[string]Part
+		answers  []Answer
+		want     string
+	}{
+		{"the file's estimate", p, parts, nil, "24h7m"}, // four of 40s and two pauses
+		{"a measured one", p, parts, measured, "24h32m"},
+		{"where only some are worked on, the last wave soaks", some, few, nil, "48h1m"},
+	} {
+		dates := calendar.Lay(row.plan.Course(row.parts, row.answers, time.Unix(0, 0), time.Time{}, func(Part, bool) calendar.Calendar { return calendar.Calendar{Always: true} }))
+		laid := Span(dates.End.Sub(dates.Start))
+		if got := Foresee(row.plan, row.parts, row.answers).Clusters[0].Takes; got != row.want || got != laid {
+			t.Errorf("%s: it takes %s, and by its dates %s; want %s", row.sentence, got, laid, row.want)
+		}
 	}
 }

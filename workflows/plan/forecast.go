@@ -40,7 +40,7 @@ type Expected struct {
 	Because   []string      `json:"because,omitempty"`
 	Finished  []string      `json:"finished,omitempty"` // what has finished in the stage that goes first, and where
 	Estimated time.Duration `json:"-"`
-	Takes     string        `json:"takes"` // at least, from the first drain to the last undrain
+	Takes     string        `json:"takes"` // at least, from the first look at its canary to the last undrain, or the soak after it
 
 	Estimate string `json:"estimate"` // how long each member is taken to need, and how that is known
 }
@@ -62,7 +62,7 @@ func (p Part) Takes(waves []int, each time.Duration) time.Duration {
 	var t time.Duration
 	for i, n := range waves {
 		t += time.Duration(n)*each + time.Duration(n-1)*time.Duration(p.Policy.Settle)
-		if i < len(waves)-1 {
+		if i < len(waves)-1 || len(p.Only) > 0 { // as dates have it: where only some members are worked on, the last wave soaks too
 			t += time.Duration(p.Policy.Soak)
 		}
 	}

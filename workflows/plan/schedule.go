@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rollpatch/rollpatch/inventory"
@@ -16,8 +19,12 @@ func Begins(s Schedule) Part {
 	return Part{When: &When{Canary: []inventory.Window{s.Window()}}}
 }
 
-// Firings are those of a schedule whose rule was followed to this calendar from now on.
+// Firings are those of a schedule whose rule was followed to this calendar from now on. A rule that could not be followed is an error: it is
+// read as a window's is, and nobody who wrote it calls it one.
 func Firings(s Schedule, rule calendar.Calendar, now time.Time) ([]calendar.Firing, error) {
+	if rule.Unknown != "" {
+		return nil, errors.New(strings.TrimPrefix(rule.Unknown, fmt.Sprintf("window %q: ", s.Window().Name)))
+	}
 	var begins []time.Time
 	for _, w := range rule.Windows {
 		begins = append(begins, w.Start)

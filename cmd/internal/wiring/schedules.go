@@ -27,6 +27,15 @@ func (s schedules) Renew(ctx context.Context, name string, at []time.Time) error
 	return err
 }
 
+// Kept says whether a schedule is still there.
+func (s schedules) Kept(ctx context.Context, name string) (bool, error) {
+	_, err := s.c.ScheduleClient().GetHandle(ctx, name).Describe(ctx)
+	if gone := new(serviceerror.NotFound); errors.As(err, &gone) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // FiresAt is a schedule that fires at these times and never again. The server's own rules know neither an offset from a weekday nor what becomes
 // of a time that a change of clocks skips, so that they are given instants.
 func FiresAt(times []time.Time) client.ScheduleSpec {
