@@ -122,6 +122,11 @@ func (d *desk) decide(c *cli.Context, w word) error {
 	if err != nil {
 		return err
 	}
+	if w.name == workflows.UpdateApprove && len(to.gates) == 1 && approval.IsFreeze(to.gates[0]) {
+		if err := d.inVain(c, srv, st, to, ready); err != nil {
+			return err
+		}
+	}
 	key := ""
 	if ready == nil {
 		sign, err := d.signs(c, st.Agreement.Signed(to.gates...))
