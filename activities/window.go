@@ -109,6 +109,7 @@ func without(cal calendar.Calendar, broken []rollout.Broken) calendar.Calendar {
 // inTheWay lists the freezes that keep a host from beginning, as the sources have them: what is broken of one for a while is the same freeze.
 func inTheWay(cal calendar.Calendar, now time.Time, n calendar.Need, broken []rollout.Broken) []rollout.Freeze {
 	var out []rollout.Freeze
+	begin, _ := cal.Unfrozen(now, n)
 	for _, f := range cal.InTheWay(now, n) {
 		for _, b := range broken {
 			if f.Name == b.Name && f.End.Equal(b.To) && f.Start.Equal(b.Until) {
@@ -116,7 +117,7 @@ func inTheWay(cal calendar.Calendar, now time.Time, n calendar.Need, broken []ro
 			}
 		}
 		if len(out) < mostStanding {
-			out = append(out, rollout.Freeze{Name: f.Name, From: f.Start.UTC(), To: f.End.UTC()})
+			out = append(out, rollout.Freeze{Name: f.Name, From: f.Start.UTC(), To: f.End.UTC(), Begin: begin.UTC(), Takes: n.Whole()})
 		}
 	}
 	return out

@@ -173,3 +173,21 @@ func TestWindow(t *testing.T) {
 		t.Errorf("it says %q, want it to end with %q", zoned.Closed, want)
 	}
 }
+
+// Who would break a freeze reads from what stands in the way when a host could begin without it, and how long that takes.
+func TestWhatStandsInTheWayTellsHowLongItWouldHaveToBeBroken(t *testing.T) {
+	at := func(h int) time.Time { return bubble.Add(time.Duration(h) * time.Hour) }
+	cal := calendar.Calendar{
+		Windows: []calendar.Window{{Span: calendar.Span{Name: "night", Start: at(2), End: at(6)}, Cutoff: at(6)}},
+		Freezes: []calendar.Span{{Name: "fair", Start: at(-1), End: at(9)}, {Name: "audit", Start: at(1), End: at(8)}},
+	}
+	got := inTheWay(cal, bubble, calendar.Need{Work: 25 * time.Minute, Backout: 15 * time.Minute}, nil)
+	if len(got) == 0 {
+		t.Fatal("nothing stands in the way")
+	}
+	for _, f := range got {
+		if !f.Begin.Equal(at(2)) || f.Takes != 40*time.Minute {
+			t.Errorf("without them it begins at %s and takes %s: %+v", f.Begin, f.Takes, f)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -99,6 +100,7 @@ func (b ballots) judgment(g approval.Gate, anew, now time.Time) rollout.Judgment
 	v := approval.Judge(g, votes, now)
 	j := rollout.Judgment{
 		Gate: g.ID, Open: v.Open, Proven: !b.signedAt(g.ID), Rejected: v.Rejected, Expired: v.Expired != "", Abort: v.Expired == approval.ExpiryAborts, Why: v.Why, Again: v.Again,
+		Could: strings.Join(g.Could(), "; "), Signed: !g.Rule.Unsigned,
 	}
 	if g.Rule.Expiry > 0 && !g.Since.IsZero() {
 		j.Until = g.Since.Add(g.Rule.Expiry)

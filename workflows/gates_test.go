@@ -200,7 +200,7 @@ func TestNothingBeginsBeforeItsGate(t *testing.T) {
 		t.Errorf("it was asked for by %q, %+v; want ann, proven", st.Requester, st.Asker)
 	}
 	told := w.toldOf(rollout.TellGate)
-	if len(told) != 2 || !strings.Contains(told[0], "gate start of "+instance+" waits for approval: waits for 2 people => rollpatch approve "+instance) {
+	if len(told) != 2 || !strings.Contains(told[0], "gate start of "+instance+" waits for approval: waits for 2 people; it must be signed, with --key or the SSH agent => rollpatch approve "+instance+` --reason "..." --key FILE`) {
 		t.Errorf("told %q, want each gate once with the command to type", told)
 	}
 }

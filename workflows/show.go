@@ -121,7 +121,7 @@ func (c *cluster) show(ctx workflow.Context, d rollout.Decision) {
 	}
 	switch c.Phase {
 	case rollout.PhaseGate:
-		fmt.Fprintf(&b, "\nTo let soak %d end: `rollpatch approve %s --cluster %s --reason \"...\"`, or send the Update `approve`. To bring the patched members back: `reject`.%s", c.SoakNo, c.Instance, c.Name, updateForm)
+		fmt.Fprintf(&b, "\nTo let soak %d end: `%s`, or send the Update `approve`. To bring the patched members back: `reject`.%s", c.SoakNo, c.Gate.Type(c.Instance+" --cluster "+c.Name), updateForm)
 	case rollout.PhaseSoak:
 		fmt.Fprintf(&b, "\nTo bring the patched members back instead: `rollpatch reject %s --cluster %s --reason \"...\"`, or send the Update `reject`.%s", c.Instance, c.Name, updateForm)
 	case rollout.PhaseAsk:
@@ -203,7 +203,7 @@ func (c *campaign) show(ctx workflow.Context, d rollout.Decision) {
 		fmt.Fprintf(&b, "| %s | %s | %s | %d of %d | %s |\n", c.Stages[r.Stage], r.Name, state, r.Done, r.Total, oneLine(r.Reason))
 	}
 	if g, waits := c.Awaits(); waits && !g.Expired {
-		fmt.Fprintf(&b, "\nTo agree at gate %s: `rollpatch approve %s --reason \"...\"`, or the Update `approve` where the gate takes words that nobody signed. To end the campaign instead: `reject`.%s", g.ID, c.Instance, updateForm)
+		fmt.Fprintf(&b, "\nTo agree at gate %s: `%s`, or the Update `approve` where the gate takes words that nobody signed. To end the campaign instead: `reject`.%s", g.ID, g.Type(c.Instance), updateForm)
 	}
 	if c.Outcome == "" {
 		b.WriteString("\nFor the whole campaign, from the next border on: the Updates `hold`, `resume`, `abort` and `backout`." + updateForm)

@@ -22,7 +22,7 @@ import (
 func (d *desk) approveCommand() *cli.Command {
 	return d.decision(word{
 		name: workflows.UpdateApprove, usage: "agree to what waits at a gate: a start, a stage, or the end of a soak that passed; or break a freeze", says: "approved", toCluster: true, soak: true, fits: rollout.Cluster.MayApprove,
-	}, &cli.BoolFlag{Name: "when-pass", Usage: "ahead of a soak's end: valid only if it passes without a finding"})
+	}, append(d.storeFlags(), &cli.BoolFlag{Name: "when-pass", Usage: "ahead of a soak's end: valid only if it passes without a finding. Without --expires it counts until a day after that, by the plan in the store"})...)
 }
 
 func (d *desk) rejectCommand() *cli.Command {
@@ -122,6 +122,11 @@ func (d *desk) decide(c *cli.Context, w word) error {
 	if err != nil {
 		return err
 	}
+	if w.name == workflows.UpdateApprove && len(to.gates) == 1 && approval.IsFreeze(to.gates[0]) {
+		if err := d.inVain(c, srv, st, to, ready); err != nil {
+			return err
+		}
+	}
 	key := ""
 	if ready == nil {
 		sign, err := d.signs(c, st.Agreement.Signed(to.gates...))
@@ -129,7 +134,7 @@ func (d *desk) decide(c *cli.Context, w word) error {
 			return err
 		}
 		if sign || c.Bool("print-statement") {
-			s, err := d.statement(c, w, st, to, m)
+			s, err := d.statement(c, srv, w, st, to, m)
 			if err != nil {
 				return err
 			}
@@ -148,6 +153,9 @@ func (d *desk) decide(c *cli.Context, w word) error {
 			m.Statement, m.Signature, key = word.Statement, word.Signature, by
 		} else if i := slices.IndexFunc(to.gates, func(g string) bool { return strings.HasPrefix(g, "soak/") }); i >= 0 && c.IsSet("stage") {
 			return usage(fmt.Sprintf("one word for %s has to be signed: --key FILE signs it", strings.Join(to.gates, ", ")), "unsigned, each is said by itself, with --cluster NAME")
+		}
+		if !sign && m.WhenPass {
+			d.unsignedAhead(c, srv, st, to)
 		}
 	}
 	err = srv.Tell(c.Context, to.workflow(), w.name, m)
@@ -212,6 +220,9 @@ func again(c *cli.Context, to target) string {
 		if v := c.String(name); v != "" {
 			out += " --" + name + " " + v
 		}
+	}
+	if c.IsSet("expires") {
+		out += " --expires " + c.String("expires")
 	}
 	for _, name := range []string{"when-pass", "unsigned"} {
 		if c.Bool(name) {
@@ -278,8 +289,8 @@ func (e elsewhere) goesTo(instance string) (target, error) {
 }
 
 // statement is what a person says, as it is signed.
-func (d *desk) statement(c *cli.Context, w word, st workflows.CampaignState, to target, m rollout.Message) (approval.Statement, error) {
-	lasts, err := lifetime(c)
+func (d *desk) statement(c *cli.Context, srv server, w word, st workflows.CampaignState, to target, m rollout.Message) (approval.Statement, error) {
+	lasts, err := d.lasts(c, srv, st, to, m.WhenPass)
 	now := d.now().UTC().Truncate(time.Second)
 	return approval.Statement{
 		Decision: approval.Decision(w.name), Campaign: st.Name, Instance: st.Instance, Plan: st.Plan, Gates: to.gates, WhenPass: m.WhenPass,

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/workflows"
@@ -45,6 +47,36 @@ func ofFreeze(ctx context.Context, srv server, w word, st workflows.CampaignStat
 	}
 	first := slices.MinFunc(mine, func(a, b rollout.Freeze) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
 	return []string{approval.GateFreeze(first.Name, first.From, first.To)}, nil
+}
+
+// inVain refuses to break a freeze for less time than anybody who waits for it needs: nobody would begin.
+func (d *desk) inVain(c *cli.Context, srv server, st workflows.CampaignState, to target, ready *elsewhere) error {
+	lasts, err := lifetime(c)
+	if err != nil {
+		return err
+	}
+	now := d.now().UTC().Truncate(time.Second)
+	until := now.Add(lasts)
+	if ready != nil {
+		until = ready.said.Expires
+	}
+	all, err := keepWaiting(c.Context, srv, st)
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(f rollout.Freeze) bool { return approval.GateFreeze(f.Name, f.From, f.To) != to.gates[0] })
+	if len(all) == 0 || slices.ContainsFunc(all, func(f rollout.Freeze) bool { return !until.Before(f.Enough(now)) }) {
+		return nil // somebody gains by it, or nobody can tell
+	}
+	f := slices.MinFunc(all, func(a, b rollout.Freeze) int { return a.Enough(now).Compare(b.Enough(now)) })
+	begins := "now"
+	if f.Begin.After(now) {
+		begins = "at " + stamp(f.Begin)
+	}
+	longer := inventory.Duration(f.Enough(now).Sub(now).Truncate(time.Minute) + 2*time.Minute) // some of it is over before anybody asks
+	return failed(fmt.Errorf("freeze %q would be broken until %s, and that has no effect: whoever begins %s needs %s for the work and a way back, and nobody begins who would not be done before",
+		f.Name, stamp(until), begins, inventory.Duration(f.Takes)),
+		"nothing was sent; it has to be broken for "+longer.String()+" at least: rollpatch approve "+st.Instance+" --freeze "+f.Name+` --reason "..." --expires `+longer.String()+" --key FILE")
 }
 
 // keepWaiting lists the freezes that keep an instance, its clusters or their members waiting, each once for each of these.

@@ -440,7 +440,7 @@ var scenes = map[string]func() []frame{
 		day := sceneStart.Truncate(24 * time.Hour)
 		c := s.clusters["web"]
 		c.Policy.Windows, c.Closed, c.WaitFor, c.NextAsk = true, true, `freeze "fair" until 2026-11-03T00:00:00Z`, s.at.Add(time.Hour)
-		c.Stands = []rollout.Freeze{{Name: "fair", From: day, To: day.Add(48 * time.Hour)}, {Name: "audit", From: day, To: day.Add(24 * time.Hour)}}
+		c.Stands = []rollout.Freeze{{Name: "fair", From: day, To: day.Add(48 * time.Hour), Begin: s.at.Add(2 * time.Hour), Takes: 40 * time.Minute}, {Name: "audit", From: day, To: day.Add(24 * time.Hour)}}
 		return []frame{agreeing(s.frame(), `{"asker":{"names":["ann@example.org"],"key":"SHA256:ann"},"agreement":{"freezes":[
 			{"name":"fair","reason":"shop","people":["mia@example.org","ben@example.org"]},{"name":"audit","reason":"books"},{"name":"quiet","reason":"night","people":["mia@example.org"]}]}}`)}
 	},

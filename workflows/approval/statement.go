@@ -205,12 +205,12 @@ func (s Signed) Record() string {
 func (g Gate) Unsigned(d Decision, reason, id string, now time.Time) Statement {
 	return Statement{
 		Decision: d, Campaign: g.Campaign, Instance: g.Instance, Plan: g.Plan, Gates: []string{g.ID}, Reason: OneLine(reason),
-		At: now.Truncate(time.Second), Expires: now.Truncate(time.Second).Add(unsignedFor), Nonce: "unsigned request " + OneLine(id),
+		At: now.Truncate(time.Second), Expires: now.Truncate(time.Second).Add(UnsignedFor), Nonce: "unsigned request " + OneLine(id),
 	}
 }
 
-// unsignedFor is how long a word counts that nobody signed.
-const unsignedFor = 24 * time.Hour
+// UnsignedFor is how long a word counts that nobody signed.
+const UnsignedFor = 24 * time.Hour
 
 // OneLine is text as a statement can hold it: on one line, without what a terminal might show as something else, and not too long.
 func OneLine(s string) string {

@@ -43,3 +43,9 @@ func (c Calendar) InTheWay(t time.Time, n Need) []Span {
 	}
 	return out
 }
+
+// Unfrozen says when a host could begin, from t on, if there were no freezes; false: not within what is known.
+func (c Calendar) Unfrozen(t time.Time, n Need) (time.Time, bool) {
+	c.Freezes = nil
+	return c.next(t, n)
+}

@@ -42,18 +42,22 @@ func TestBroken(t *testing.T) {
 
 func TestInTheWay(t *testing.T) {
 	t.Parallel()
-	for _, row := range []struct{ says, calendar, at, want string }{
-		{"none", "always", "10:00", ""},
-		{"one that stands", "always; f party 10:00-12:00", "11:00", "party"},
-		{"one that begins too soon", "always; f party 10:00-12:00", "09:30", "party"},
-		{"one that is far enough away", "always; f party 10:00-12:00", "08:00", ""},
-		{"two at once", "always; f party 10:00-12:00; f audit 11:00-13:00", "11:30", "party, audit"},
-		{"one over the next window", "w 22:00-23:30; w 2 22:00-2 23:30; f party 21:00-2 01:00", "12:00", "party"},
-		{"one that is over before the next window", "w 22:00-23:30; f party 14:00-15:00", "12:00", ""},
+	for _, row := range []struct{ says, calendar, at, want, begin string }{
+		{"none", "always", "10:00", "", "10:00"},
+		{"one that stands", "always; f party 10:00-12:00", "11:00", "party", "11:00"},
+		{"one that begins too soon", "always; f party 10:00-12:00", "09:30", "party", "09:30"},
+		{"one that is far enough away", "always; f party 10:00-12:00", "08:00", "", "08:00"},
+		{"two at once", "always; f party 10:00-12:00; f audit 11:00-13:00", "11:30", "party, audit", "11:30"},
+		{"one over the next window", "w 22:00-23:30; w 2 22:00-2 23:30; f party 21:00-2 01:00", "12:00", "party", "22:00"},
+		{"one that is over before the next window", "w 22:00-23:30; f party 14:00-15:00", "12:00", "", "22:00"},
 	} {
 		var names []string
-		for _, f := range of(t, row.calendar).InTheWay(clock(t, row.at), host) {
+		cal := of(t, row.calendar)
+		for _, f := range cal.InTheWay(clock(t, row.at), host) {
 			names = append(names, f.Name)
+		}
+		if begin, ok := cal.Unfrozen(clock(t, row.at), host); !ok || !begin.Equal(clock(t, row.begin)) {
+			t.Errorf("%s: without them it begins at %s, want %s", row.says, begin, row.begin)
 		}
 		if got := strings.Join(names, ", "); got != row.want {
 			t.Errorf("%s: %q, want %q", row.says, got, row.want)

@@ -14,6 +14,25 @@ type Freeze struct {
 	Name string    `json:"name"`
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
+
+	// Of one that keeps somebody waiting: when he could begin if there were no freezes, and how long he needs; zero: nobody knows.
+	Begin time.Time     `json:"begin,omitzero"`
+	Takes time.Duration `json:"takes,omitempty"`
+}
+
+// Enough is until when it has to be broken at least, so that somebody who waits for it can begin and be done; zero: nobody knows.
+func (f Freeze) Enough(now time.Time) time.Time {
+	begin := f.Begin
+	switch {
+	case begin.IsZero() || f.Takes <= 0:
+		return time.Time{}
+	case begin.Before(now):
+		begin = now
+	}
+	if done := begin.Add(f.Takes); done.Before(f.To) {
+		return done
+	}
+	return f.To
 }
 
 // Broken is a freeze that its approvers broke.

@@ -215,7 +215,7 @@ func (c Cluster) Report() Report {
 	}
 	switch c.Phase {
 	case PhaseGate:
-		r.Reason = "soak " + strconv.Itoa(c.SoakNo) + " passed and waits for a person: rollpatch approve " + c.Instance + " --cluster " + c.Name
+		r.Reason = "soak " + strconv.Itoa(c.SoakNo) + " passed and waits for a person: " + c.Gate.Type(c.Instance+" --cluster "+c.Name)
 	case PhaseHold:
 		r.Reason = c.HoldFor
 	case PhaseAsk:

@@ -166,8 +166,7 @@ func (c Campaign) conveneAfter(now time.Time) Campaign {
 	if due := c.owedDue(); !now.Before(due) {
 		g, _ := c.Owes()
 		c.OwedTold = now
-		c.Outbox.tell(TellGate, "", "the approval of emergency "+c.Instance+c.urgently()+" is overdue since "+stamp(g.Since.Add(OwedWithin))+": gate "+g.ID+because(g.Why),
-			"rollpatch approve "+c.Instance+` --reason "..."`)
+		c.Outbox.tell(TellGate, "", "the approval of emergency "+c.Instance+c.urgently()+" is overdue since "+stamp(g.Since.Add(OwedWithin))+": gate "+g.ID+because(g.Why)+g.who(), g.Type(c.Instance))
 	}
 	return c
 }

@@ -17,6 +17,9 @@ type Gate struct {
 	Again time.Time `json:"again,omitzero"`  // when its standing may change although nobody says anything
 	Why   string    `json:"why,omitempty"`   // who has agreed, and who is missing
 
+	Could  string `json:"could,omitempty"`  // whose words count, where that is not anybody
+	Signed bool   `json:"signed,omitempty"` // and only signed ones do
+
 	Told    bool      `json:"told,omitempty"`    // people were told that it waits for them
 	Warned  bool      `json:"warned,omitempty"`  // and that it expires soon
 	Expired bool      `json:"expired,omitempty"` // nobody opened it in time: a person has it wait once more
@@ -44,6 +47,8 @@ type Judgment struct {
 	Expired  bool
 	Abort    bool   // what an expired gate does; else it holds
 	Why      string // for people
+	Could    string // whose words count; empty: anybody's
+	Signed   bool   // only signed words count
 	Until    time.Time
 	Again    time.Time
 }
@@ -57,8 +62,8 @@ func SoakGate(cluster string, number int) string {
 const proveAgain = time.Minute
 
 // heard takes a judgment in. Who is awaited is told once, and once more before it is too late; without tell, not yet.
-func (g Gate) heard(j Judgment, now time.Time, tell func(text string)) Gate {
-	g.Why, g.Until, g.Again = j.Why, j.Until, j.Again
+func (g Gate) heard(j Judgment, now time.Time, tell func(g Gate, text string)) Gate {
+	g.Why, g.Until, g.Again, g.Could, g.Signed = j.Why, j.Until, j.Again, j.Could, j.Signed
 	switch {
 	case j.Open && !j.Proven:
 		if !g.Proving {
@@ -80,12 +85,33 @@ func (g Gate) heard(j Judgment, now time.Time, tell func(text string)) Gate {
 	switch {
 	case !g.Told:
 		g.Told = true
-		tell("waits for approval" + until + because(g.Why))
+		tell(g, "waits for approval"+until+because(g.Why)+g.who())
 	case !g.Warned && g.warns(now):
 		g.Warned = true
-		tell("still waits for approval, and expires at " + stamp(g.Until) + because(g.Why))
+		tell(g, "still waits for approval, and expires at "+stamp(g.Until)+because(g.Why)+g.who())
 	}
 	return g
+}
+
+// who says whose words count, and how, to whoever is to find them.
+func (g Gate) who() string {
+	s := ""
+	if g.Could != "" {
+		s = "; who may: " + g.Could
+	}
+	if g.Signed {
+		s += "; it must be signed, with --key or the SSH agent"
+	}
+	return s
+}
+
+// Type is the word that agrees, as it is typed; of names the instance, and a cluster of it with its flag.
+func (g Gate) Type(of string) string {
+	typed := "rollpatch approve " + of + ` --reason "..."`
+	if g.Signed {
+		typed += " --key FILE"
+	}
+	return typed
 }
 
 // warning is when people are told that a gate expires soon: a quarter of its time before, a day at the most.
@@ -127,9 +153,9 @@ func (g Gate) prove(now time.Time) []Action {
 func (g Gate) proves(id string) bool { return g.Proving && id == "prove."+strconv.Itoa(g.Asked) }
 
 // unproven has the keys looked at again; the gate stays shut meanwhile (P10).
-func (g Gate) unproven(why string, now time.Time, tell func(text string)) Gate {
+func (g Gate) unproven(why string, now time.Time, tell func(g Gate, text string)) Gate {
 	if g.Trouble == "" {
-		tell("is agreed to, and does not open, because the keys cannot be looked at: " + why)
+		tell(g, "is agreed to, and does not open, because the keys cannot be looked at: "+why)
 	}
 	g.Trouble, g.NextAsk = why, now.Add(proveAgain)
 	return g
@@ -192,7 +218,7 @@ func (c Campaign) Judged(j Judgment, now time.Time) Campaign {
 	if i < 0 || c.Gates[i].ID != j.Gate || c.Gates[i].Since.IsZero() || c.Gates[i].Expired {
 		return c
 	}
-	tell := func(text string) { c.tellGate(j.Gate, text) }
+	tell := c.tellGate
 	if c.unlooked(c.Gates[i]) {
 		tell = nil
 	}
@@ -229,15 +255,15 @@ func (c Campaign) Unproven(id, why string, now time.Time) Campaign {
 		return c
 	}
 	i := c.due()
-	return c.gate(i, c.Gates[i].unproven(why, now, func(text string) { c.tellGate(c.Gates[i].ID, text) }))
+	return c.gate(i, c.Gates[i].unproven(why, now, c.tellGate))
 }
 
 // tellGate tells people of a gate, with the word to type.
-func (c *Campaign) tellGate(id, text string) {
+func (c *Campaign) tellGate(g Gate, text string) {
 	if c.turns() {
 		text += "; without that it does not begin in its window, which opens at " + stamp(c.Turn.Begin) + ". Its plan: rollpatch schedule plan " + c.Instance
 	}
-	c.Outbox.tell(TellGate, "", "gate "+id+" of "+c.Instance+c.urgently()+" "+text, "rollpatch approve "+c.Instance+` --reason "..."`)
+	c.Outbox.tell(TellGate, "", "gate "+g.ID+" of "+c.Instance+c.urgently()+" "+text, g.Type(c.Instance))
 }
 
 // reconvene has a gate that expired wait once more; what was said at it still counts for as long as it says itself.

@@ -189,6 +189,55 @@ func TestSoakGates(t *testing.T) {
 	}
 }
 
+// What people are told of a gate has all that they need: who may agree, until when, and the command as it works where they have no SSH agent.
+func TestNoticesOfGatesSayWhoMayAgreeAndHow(t *testing.T) {
+	t.Parallel()
+	campaignAt := func(j Judgment) []Notice {
+		j.Gate = "start"
+		return gatedCampaign().Convene(epoch).Judged(j, epoch).Outbox.Pending
+	}
+	soakAt := func(j Judgment) []Notice {
+		c, now := newCluster(3, 2, patient), epoch
+		for _, word := range strings.Fields(toSoak + "watch=pass*3 +24h") {
+			c, now = playAll(t, c, word, now)
+		}
+		c.Outbox, c.Gate.Told = Outbox{}, false // it was told as it was played up to here
+		j.Gate = "soak/web/1"
+		c = c.Judged(j, now)
+		if got := c.Report().Reason; len(c.Outbox.Pending) != 1 || !strings.HasSuffix(got, ": "+c.Outbox.Pending[0].Next) {
+			t.Errorf("its report says %q", got)
+		}
+		return c.Outbox.Pending
+	}
+	owedAt := func(j Judgment) []Notice {
+		c := gatedCampaign()
+		c.Gates = []Gate{{ID: "emergency"}, {ID: "start", After: true}}
+		c = c.Convene(epoch).Judged(Judgment{Gate: "emergency", Open: true, Proven: true}, epoch).Started(c.Clusters[0].Name).Convene(epoch)
+		j.Gate = "start"
+		c = c.Judged(j, epoch).Convene(epoch.Add(OwedWithin))
+		pending := c.Outbox.Pending
+		return pending[len(pending)-1:]
+	}
+	signed := Judgment{Why: "waits for 1 person (manager)", Could: "manager: mia@example.org", Signed: true, Until: epoch.Add(1000 * time.Hour)}
+	const who = "; who may: manager: mia@example.org; it must be signed, with --key or the SSH agent"
+	for _, row := range []struct {
+		at         func(Judgment) []Notice
+		j          Judgment
+		says, next string
+	}{
+		{campaignAt, signed, ", until " + stamp(signed.Until) + ": waits for 1 person (manager)" + who, `rollpatch approve monthly-1 --reason "..." --key FILE`},
+		{campaignAt, Judgment{Why: "waits for 1 person"}, ": waits for 1 person", `rollpatch approve monthly-1 --reason "..."`},
+		{soakAt, signed, ": waits for 1 person (manager)" + who, `rollpatch approve monthly-1 --cluster web --reason "..." --key FILE`},
+		{soakAt, Judgment{}, "waits for approval", `rollpatch approve monthly-1 --cluster web --reason "..."`},
+		{owedAt, signed, ": waits for 1 person (manager)" + who, `rollpatch approve monthly-1 --reason "..." --key FILE`},
+	} {
+		told := row.at(row.j)
+		if len(told) != 1 || !strings.HasSuffix(told[0].Text, row.says) || told[0].Next != row.next {
+			t.Errorf("people were told %+v\nwant ...%s => %s", told, row.says, row.next)
+		}
+	}
+}
+
 // playAll plays a word as often as it says.
 func playAll(t *testing.T, c Cluster, word string, now time.Time) (Cluster, time.Time) {
 	t.Helper()

@@ -87,8 +87,8 @@ func (c Cluster) Unproven(id, why string, now time.Time) Cluster {
 	return c
 }
 
-func (c *Cluster) tellGate(text string) {
-	c.Outbox.tell(TellGate, "", "soak "+strconv.Itoa(c.SoakNo)+" of "+c.Name+" passed and "+text, "rollpatch approve "+c.Instance+" --cluster "+c.Name+` --reason "..."`)
+func (c *Cluster) tellGate(g Gate, text string) {
+	c.Outbox.tell(TellGate, "", "soak "+strconv.Itoa(c.SoakNo)+" of "+c.Name+" passed and "+text, g.Type(c.Instance+" --cluster "+c.Name))
 }
 
 // anew has people agree once more: what was said before does not count any more.

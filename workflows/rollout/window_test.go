@@ -412,3 +412,24 @@ func TestCampaignBreaks(t *testing.T) {
 		t.Errorf("people are waited for, and it would begin at %s", got.Turn.Begin)
 	}
 }
+
+// How long a freeze has to be broken so that somebody who waits for it can begin and be done.
+func TestEnough(t *testing.T) {
+	t.Parallel()
+	ends := epoch.Add(10 * time.Hour)
+	for _, row := range []struct {
+		says string
+		f    Freeze
+		want time.Time
+	}{
+		{"who could begin now", Freeze{To: ends, Begin: epoch.Add(-time.Hour), Takes: 40 * time.Minute}, epoch.Add(40 * time.Minute)},
+		{"who could begin in a window", Freeze{To: ends, Begin: epoch.Add(2 * time.Hour), Takes: 40 * time.Minute}, epoch.Add(160 * time.Minute)},
+		{"it ends meanwhile", Freeze{To: ends, Begin: epoch.Add(9 * time.Hour), Takes: 2 * time.Hour}, ends},
+		{"no window is known", Freeze{To: ends, Takes: time.Hour}, time.Time{}},
+		{"how long he needs is not known", Freeze{To: ends, Begin: epoch}, time.Time{}},
+	} {
+		if got := row.f.Enough(epoch); !got.Equal(row.want) {
+			t.Errorf("%s: %s, want %s", row.says, got, row.want)
+		}
+	}
+}

@@ -237,7 +237,9 @@ func (c Cluster) awaits(instance string, who approval.Gate, breakable func([]rol
 			out = append(out, a)
 		}
 	case rollout.PhaseClaim:
-		a.For = strings.TrimPrefix(c.Reason, "waiting for ")
+		if a.For = strings.TrimPrefix(c.Reason, "waiting for "); a.For == string(rollout.PhaseClaim) {
+			a.For = "its claim, which it has asked for"
+		}
 		if strings.Contains(a.For, " is claimed by ") {
 			a.Type = []string{"rollpatch claims list"}
 		}

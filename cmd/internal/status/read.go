@@ -159,8 +159,11 @@ func (r *Reader) cluster(ctx context.Context, of workflows.CampaignState, ref ro
 	default:
 		out.State, out.Reason = string(report.Phase), c.Next(now).Reason
 		switch report.Phase {
-		case "":
-			out.State = string(rollout.PhaseClaim)
+		case "": // its first answer, which brings its members, is not there yet
+			out.State, out.Reason = string(rollout.PhaseClaim), "waiting for a worker to read its part of the plan"
+			for _, m := range p.Worked() {
+				out.Members = append(out.Members, Member{Host: m, State: Waiting})
+			}
 		case rollout.PhaseHold:
 			out.Reason = report.Reason // since when is told beside it
 		}
@@ -210,6 +213,9 @@ func (r *Reader) cluster(ctx context.Context, of workflows.CampaignState, ref ro
 		return Cluster{}, fmt.Errorf("cluster %q: %w", ref.Name, err)
 	}
 	out.Reason, out.untaken = strings.TrimPrefix(out.Reason+late.reason, "; "), late.untaken
+	if out.Since.IsZero() {
+		out.Since = late.since
+	}
 	return out, nil
 }
 

@@ -48,7 +48,7 @@ _rollpatch() {
 		formats="text json markdown"
 		;;
 	approve)
-		flags="--address --as --cluster --expires --freeze --help --id --key --namespace --output --print-statement --reason --signature --soak --stage --statement --unsigned --verbose --when-pass"
+		flags="--address --as --cluster --expires --freeze --help --id --key --namespace --output --print-statement --reason --signature --soak --stage --statement --store --unsigned --verbose --when-pass"
 		formats="text json"
 		;;
 	reject)

@@ -167,9 +167,10 @@ _rollpatch() {
 			'--soak=[NUMBER of the soak]:value:' \
 			'--stage=[NAME of a stage - its gate, and with one signature every soak of its clusters that waits (with --when-pass also those to come)]:value:' \
 			'--statement=[FILE with what was signed, as --print-statement printed it]:file:_files' \
+			'--store=[DIR of plan and ledger bodies, the same as the workers'\'']:file:_files' \
 			'--unsigned[do not sign, even where a gate asks for it]' \
 			'--verbose[log what the Temporal client does on stderr]' \
-			'--when-pass[ahead of a soak'\''s end - valid only if it passes without a finding]'
+			'--when-pass[ahead of a soak'\''s end - valid only if it passes without a finding. Without --expires it counts until a day after that, by the plan in the store]'
 		;;
 	reject)
 		_arguments \
