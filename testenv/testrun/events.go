@@ -132,7 +132,7 @@ func (t *tally) closePackage(e event, r *result, w io.Writer) {
 		case "fail":
 			if !t.anyEnded(children, "fail") {
 				r.Run++
-				r.fail(id.String(), "")
+				r.fail(id.String(), short(reason(t.said(id))))
 				run++
 			}
 		default:
@@ -191,7 +191,17 @@ func (t *tally) anyEnded(ids []testID, action string) bool {
 
 var position = regexp.MustCompile(`^\s*\S+\.go:\d+: `)
 
-// reason finds what a skipped test said in its output.
+// short keeps the beginning and the end of what a failed test said: the summary is often all that is left of a run.
+func short(said string) string {
+	const end = 400
+	runes := []rune(said)
+	if len(runes) <= 2*end {
+		return said
+	}
+	return string(runes[:end]) + " ... " + string(runes[len(runes)-end:])
+}
+
+// reason finds what a test that was skipped or failed said in its output.
 func reason(output string) string {
 	var said []string
 	for line := range strings.Lines(output) {

@@ -73,17 +73,26 @@ import "testing"
 func TestSum(t *testing.T) { t.Error("got 5, want 4") }
 func TestTable(t *testing.T) { t.Run("row", func(t *testing.T) { t.Error("got 7, want 8") }) }`,
 			want: result{Run: 2, Failed: 2, Why: []string{
-				"failed: example.org/p TestSum",
-				"failed: example.org/p TestTable/row",
+				"failed: example.org/p TestSum: got 5, want 4",
+				"failed: example.org/p TestTable/row: got 7, want 8",
 			}},
 			says: []string{"got 5, want 4", "got 7, want 8", "FAIL example.org/p TestSum"},
+		},
+		{
+			name: "of a failed test that says much the beginning and the end are kept",
+			source: `package p
+import ("strings"; "testing")
+func TestMuch(t *testing.T) { t.Error("first", strings.Repeat("x", 5000), "last") }`,
+			want: result{Run: 1, Failed: 1, Why: []string{
+				"failed: example.org/p TestMuch: first " + strings.Repeat("x", 394) + " ... " + strings.Repeat("x", 395) + " last",
+			}},
 		},
 		{
 			name: "a test that fails after its subtests counts",
 			source: `package p
 import "testing"
 func TestTable(t *testing.T) { t.Run("row", func(t *testing.T) {}); t.Error("left something behind") }`,
-			want: result{Run: 2, Passed: 1, Failed: 1, Why: []string{"failed: example.org/p TestTable"}},
+			want: result{Run: 2, Passed: 1, Failed: 1, Why: []string{"failed: example.org/p TestTable: left something behind"}},
 			says: []string{"left something behind"},
 		},
 		{
