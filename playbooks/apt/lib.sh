@@ -65,13 +65,12 @@ list() {
 
 native=
 ledger=/nonexistent
-# table [MORE]: what dpkg holds, as name, version, architecture, wanted (install or hold), status, installed size, and more fields of
-# dpkg-query.
+# table: what dpkg holds, as name, version, architecture, wanted (install or hold), status, installed size, and the source's name and version.
 # Packages of another architecture than the host's are name:architecture, as apt names them.
 table() {
 	[ -n "$native" ] || native=$(dpkg --print-architecture) || die 20 "dpkg does not tell its architecture"
 	# shellcheck disable=SC2016 # fields of dpkg-query, not of the shell
-	dpkg-query -W -f '${Package}\t${Version}\t${Architecture}\t${db:Status-Want}\t${db:Status-Status}\t${Installed-Size}'"${1:-}"'\n' >"$work/query" ||
+	dpkg-query -W -f '${Package}\t${Version}\t${Architecture}\t${db:Status-Want}\t${db:Status-Status}\t${Installed-Size}\t${source:Package}\t${source:Version}\n' >"$work/query" ||
 		die 20 "dpkg-query does not answer"
 	awk -F '\t' -v OFS='\t' -v native="$native" '
 		$5 == "not-installed" || $5 == "config-files" { next }
