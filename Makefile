@@ -44,6 +44,10 @@ lint: ## gofmt, vet, staticcheck, workflowcheck, shellcheck, govulncheck, go.mod
 lab-up: ## bring up the lab and leave it running
 	@go run ./cmd/lab up
 
+.PHONY: lab-sim
+lab-sim: ## bring simulated hosts up until Ctrl-C: no root, no virtual machines
+	@go run ./cmd/lab sim
+
 .PHONY: lab-down
 lab-down: ## take the lab down
 	@go run ./cmd/lab down

@@ -22,7 +22,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -30,8 +30,8 @@ func main() {
 // errUsage marks wrong usage: exit status 2.
 var errUsage = errors.New("wrong usage")
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	err := app(stdout, stderr).RunContext(ctx, append([]string{"lab"}, args...))
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	err := app(stdin, stdout, stderr).RunContext(ctx, append([]string{"lab"}, args...))
 	switch {
 	case err == nil:
 		return 0
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-func app(stdout, stderr io.Writer) *cli.App {
+func app(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	usage := func(_ *cli.Context, err error, _ bool) error { return fmt.Errorf("%w: %w", errUsage, err) }
 	dir := &cli.StringFlag{Name: "dir", Value: "build/lab", Usage: "the lab's `folder`"}
 	output := &cli.StringFlag{Name: "output", Value: "table", Usage: "`format` of the result: table or json"}
@@ -117,6 +117,9 @@ func app(stdout, stderr io.Writer) *cli.App {
 			{
 				Name: "up", Usage: "set up what is missing and bring a lab up", OnUsageError: usage,
 				Action: func(c *cli.Context) error {
+					if err := wantsReal(); err != nil {
+						return err
+					}
 					_, err := testenv.Up(c.Context, testenv.Options{Dir: c.String("dir"), Log: stderr})
 					return err
 				},
@@ -130,6 +133,7 @@ func app(stdout, stderr io.Writer) *cli.App {
 				func(c *cli.Context, l *testenv.Lab) error { return l.PowerCut(c.Context, c.Args().First()) }),
 			command("start", "switch a host on", "HOST", 1,
 				func(c *cli.Context, l *testenv.Lab) error { return l.Start(c.Context, c.Args().First()) }),
+			simCommand(stdin, stdout, stderr, usage),
 			demoCommand(stdout, usage),
 			chaosCommand(stdout, usage),
 			command("exec", "run a program as root in a host, past its sshd", "HOST PROGRAM [ARGUMENT...]", -2,
