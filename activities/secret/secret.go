@@ -43,7 +43,10 @@ func (r *Resolver) Resolve(ctx context.Context, s inventory.Secret) (string, err
 		where = fmt.Sprintf("file %q", s.File)
 		body, err := os.ReadFile(s.File)
 		if err != nil {
-			return "", fmt.Errorf("secret from %w", err)
+			if broken, ok := errors.AsType[*os.PathError](err); ok {
+				err = broken.Err // the file is named already
+			}
+			return "", fmt.Errorf("secret from %s: %w", where, err)
 		}
 		found = string(body)
 	case len(s.Command) > 0:

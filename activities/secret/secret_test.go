@@ -34,7 +34,7 @@ func TestResolve(t *testing.T) {
 		{"a file is read without its line's end", inventory.Secret{File: write("token", "s3cret\n")}, "s3cret", ""},
 		{"a file's inner and leading white space is kept", inventory.Secret{File: write("phrase", " s3 \ncret\r\n")}, " s3 \ncret", ""},
 		{"an empty file is no secret", inventory.Secret{File: write("empty", "\n")}, "", `empty": it is empty`},
-		{"a missing file is named", inventory.Secret{File: filepath.Join(dir, "nope")}, "", "nope: no such file"},
+		{"a missing file is named", inventory.Secret{File: filepath.Join(dir, "nope")}, "", `secret from file "` + filepath.Join(dir, "nope") + `": no such file`},
 		{"a command's output is taken", inventory.Secret{Command: []string{"printf", "%s\\n", "s3cret"}}, "s3cret", ""},
 		{"a command that fails is named with its status alone", inventory.Secret{Command: []string{"sh", "-c", "echo s3cret; echo s3cret >&2; exit 3"}}, "", `command "sh": exit status 3`},
 		{"a command that prints nothing has no secret", inventory.Secret{Command: []string{"true"}}, "", `command "true": it is empty`},

@@ -14,6 +14,14 @@ import (
 	"github.com/rollpatch/rollpatch/cmd/internal/wiring"
 )
 
+// tooSlow says what to do about a server that was given up while it started.
+func tooSlow(err error) string {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return ""
+	}
+	return "; the machine or its disk was too busy to start it in time, and nothing is lost: see what is busy (top, iostat -x 1), then start rollpatchd again"
+}
+
 // startTimeout bounds the way to ready. A database after a hard stop replays
 // its log first, so this is far more than the usual second.
 const startTimeout = 2 * time.Minute
@@ -54,7 +62,7 @@ func serve(ctx context.Context, opts options, stderr io.Writer) (err error) {
 	}
 	started := time.Now()
 	if err := server.Start(); err != nil {
-		return fmt.Errorf("temporal server: %w", err)
+		return fmt.Errorf("temporal server: %w%s", err, tooSlow(err))
 	}
 	defer func() {
 		begin := time.Now()

@@ -1,6 +1,7 @@
 package approval_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +93,8 @@ func TestBroken(t *testing.T) {
 				}
 				if err == nil {
 					votes = append(votes, v)
+				} else if strings.Contains(err.Error(), "hold and abort") {
+					t.Errorf("word %d: %v; neither ends a freeze", i+1, err)
 				}
 			}
 			words, until := approval.Broken(row.gate, votes, start.Add(row.at))

@@ -123,7 +123,11 @@ func (g Gate) refusal(v Vote) *Refusal {
 	case v.Decision != Approve && v.Decision != Reject:
 		return refuse(CauseGate, "it says %s, which is no word for a gate", v.Decision)
 	case !g.Rule.AnyRequester && g.Requester.Is(v.By):
-		return refuse(CauseRequester, "%s asked for this instance: somebody else has to decide; hold and abort are open to everybody", v.By)
+		beside := "; hold and abort are open to everybody"
+		if strings.HasPrefix(g.ID, freezeGate) {
+			beside = "" // neither ends a freeze
+		}
+		return refuse(CauseRequester, "%s asked for this instance: somebody else has to decide%s", v.By, beside)
 	case (len(g.Rule.Approvers) > 0 || len(g.Rule.Roles) > 0) && len(g.counting(v.By)) == 0:
 		return refuse(CauseRole, "%s does not count here: %s wants %s%s", v.By, g.ID, g.Rule.wanted(), g.whoCould())
 	case v.Standing != "":
