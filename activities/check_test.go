@@ -174,6 +174,15 @@ func TestWatch(t *testing.T) {
 		{"one of which nobody knows whether it booted is no pass", func(w *world, p *plan.Part, in *WatchInput) {
 			w.cannot[pulseScript] = errAway
 		}, rollout.Inconclusive, "whether web-1 has booted since is not known", 1, 0},
+		{"a host that lets us in and answers no more is no pass either, and holds nothing up", func(w *world, p *plan.Part, in *WatchInput) {
+			w.mutes = []string{"web-1"}
+		}, rollout.Inconclusive, "whether web-1 has booted since is not known", 1, 0},
+		{"nor does it keep a fail of another member", func(w *world, p *plan.Part, in *WatchInput) {
+			in.Patched, w.mutes, w.probe = []string{"web-1", "web-2"}, []string{"web-1"}, failing("web-2")
+		}, rollout.Fail, `check "page" on web-2`, 1, 0},
+		{"a count that was begun anew is told, so that what comes after counts", func(w *world, p *plan.Part, in *WatchInput) {
+			in.Pulses = map[string]rollout.Pulse{"web-1": {Boot: "boot-a", Killed: 4}}
+		}, rollout.Pass, "", 1, 1},
 		{"a look at nobody is no pass", func(w *world, p *plan.Part, in *WatchInput) { in.Patched = nil }, rollout.Inconclusive, "no patched member to look at", 1, 0},
 	} {
 		t.Run(row.says, func(t *testing.T) {

@@ -26,7 +26,7 @@ func (a *Activities) print(ctx context.Context, s scene, osID string, stray fing
 	if err != nil {
 		return fingerprint.Print{}, err
 	}
-	return fingerprint.Read(rows(out), stray)
+	return fingerprint.Read(rows(out), stray, s.fingerprintRules())
 }
 
 // resembles holds how the host looks now against how it looked before its patch. What may still come about, such as a listener, is looked

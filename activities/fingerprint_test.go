@@ -17,7 +17,7 @@ const asBefore = "hostname\tweb-1\nlisteners\ttcp/0.0.0.0:80 nginx\tnginx.servic
 // seen keeps how web-1 looked before its patch, with what a reboot would take.
 func seen(t *testing.T, w *world, in *StepInput) {
 	t.Helper()
-	p, err := fingerprint.Read(rows([]byte(asBefore)), fingerprint.Stray{Mounts: []string{"/mnt/hand"}})
+	p, err := fingerprint.Read(rows([]byte(asBefore)), fingerprint.Stray{Mounts: []string{"/mnt/hand"}}, scene{}.fingerprintRules())
 	if err != nil {
 		t.Fatal(err)
 	}

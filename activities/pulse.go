@@ -7,19 +7,35 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/rollpatch/rollpatch/workflows/plan"
 	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // pulseScript tells what does not change on a host that nothing happens to. It is the kernel's and systemd's: no family of packages has another.
+// It comes often, so it starts few programs.
 const pulseScript = `root="${ROLLPATCH_ROOT:-}"
-printf 'boot\t%s\n' "$(cat "$root/proc/sys/kernel/random/boot_id")"
-printf 'killed\t%s\n' "$(awk '$1 == "oom_kill" { print $2 }' "$root/proc/vmstat" 2>/dev/null)"
-for unit in ${ROLLPATCH_UNITS-}; do
-	printf 'crashes\t%s\t%s\n' "$unit" "$(systemctl show -p NRestarts --value "$unit" 2>/dev/null)"
-done
+read -r boot <"$root/proc/sys/kernel/random/boot_id"
+printf 'boot\t%s\n' "$boot"
+while read -r key count; do
+	[ "$key" != oom_kill ] || printf 'killed\t%s\n' "$count"
+done 2>/dev/null <"$root/proc/vmstat"
+[ -z "${ROLLPATCH_UNITS-}" ] || systemctl show -p Id -p NRestarts $ROLLPATCH_UNITS 2>/dev/null | {
+	while IFS='=' read -r key value; do
+		case $key in
+		'') unit= count= ;; # the next unit
+		Id) unit=$value ;;
+		NRestarts) count=$value ;;
+		esac
+		[ -z "${unit-}" ] || [ -z "${count-}" ] || { printf 'crashes\t%s\t%s\n' "$unit" "$count" && unit= count=; }
+	done
+}
 `
+
+// pulseFor is how long one member has for its pulse. A host that lost its disk may let us in and answer no more: then it is not known.
+const pulseFor = 15 * time.Second
 
 // pulses asks the patched members for theirs. The error says of whom nothing is known; what the others told is there all the same.
 func (a *Activities) pulses(ctx context.Context, p plan.Part, in WatchInput) (map[string]rollout.Pulse, error) {
@@ -29,16 +45,26 @@ func (a *Activities) pulses(ctx context.Context, p plan.Part, in WatchInput) (ma
 			units = append(units, c.Unit)
 		}
 	}
-	all, unknown := map[string]rollout.Pulse{}, error(nil)
-	for _, host := range in.Patched {
-		pulse, err := a.pulse(ctx, in.Part, host, units)
-		if err != nil {
-			unknown = errors.Join(unknown, fmt.Errorf("whether %s has booted since is not known: %w", host, err))
-			continue
-		}
-		all[host] = pulse
+	all := make([]rollout.Pulse, len(in.Patched))
+	failed := make([]error, len(in.Patched))
+	var asking sync.WaitGroup
+	for i, host := range in.Patched {
+		asking.Go(func() {
+			own, cancel := context.WithTimeout(ctx, pulseFor)
+			defer cancel()
+			if all[i], failed[i] = a.pulse(own, in.Part, host, units); failed[i] != nil {
+				failed[i] = fmt.Errorf("whether %s has booted since is not known: %w", host, failed[i])
+			}
+		})
 	}
-	return all, unknown
+	asking.Wait()
+	told := map[string]rollout.Pulse{}
+	for i, host := range in.Patched {
+		if failed[i] == nil {
+			told[host] = all[i]
+		}
+	}
+	return told, errors.Join(failed...)
 }
 
 func (a *Activities) pulse(ctx context.Context, part, host string, units []string) (rollout.Pulse, error) {

@@ -26,8 +26,8 @@ func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, err
 	r.Audit, err = a.audited(ctx, in.Intent, func(ctx context.Context) (string, string, error) {
 		r.Passes = in.Passes
 		until := a.Now().Add(watchFor)
-		if in.Verdict == rollout.Inconclusive {
-			// Its reason may differ at every look: without the interval, one look would follow the other.
+		if in.Verdict == rollout.Inconclusive || in.Verdict == rollout.Pass {
+			// What is told may differ at every look: without the interval, one look would follow the other.
 			if err := wait(ctx, time.Duration(p.Policy.SoakInterval)); err != nil {
 				return "", "", err
 			}
@@ -38,9 +38,15 @@ func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, err
 				return "", "", err
 			}
 			r.Samples++
-			pulses, unknown := a.pulses(ctx, p, in)
-			if verdict == rollout.Pass && unknown != nil {
-				verdict, reason = rollout.Inconclusive, clip(unknown.Error())
+			var pulses map[string]rollout.Pulse
+			if verdict == rollout.Pass { // another verdict says enough, and must not wait for a host that does not answer
+				var unknown error
+				if pulses, unknown = a.pulses(ctx, p, in); unknown != nil {
+					verdict, reason = rollout.Inconclusive, clip(unknown.Error())
+				}
+				if ctx.Err() != nil {
+					return "", "", ctx.Err()
+				}
 			}
 			r.Verdict, r.Reason, r.Blame, r.Pulses = verdict, reason, blame, pulses
 			if verdict == rollout.Pass {
@@ -60,10 +66,11 @@ func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, err
 	return r, err
 }
 
-// news says that a member is heard of for the first time in its soak, or that something happened to it.
+// news says that a member is heard of for the first time in its soak, that something happened to it, or that a count was begun anew: what comes
+// after is counted from there.
 func news(now, before map[string]rollout.Pulse) bool {
 	for host, p := range now {
-		if was, known := before[host]; !known || p.Since(was) != "" {
+		if was, known := before[host]; !known || p.Since(was) != "" || p.Anew(was) {
 			return true
 		}
 	}

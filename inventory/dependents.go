@@ -1,5 +1,7 @@
 package inventory
 
+import "encoding/json"
+
 // Dependent is a cluster that needs another one, itself or through others.
 type Dependent struct {
 	Name string `json:"name"`
@@ -8,6 +10,15 @@ type Dependent struct {
 	// Owner and Contact are whom to tell.
 	Owner   string `json:"owner,omitempty"`
 	Contact string `json:"contact,omitempty"`
+}
+
+// UnmarshalJSON also reads the name alone, which is all that plans of earlier builds have.
+func (d *Dependent) UnmarshalJSON(raw []byte) error {
+	if json.Unmarshal(raw, &d.Name) == nil {
+		return nil
+	}
+	type plain Dependent
+	return json.Unmarshal(raw, (*plain)(d))
 }
 
 // Dependents tells of any cluster who needs it, the nearest first and then in the inventory's order, each with the shortest chain that leads

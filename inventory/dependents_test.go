@@ -1,6 +1,7 @@
 package inventory_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -34,5 +35,19 @@ func TestDependents(t *testing.T) {
 		if fmt.Sprint(got) != row.want {
 			t.Errorf("%s: %s, want %s", row.says, got, row.want)
 		}
+	}
+}
+
+// Plans of earlier builds have the names alone.
+func TestDependentOfAnEarlierPlan(t *testing.T) {
+	var got []inventory.Dependent
+	if err := json.Unmarshal([]byte(`["web", {"name": "front", "chain": ["db", "front"], "owner": "olu"}]`), &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := "[{web []  } {front [db front] olu }]"; fmt.Sprint(got) != want {
+		t.Errorf("read %v, want %s", got, want)
+	}
+	if err := json.Unmarshal([]byte(`[7]`), &got); err == nil {
+		t.Error("a number is no dependent")
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/rollpatch/rollpatch/activities/secret"
 	"github.com/rollpatch/rollpatch/activities/windows"
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/workflows/plan"
@@ -58,7 +57,7 @@ func (d *desk) announced(c *cli.Context) ([]announcement, error) {
 
 func (d *desk) spans(c *cli.Context, file string, freezes []inventory.Freeze) []announcement {
 	var out []announcement
-	now, reader := d.now().UTC(), windows.New(secret.New(d.LookupEnv))
+	now, reader := d.now().UTC(), windows.New(d.secrets())
 	for _, f := range freezes {
 		a := announcement{Name: f.Name, File: file, Reason: f.Reason, Approvers: f.Approvers}
 		cal, err := reader.Calendar(c.Context, plan.Part{When: &plan.When{Freezes: []inventory.Freeze{f}}}, true, now)

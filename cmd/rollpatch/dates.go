@@ -21,17 +21,20 @@ import (
 // has it begin, else now. What hosts said has how long they took in former instances; where nobody asked them, the file's estimate counts.
 func (d *desk) dates(ctx context.Context, pl plan.Plan, parts map[string]plan.Part, answers []plan.Answer) (*calendar.Dates, error) {
 	if pl.Schedule == nil {
-		return d.datesFrom(ctx, pl, parts, answers, d.now().UTC(), time.Time{})
+		return d.datesFrom(ctx, d.secrets(), pl, parts, answers, d.now().UTC(), time.Time{})
 	}
 	f, err := d.firings(ctx, *pl.Schedule)
 	if err != nil {
 		return nil, err
 	}
-	return d.datesFrom(ctx, pl, parts, answers, f[0].Begin, beginAfter(f))
+	return d.datesFrom(ctx, d.secrets(), pl, parts, answers, f[0].Begin, beginAfter(f))
 }
 
+// secrets are found as a worker finds them.
+func (d *desk) secrets() *secret.Resolver { return secret.New(d.LookupEnv) }
+
 // datesFrom lays a plan that begins at a time. by is when it must be done where it does not say so itself; zero: whenever it is.
-func (d *desk) datesFrom(ctx context.Context, pl plan.Plan, parts map[string]plan.Part, answers []plan.Answer, start, by time.Time) (*calendar.Dates, error) {
+func (d *desk) datesFrom(ctx context.Context, secrets windows.Secrets, pl plan.Plan, parts map[string]plan.Part, answers []plan.Answer, start, by time.Time) (*calendar.Dates, error) {
 	if !pl.Timed(parts) {
 		return nil, nil
 	}
@@ -42,7 +45,7 @@ func (d *desk) datesFrom(ctx context.Context, pl plan.Plan, parts map[string]pla
 	if pl.FinishBy == "" {
 		finishBy = by
 	}
-	laid := windows.New(secret.New(d.LookupEnv)).Laid(ctx, pl, parts, answers, start, finishBy)
+	laid := windows.New(secrets).Laid(ctx, pl, parts, answers, start, finishBy)
 	return &laid, ctx.Err()
 }
 

@@ -87,7 +87,7 @@ func (d *desk) reaches(c *cli.Context, srv server, st workflows.CampaignState, g
 		return reached{}, err
 	}
 	lay := func(start time.Time) calendar.Dates {
-		return windows.New(secret.New(d.LookupEnv)).Laid(c.Context, s.Plan, s.Parts, s.Answers, start, time.Time{})
+		return windows.New(ofOthers{d.secrets()}).Laid(c.Context, s.Plan, s.Parts, s.Answers, start, time.Time{})
 	}
 	start := begins(st, now)
 	r, err := reachedIn(lay(start), gates)
@@ -96,6 +96,16 @@ func (d *desk) reaches(c *cli.Context, srv server, st workflows.CampaignState, g
 		return reached{last: late.last, gate: now, upon: late.upon}, lateErr
 	}
 	return r, errors.Join(err, c.Context.Err())
+}
+
+// ofOthers finds the secrets of a file that somebody else wrote: no command of it runs as the person who is about to agree to it.
+type ofOthers struct{ secrets *secret.Resolver }
+
+func (o ofOthers) Resolve(ctx context.Context, s inventory.Secret) (string, error) {
+	if len(s.Command) > 0 {
+		return "", fmt.Errorf("secret from command %q: it is not run for who only agrees", s.Command[0])
+	}
+	return o.secrets.Resolve(ctx, s)
 }
 
 // begins is when an instance began, or can begin.

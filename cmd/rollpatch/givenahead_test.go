@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/rollpatch/rollpatch/activities/secret"
+	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/file"
 	"github.com/rollpatch/rollpatch/workflows"
 	"github.com/rollpatch/rollpatch/workflows/approval"
@@ -106,5 +109,20 @@ func TestAWordGivenAheadCountsAsLongAsItIsNeeded(t *testing.T) {
 				t.Errorf("it tells\n%s\nwant %q", a.err, row.tells)
 			}
 		})
+	}
+}
+
+// The file of an instance is its requester's: who agrees runs no command of it.
+func TestCommandsOfOthersAreNotRun(t *testing.T) {
+	others := ofOthers{secret.New(func(name string) (string, bool) { return "found", name == "URL" })}
+	ran := filepath.Join(t.TempDir(), "ran")
+	if got, err := others.Resolve(t.Context(), inventory.Secret{Command: []string{"touch", ran}}); err == nil || got != "" {
+		t.Errorf("a command gave %q, %v", got, err)
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("it was run")
+	}
+	if got, err := others.Resolve(t.Context(), inventory.Secret{Env: "URL"}); got != "found" {
+		t.Errorf("a variable gave %q, %v", got, err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/rollpatch/rollpatch/activities"
 	"github.com/rollpatch/rollpatch/activities/consul"
-	"github.com/rollpatch/rollpatch/activities/secret"
 	"github.com/rollpatch/rollpatch/inventory"
 	"github.com/rollpatch/rollpatch/inventory/catalog"
 	"github.com/rollpatch/rollpatch/inventory/draft"
@@ -54,7 +53,7 @@ func (d *desk) importConsul(c *cli.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Context, listTimeout)
 	defer cancel()
-	listed, err := consul.New(nil, secret.New(d.LookupEnv).Resolve).Listed(ctx, activities.ConsulAccess{Consul: access}, c.String("datacenter"), func(service string) bool {
+	listed, err := consul.New(nil, d.secrets().Resolve).Listed(ctx, activities.ConsulAccess{Consul: access}, c.String("datacenter"), func(service string) bool {
 		chosen, err := o.Chosen(service)
 		return err == nil && chosen
 	})

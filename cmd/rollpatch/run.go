@@ -58,7 +58,7 @@ func (d *desk) start(c *cli.Context) error {
 			return err
 		}
 	}
-	dates, err := d.datesFrom(c.Context, pl, parts, answers, d.now().UTC(), time.Time{})
+	dates, err := d.datesFrom(c.Context, d.secrets(), pl, parts, answers, d.now().UTC(), time.Time{})
 	if err != nil {
 		return err
 	}

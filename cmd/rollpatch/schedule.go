@@ -10,7 +10,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/rollpatch/rollpatch/activities/secret"
 	"github.com/rollpatch/rollpatch/activities/store"
 	"github.com/rollpatch/rollpatch/activities/windows"
 	"github.com/rollpatch/rollpatch/cmd/internal/status"
@@ -71,7 +70,7 @@ func scheduleSignFlags() []cli.Flag {
 // firings are those that are still to come, at least one.
 func (d *desk) firings(ctx context.Context, s plan.Schedule) ([]calendar.Firing, error) {
 	now := d.now().UTC()
-	rule, err := windows.New(secret.New(d.LookupEnv)).Calendar(ctx, plan.Begins(s), true, now)
+	rule, err := windows.New(d.secrets()).Calendar(ctx, plan.Begins(s), true, now)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +122,7 @@ func (d *desk) scheduled(c *cli.Context) (pl plan.Plan, parts map[string]plan.Pa
 	if all, err = d.firings(c.Context, *pl.Schedule); err != nil {
 		return pl, nil, next, nil, placed(err, f.whereCampaign)
 	}
-	dates, err := d.datesFrom(c.Context, pl, parts, nil, all[0].Begin, beginAfter(all))
+	dates, err := d.datesFrom(c.Context, d.secrets(), pl, parts, nil, all[0].Begin, beginAfter(all))
 	next = upcoming{Name: pl.Name, Next: all[0], Then: all[1:min(len(all), 4)], Dates: dates}
 	return pl, parts, next, all, err
 }
@@ -424,7 +423,7 @@ func (d *desk) plannedBySchedule(c *cli.Context) error {
 	if st.Turn != nil {
 		start = st.Turn.Begin
 	}
-	dates, err := d.datesFrom(c.Context, s.Plan, s.Parts, s.Answers, start, time.Time{})
+	dates, err := d.datesFrom(c.Context, ofOthers{d.secrets()}, s.Plan, s.Parts, s.Answers, start, time.Time{})
 	if err != nil {
 		return err
 	}

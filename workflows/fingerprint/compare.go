@@ -34,7 +34,7 @@ type Difference struct {
 // Result is what a comparison came to.
 type Result struct {
 	Differences []Difference // those that fail first
-	Untold      []string     // items that the host told before, and does not tell any more: whether they differ nobody knows
+	Untold      []string     // items of which a difference fails that the host told before, and does not tell any more: whether they differ nobody knows
 }
 
 // Compare holds what a host tells now against what it told before. An item without a rule, or that was not told before, is not compared.
@@ -46,7 +46,11 @@ func Compare(before, now Print, rules map[string]Rule) Result {
 			continue
 		}
 		if _, told := now.Rows[item]; !told {
-			r.Untold = append(r.Untold, item)
+			if rule.Action == Fail {
+				r.Untold = append(r.Untold, item)
+			} else {
+				r.Differences = append(r.Differences, Difference{Item: item, Gone: "is not told any more"})
+			}
 			continue
 		}
 		r.Differences = append(r.Differences, compare(item, before, now, rule)...)
@@ -86,7 +90,7 @@ func compare(item string, before, now Print, rule Rule) (all []Difference) {
 		return all
 	}
 	for _, row := range gone {
-		d := Difference{Item: item, Gone: row, Fails: fails}
+		d := Difference{Item: item, Gone: row, Fails: fails && !(item == "listeners" && left(row, before, now))}
 		if i := slices.IndexFunc(added, func(n string) bool { return k.keyed && word(n) == word(row) }); i >= 0 {
 			d.New, d.Fails = added[i], fails && !k.mild
 			added = slices.Delete(added, i, i+1)
@@ -97,6 +101,22 @@ func compare(item string, before, now Print, rule Rule) (all []Difference) {
 		all = append(all, Difference{Item: item, New: row})
 	}
 	return all
+}
+
+// left says that a listener went with its address, which may belong to whichever member is in service: that is what the addresses tell.
+func left(row string, before, now Print) bool {
+	socket := word(row)
+	_, socket, _ = strings.Cut(socket, "/")
+	i := strings.LastIndex(socket, ":")
+	if i < 0 {
+		return false
+	}
+	address := " " + strings.Trim(socket[:i], "[]") + "/"
+	on := func(p Print) bool {
+		return slices.ContainsFunc(p.Rows["addresses"], func(a string) bool { return strings.Contains(a, address) })
+	}
+	_, told := now.Rows["addresses"]
+	return told && on(before) && !on(now)
 }
 
 func at(rows []string, i int) string {

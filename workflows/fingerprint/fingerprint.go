@@ -47,8 +47,12 @@ type Stray struct {
 }
 
 // Read reads what the script printed: rows of item and value, of listeners also the unit, and last the word whole. Words that it does not
-// know are a newer script's.
-func Read(rows [][]string, stray Stray) (Print, error) {
+// know are a newer script's. Items that no rule compares are left out.
+func Read(rows [][]string, stray Stray, rules map[string]Rule) (Print, error) {
+	compared := func(item string) bool {
+		_, known := kinds[item]
+		return known && (rules[item].Action == Fail || rules[item].Action == Warn)
+	}
 	p := Print{Rows: map[string][]string{}}
 	whole := false
 	for _, r := range rows {
@@ -56,11 +60,11 @@ func Read(rows [][]string, stray Stray) (Print, error) {
 		case r[0] == "whole":
 			whole = true
 		case r[0] == "told" && len(r) > 1:
-			if _, known := kinds[r[1]]; known && p.Rows[r[1]] == nil {
+			if compared(r[1]) && p.Rows[r[1]] == nil {
 				p.Rows[r[1]] = []string{}
 			}
 		case len(r) > 1 && r[1] != "":
-			if _, known := kinds[r[0]]; !known {
+			if !compared(r[0]) {
 				continue
 			}
 			if stray.has(r) {

@@ -19,7 +19,7 @@ func rows(lines ...string) (all [][]string) {
 
 func read(t *testing.T, s Stray, lines ...string) Print {
 	t.Helper()
-	p, err := Read(rows(lines...), s)
+	p, err := Read(rows(lines...), s, every(Fail))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +57,11 @@ func TestCompare(t *testing.T) {
 		{"nor is its recovery", []string{"failed-units: a.service"}, []string{"told: failed-units"}, Stray{}, every(Fail), nil, nil},
 		{"patterns allow what may come and go", []string{"listeners: tcp/*:1234 x"}, []string{"told: listeners"}, Stray{}, every(Fail, "tcp/*:123* *"), nil, nil},
 		{"and nothing else", []string{"listeners: tcp/*:1244 x"}, []string{"told: listeners"}, Stray{}, every(Fail, "tcp/*:123* *"), []Difference{{"listeners", "tcp/*:1244 x", "", true}}, nil},
+		{"one that went with its address is a warning, as the address is", []string{"listeners: tcp/192.0.2.9:53 named", "addresses: eth0 192.0.2.9/24"}, []string{"told: listeners", "told: addresses"}, Stray{},
+			map[string]Rule{"listeners": {Action: Fail}, "addresses": {Action: Warn}}, []Difference{{"addresses", "eth0 192.0.2.9/24", "", false}, {"listeners", "tcp/192.0.2.9:53 named", "", false}}, nil},
+		{"one whose address is still there fails", []string{"listeners: tcp/192.0.2.9:53 named", "addresses: eth0 192.0.2.9/24"}, []string{"told: listeners", "addresses: eth0 192.0.2.9/24"}, Stray{}, every(Fail),
+			[]Difference{{"listeners", "tcp/192.0.2.9:53 named", "", true}}, nil},
+		{"what would be a warning and is not told any more is one", []string{"fqdn: a.example"}, nil, Stray{}, every(Warn), []Difference{{"fqdn", "is not told any more", "", false}}, nil},
 		{"what is not told any more is not known", []string{"mounts: / ext4"}, nil, Stray{}, every(Fail), nil, []string{"mounts"}},
 		{"unless nobody wants to know", []string{"mounts: / ext4"}, nil, Stray{}, every(Ignore), nil, nil},
 		{"what was not told before is not compared", nil, []string{"mounts: / ext4"}, Stray{}, every(Fail), nil, nil},
@@ -95,9 +100,9 @@ func TestCompareProperties(t *testing.T) {
 		one := some()
 		other := slices.Clone(one)
 		r.Shuffle(len(other), func(i, j int) { other[i], other[j] = other[j], other[i] })
-		a, errA := Read(one, Stray{})
-		b, errB := Read(other, Stray{})
-		c, errC := Read(some(), Stray{})
+		a, errA := Read(one, Stray{}, every(Fail))
+		b, errB := Read(other, Stray{}, every(Fail))
+		c, errC := Read(some(), Stray{}, every(Fail))
 		if errA != nil || errB != nil || errC != nil {
 			t.Fatal(errA, errB, errC)
 		}
@@ -125,14 +130,17 @@ func TestCompareProperties(t *testing.T) {
 }
 
 func TestReadIsWhole(t *testing.T) {
-	if _, err := Read([][]string{{"hostname", "a"}}, Stray{}); err == nil {
+	if _, err := Read([][]string{{"hostname", "a"}}, Stray{}, every(Fail)); err == nil {
 		t.Error("what was cut off was read")
 	}
 	long := [][]string{}
 	for i := range most + 1 {
 		long = append(long, []string{"users", strings.Repeat("a", i+1)})
 	}
-	if _, err := Read(append(long, []string{"whole"}), Stray{}); err == nil {
+	if p, err := Read(append(long, []string{"whole"}), Stray{}, every(Ignore)); err != nil || len(p.Rows) > 0 {
+		t.Errorf("what nobody compares may be as long as it is: %v, %d items", err, len(p.Rows))
+	}
+	if _, err := Read(append(long, []string{"whole"}), Stray{}, every(Fail)); err == nil {
 		t.Error("rows without end were kept")
 	}
 }

@@ -628,7 +628,10 @@ func (c Cluster) Ended(e MemberEnd, now time.Time) Cluster {
 			s.Print = e.Print
 		}
 		s.Differs = e.Differs
-		s.Pulse = nil // what comes later is told by the next soak
+		s.Pulse = nil
+		if e.BootNew != "" && e.Mode == ModePatch {
+			s.Pulse = &Pulse{Boot: e.BootNew, Killed: -1} // a boot after that one is none that we asked for
+		}
 		s.OutMilli, s.OutAt = s.OutMilli+e.OutMilli, e.OutAt
 		s.took(e, now)
 		if e.Changes != "" && e.Mode == ModePatch { // a backout undoes the transaction that is on record
@@ -735,7 +738,7 @@ func (c Cluster) border(now time.Time) Cluster {
 
 func (c Cluster) soak(now time.Time) Cluster {
 	c.SoakNo++
-	c.Gate, c.Found, c.Anew = Gate{Asked: c.Gate.Asked}, "", time.Time{}
+	c.Gate, c.Found, c.Anew, c.Restarted = Gate{Asked: c.Gate.Asked}, "", time.Time{}, ""
 	c = c.unwatched().to(PhaseSoak, now)
 	c.SoakEnds = now.Add(c.Policy.Soak)
 	return c

@@ -776,7 +776,7 @@ func TestClusterKeepsWhatItsMembersTold(t *testing.T) {
 		t.Errorf("Next says %q of run %q", d.Reason, c.Members[1].RunID)
 	}
 	c = c.Ended(MemberEnd{Host: "web-2", Mode: ModePatch, Try: 1, Outcome: Patched, Manifest: "sha256:m", Changes: "sha256:c", Count: 3, BootOld: "a", BootNew: "b", OutMilli: 400}, now)
-	want := Slot{Host: "web-2", Mode: ModePatch, Tries: 1, Outcome: Patched, Canary: true, Changes: "sha256:c", Count: 3, BootOld: "a", BootNew: "b", OutMilli: 400, RunID: "run-7"}
+	want := Slot{Host: "web-2", Mode: ModePatch, Tries: 1, Outcome: Patched, Canary: true, Changes: "sha256:c", Count: 3, BootOld: "a", BootNew: "b", OutMilli: 400, RunID: "run-7", Pulse: &Pulse{Boot: "b", Killed: -1}}
 	if !reflect.DeepEqual(c.Members[1], want) {
 		t.Errorf("slot = %+v, want %+v", c.Members[1], want)
 	}

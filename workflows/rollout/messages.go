@@ -162,7 +162,10 @@ func (c Cluster) Resume(m Message, now time.Time) Cluster {
 		return c.resoak(now)
 	case c.Restarts > mostRestarts:
 		c.Restarts = 0
-		return c.soak(now)
+		for _, m := range c.Members {
+			c = c.slot(m.Host, func(s *Slot) { s.Pulse = nil }) // who has it go on knows what happened meanwhile
+		}
+		return c.soakAnew(now)
 	}
 	return c.to(PhaseRoll, now).border(now)
 }

@@ -13,7 +13,7 @@ const mostRestarts = 3
 // Pulse is what a member that soaks tells of itself at every sample: what does not change on a host that nothing happens to.
 type Pulse struct {
 	Boot    string    `json:"boot"`
-	Killed  int64     `json:"killed,omitempty"` // processes that the kernel ended for want of memory, since the boot
+	Killed  int64     `json:"killed,omitempty"` // processes that the kernel ended for want of memory, since the boot; below 0: nobody asked
 	Crashes []Crashes `json:"crashes,omitempty"`
 }
 
@@ -29,16 +29,23 @@ func (p Pulse) Since(was Pulse) string {
 	if p.Boot != was.Boot {
 		return "booted (boot id " + was.Boot + ", then " + p.Boot + ")"
 	}
-	if n := p.Killed - was.Killed; n > 0 {
+	if n := p.Killed - was.Killed; n > 0 && was.Killed >= 0 {
 		return "ran out of memory, and its kernel killed " + plural(n, "process", "processes")
 	}
 	for _, c := range p.Crashes {
 		i := slices.IndexFunc(was.Crashes, func(o Crashes) bool { return o.Unit == c.Unit })
 		if i >= 0 && c.N > was.Crashes[i].N {
-			return "restarted " + c.Unit + " after it had crashed"
+			return "had its " + c.Unit + " restarted by systemd after it had ended by itself"
 		}
 	}
 	return ""
+}
+
+// Anew says that a count was begun anew since another pulse, by somebody's hand: what comes after is counted from there.
+func (p Pulse) Anew(was Pulse) bool {
+	return p.Killed < was.Killed || slices.ContainsFunc(p.Crashes, func(c Crashes) bool {
+		return slices.ContainsFunc(was.Crashes, func(o Crashes) bool { return o.Unit == c.Unit && c.N < o.N })
+	})
 }
 
 func plural(n int64, one, many string) string {
@@ -78,7 +85,12 @@ func (c Cluster) felt(pulses map[string]Pulse, now time.Time) (Cluster, bool) {
 		}
 		c = c.slot(m.Host, func(s *Slot) { s.Pulse = &p })
 	}
-	if why == "" || c.Phase != PhaseSoak && c.Phase != PhaseGate {
+	switch {
+	case why == "":
+		return c, false
+	case c.Phase != PhaseSoak && c.Phase != PhaseGate:
+		// No soak that could begin anew: its checks pass, and whoever looks after it should know before the next soak ends.
+		c.Outbox.tell(TellFail, "", why+" after its patch, while other members of "+c.Name+" are worked on; its checks pass", "rollpatch status "+c.Instance)
 		return c, false
 	}
 	return c.restart(why, now), true
@@ -90,7 +102,16 @@ func (c Cluster) restart(why string, now time.Time) Cluster {
 		return c.hold(fmt.Sprintf("soak %d cannot be trusted: %s, after it had begun anew %d times for such things", c.SoakNo, why, mostRestarts), now)
 	}
 	c.Outbox.tell(TellFail, "", fmt.Sprintf("soak %d of %s begins anew: %s", c.SoakNo, c.Name, why), "rollpatch status "+c.Instance)
-	c = c.soak(now)
+	c = c.soakAnew(now)
 	c.Restarted = why
+	return c
+}
+
+// soakAnew begins its soak anew. It does not end earlier than before: a person may have had it last longer.
+func (c Cluster) soakAnew(now time.Time) Cluster {
+	ends := c.SoakEnds
+	if c = c.soak(now); ends.After(c.SoakEnds) {
+		c.SoakEnds = ends
+	}
 	return c
 }

@@ -17,7 +17,7 @@ func TestPulseSince(t *testing.T) {
 		{"another boot", Pulse{Boot: "b"}, "booted (boot id a, then b)"},
 		{"a process that was killed", Pulse{Boot: "a", Killed: 3}, "killed 1 process"},
 		{"two that were", Pulse{Boot: "a", Killed: 4}, "killed 2 processes"},
-		{"a crash", Pulse{Boot: "a", Killed: 2, Crashes: []Crashes{{"db.service", 1}}}, "restarted db.service after it had crashed"},
+		{"a crash", Pulse{Boot: "a", Killed: 2, Crashes: []Crashes{{"db.service", 1}}}, "had its db.service restarted by systemd"},
 		{"counts begun anew by hand", Pulse{Boot: "a", Crashes: []Crashes{{"web.service", 0}}}, ""},
 		{"a unit that was not watched before", Pulse{Boot: "a", Killed: 2, Crashes: []Crashes{{"new.service", 7}}}, ""},
 	} {
@@ -56,6 +56,60 @@ func TestSoakBeginsAnew(t *testing.T) {
 		}
 		if c = c.Sampled(told("b"), now.Add(2*time.Minute)); c.SoakNo != 2 {
 			t.Errorf("one boot began two soaks: %d", c.SoakNo)
+		}
+	}
+}
+
+// A soak that begins anew does not end before a person wanted it to.
+func TestSoakBegunAnewKeepsItsExtension(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	c := newCluster(3, 2, patient)
+	c.Phase, c.SoakNo, c.SoakEnds, c.Verdict = PhaseSoak, 1, now.Add(9*patient.Soak), Pass
+	c.Members[0].Outcome, c.Members[0].Mode = Patched, ModePatch
+	for _, boot := range []string{"a", "b"} {
+		c = c.Sampled(WatchResult{Verdict: Pass, Passes: 1, Pulses: map[string]Pulse{"web-1": {Boot: boot}}}, now)
+	}
+	if c.SoakNo != 2 || !c.SoakEnds.Equal(now.Add(9*patient.Soak)) {
+		t.Errorf("soak %d ends %s after now, want soak 2 and %s", c.SoakNo, c.SoakEnds.Sub(now), 9*patient.Soak)
+	}
+}
+
+// What happens to a patched member while others are worked on has no soak to begin anew: it is told.
+func TestPulseBetweenSoaksIsTold(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	c := newCluster(3, 2, patient)
+	c.Phase, c.Verdict = PhaseSettle, Pass
+	c.Members[0].Outcome, c.Members[0].Mode, c.Members[0].Pulse = Patched, ModePatch, &Pulse{Boot: "a", Killed: -1}
+	told := func(c Cluster) (all []string) {
+		for _, n := range c.Outbox.Pending {
+			all = append(all, n.Event+": "+n.Text)
+		}
+		return all
+	}
+	watched := func(p Pulse) Cluster {
+		return c.Sampled(WatchResult{Verdict: Pass, Passes: 1, Pulses: map[string]Pulse{"web-1": p}}, now)
+	}
+	if same := watched(Pulse{Boot: "a", Killed: 7}); len(told(same)) != 0 || same.Pulses()["web-1"].Killed != 7 {
+		t.Errorf("the boot that it made for its patch was told: %q", told(same))
+	}
+	if booted := watched(Pulse{Boot: "b"}); len(told(booted)) != 1 || !strings.HasPrefix(told(booted)[0], TellFail+": web-1 booted (boot id a, then b) after its patch") {
+		t.Errorf("a boot was not told: %q", told(booted))
+	}
+}
+
+func TestPulseAnew(t *testing.T) {
+	was := Pulse{Boot: "a", Killed: 2, Crashes: []Crashes{{"web.service", 4}}}
+	for _, row := range []struct {
+		now  Pulse
+		want bool
+	}{
+		{was, false},
+		{Pulse{Boot: "a", Killed: 2, Crashes: []Crashes{{"web.service", 0}}}, true},
+		{Pulse{Boot: "a", Killed: 1}, true},
+		{Pulse{Boot: "a", Killed: 3, Crashes: []Crashes{{"web.service", 5}, {"db.service", 0}}}, false},
+	} {
+		if got := row.now.Anew(was); got != row.want {
+			t.Errorf("%+v: %t", row.now, got)
 		}
 	}
 }

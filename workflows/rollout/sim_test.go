@@ -1280,6 +1280,7 @@ func (c *clusterRun) hear(word string) {
 		c.c = before.Resume(m, c.now)
 		switch {
 		case before.Phase == PhaseHold && before.Restarts > mostRestarts && c.c.Phase == PhaseSoak:
+			clear(c.felt)
 			c.soaksAnew()
 		case before.stopped():
 			c.seen["went on with it"]++

@@ -56,6 +56,8 @@ func (c *clusterRun) soaksAnew() {
 	}
 	c.verdict = ""
 	if c.c.Wave == 0 {
-		c.firstAt, c.longer, c.passed, c.approved, c.streak, c.passesFrom = c.now, 0, false, false, 0, time.Time{}
+		// What people added to it holds: it does not end before.
+		c.longer = max(0, c.firstAt.Add(c.longer).Sub(c.now))
+		c.firstAt, c.passed, c.approved, c.streak, c.passesFrom = c.now, false, false, 0, time.Time{}
 	}
 }
