@@ -102,10 +102,22 @@ func TestInspectKeepsHowItLooks(t *testing.T) {
 			}
 		}},
 		{"what cannot be read is not known", patching(asBefore, errAway), rollout.Inconclusive, "away", nil},
-		{"on a way back it is known", func(w *world, p *plan.Part, in *StepInput) {
+		{"right before a way back it is kept anew", func(w *world, p *plan.Part, in *StepInput) {
+			patching(asBefore, nil)(w, p, in)
+			in.Mode = rollout.ModeBackout
+		}, rollout.Pass, "2 packages", func(t *testing.T, w *world, r StepResult) {
+			if body := string(w.bodies[r.Print]); !strings.Contains(body, `"strays":{"mounts":["/mnt/hand ext4"]}`) {
+				t.Errorf("kept %q", body)
+			}
+		}},
+		{"where that cannot be read, what is known of before its patch has to do", func(w *world, p *plan.Part, in *StepInput) {
 			patching(asBefore, errAway)(w, p, in)
 			in.Mode = rollout.ModeBackout
-		}, rollout.Pass, "2 packages", nil},
+		}, rollout.Pass, "2 packages", func(t *testing.T, _ *world, r StepResult) {
+			if r.Print != "" {
+				t.Errorf("kept %s", r.Print)
+			}
+		}},
 	})
 }
 

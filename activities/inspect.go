@@ -70,6 +70,16 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 				return r.orUnknown(ctx, err)
 			}
 		}
+		if in.Mode == rollout.ModeBackout && !r.Ours {
+			// Days may have passed since its patch, in which others changed what is theirs. What cannot be read now keeps no host from its way
+			// back: then it is held against how it looked before its patch.
+			if told, _, err := a.preflight(ctx, s, osID, preflight.Need{}); err == nil {
+				r.Print, _ = a.printBefore(ctx, s, osID, told)
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
 		r.pass(fmt.Sprintf("%s %s, kernel %s, %d packages", f.OS, f.Release, f.Kernel, len(f.Versions)))
 		return nil
 	})
