@@ -68,8 +68,13 @@ var all = []Mutant{
 	},
 	{
 		Name: "P3: a member of whose boot nobody knows passes no soak", File: "activities/watch.go",
-		Old: "verdict == rollout.Pass && unknown != nil", New: "false && unknown != nil",
+		Old: "pulses, unknown = a.pulses(ctx, p, in); unknown != nil", New: "pulses, unknown = a.pulses(ctx, p, in); false && unknown != nil",
 		Package: "./activities", Test: "TestWatch",
+	},
+	{
+		Name: "P3: a soak that begins anew ends no earlier than a person had it", File: "workflows/rollout/pulse.go",
+		Old: "ends.After(c.SoakEnds)", New: "false && ends.After(c.SoakEnds)",
+		Package: "./workflows/rollout", Test: "TestSoakBegunAnewKeepsItsExtension",
 	},
 	{
 		Name: "P3: no other becomes canary by policy", File: "workflows/rollout/failure.go",
