@@ -20,6 +20,7 @@ import (
 	"github.com/rollpatch/rollpatch/workflows/approval"
 	"github.com/rollpatch/rollpatch/workflows/calendar"
 	"github.com/rollpatch/rollpatch/workflows/plan"
+	"github.com/rollpatch/rollpatch/workflows/rollout"
 )
 
 // spare is how much longer a word that is given ahead counts than the plan needs: work that goes slower, a window that is missed.
@@ -73,8 +74,15 @@ func wholeDays(t time.Duration) string {
 	return inventory.Duration(time.Duration(math.Ceil(float64(t)/float64(day))) * day).String()
 }
 
-// reaches lays the plan of an instance as far as its gates.
+// reaches lays the plan of an instance as far as its gates. A soak that goes on says itself when it ends: it may have begun anew, or last longer.
 func (d *desk) reaches(c *cli.Context, srv server, st workflows.CampaignState, gates []string, now time.Time) (reached, error) {
+	soaking, err := soakingNow(c.Context, srv, st.Instance, gates)
+	if err != nil {
+		return reached{}, err
+	}
+	if len(soaking) == len(gates) {
+		return reachedIn(calendar.Dates{}, soaking, gates)
+	}
 	reader, err := d.reader(c, srv)
 	if err != nil {
 		return reached{}, err
@@ -90,9 +98,9 @@ func (d *desk) reaches(c *cli.Context, srv server, st workflows.CampaignState, g
 		return windows.New(ofOthers{d.secrets()}).Laid(c.Context, s.Plan, s.Parts, s.Answers, start, time.Time{})
 	}
 	start := begins(st, now)
-	r, err := reachedIn(lay(start), gates)
+	r, err := reachedIn(lay(start), soaking, gates)
 	if err == nil && r.upon.Before(now) { // it is late: nothing of it comes earlier than if all of it began now
-		late, lateErr := reachedIn(lay(now), gates)
+		late, lateErr := reachedIn(lay(now), soaking, gates)
 		return reached{last: late.last, gate: now, upon: late.upon}, lateErr
 	}
 	return r, errors.Join(err, c.Context.Err())
@@ -124,16 +132,47 @@ func begins(st workflows.CampaignState, now time.Time) time.Time {
 	return now
 }
 
+// soakingNow are the ends of those soaks that go on, by gate.
+func soakingNow(ctx context.Context, srv server, instance string, gates []string) (map[string]time.Time, error) {
+	ends := map[string]time.Time{}
+	for _, g := range gates {
+		cluster, no, is := soakIn(g)
+		if !is {
+			continue
+		}
+		var s workflows.ClusterState
+		switch err := srv.State(ctx, workflows.ClusterID(instance, cluster), &s); {
+		case errors.Is(err, status.ErrNotFound): // it has not begun
+		case err != nil:
+			return nil, fmt.Errorf("cluster %q: %w", cluster, err)
+		case s.SoakNo == no && (s.Phase == rollout.PhaseSoak || s.Phase == rollout.PhaseGate):
+			ends[g] = s.SoakEnds
+		}
+	}
+	return ends, nil
+}
+
+// soakIn is the cluster and the number of the soak that a gate stands behind.
+func soakIn(gate string) (cluster string, no int, is bool) {
+	soak, is := strings.CutPrefix(gate, "soak/")
+	if !is {
+		return "", 0, false
+	}
+	cluster, number, _ := strings.Cut(soak, "/")
+	no, _ = strconv.Atoi(number)
+	return cluster, no, true
+}
+
 // reachedIn finds the gate that is reached last.
-func reachedIn(dates calendar.Dates, gates []string) (reached, error) {
+func reachedIn(dates calendar.Dates, soaking map[string]time.Time, gates []string) (reached, error) {
 	var r reached
 	for _, g := range gates {
 		var gate, upon time.Time
 		if stage, is := strings.CutPrefix(g, approval.GateStage("")); is {
 			gate, upon = dates.Reached(stage)
-		} else if soak, is := strings.CutPrefix(g, "soak/"); is {
-			cluster, number, _ := strings.Cut(soak, "/")
-			no, _ := strconv.Atoi(number)
+		} else if ends, known := soaking[g]; known {
+			gate, upon = ends, ends
+		} else if cluster, no, is := soakIn(g); is {
 			upon = dates.Soaked(cluster, no)
 			gate = upon
 		}

@@ -112,6 +112,40 @@ func TestAWordGivenAheadCountsAsLongAsItIsNeeded(t *testing.T) {
 	}
 }
 
+// A soak that goes on says itself when it ends, whatever the plan reckoned with.
+func TestAWordGivenAheadForASoakThatGoesOn(t *testing.T) {
+	path, _, public := newKey(t, "")
+	st, folder := theMonth(t)
+	f := newStage().frame()
+	for id, state := range map[string]any{
+		workflows.CampaignID(sceneInstance): st,
+		workflows.ClusterID(sceneInstance, "cache"): workflows.ClusterState{Cluster: rollout.Cluster{
+			Instance: sceneInstance, Name: "cache", Phase: rollout.PhaseSoak, SoakNo: 2, SoakEnds: sceneStart.AddDate(0, 0, 20),
+		}},
+	} {
+		raw, err := json.Marshal(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := f.Workflows[workflows.CampaignID(sceneInstance)]
+		e.JSON, e.ID = raw, id
+		if id != workflows.CampaignID(sceneInstance) {
+			e.Kind = workflows.ClusterType
+		}
+		f.Workflows[id] = e
+	}
+	a := newDesk(t, f)
+	a.environ = []string{"ROLLPATCH_STORE=" + folder}
+	if code := a.types("approve", "monthly", "--cluster", "cache", "--when-pass", "--reason", "if it is fine", "--key", path); code != 0 {
+		t.Fatalf("exit code %d: %s", code, a.err)
+	}
+	_, m := a.message()
+	want := stamp(sceneStart.AddDate(0, 0, 21))
+	if s := a.says(approval.Signed{Statement: m.Statement, Signature: m.Signature}, public); stamp(s.Expires) != want || !strings.Contains(a.err, "comes to soak/cache/2 at "+stamp(sceneStart.AddDate(0, 0, 20))) {
+		t.Errorf("it expires at %s, want %s\n%s", stamp(s.Expires), want, a.err)
+	}
+}
+
 // The file of an instance is its requester's: who agrees runs no command of it.
 func TestCommandsOfOthersAreNotRun(t *testing.T) {
 	others := ofOthers{secret.New(func(name string) (string, bool) { return "found", name == "URL" })}
