@@ -11,14 +11,19 @@ import (
 )
 
 // printBefore keeps how the host looks before it is patched. What would not survive a reboot is marked: nobody blames its loss on the patch.
-func (a *Activities) printBefore(ctx context.Context, s scene, osID string, told preflight.Facts) (digest string, err error) {
+// untold says what the host does not tell, so that it cannot be compared.
+func (a *Activities) printBefore(ctx context.Context, s scene, osID string, told preflight.Facts) (digest, untold string, err error) {
 	var stray fingerprint.Stray
 	stray.Units, stray.Mounts, stray.Routes, stray.Sysctls = told.Strays()
 	p, err := a.print(ctx, s, osID, stray)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	return a.save(ctx, p)
+	if items := p.Untold(s.fingerprintRules()); len(items) > 0 {
+		untold = "; not compared later, since it does not tell them: " + strings.Join(items, ", ")
+	}
+	digest, err = a.save(ctx, p)
+	return digest, untold, err
 }
 
 func (a *Activities) print(ctx context.Context, s scene, osID string, stray fingerprint.Stray) (fingerprint.Print, error) {

@@ -101,6 +101,7 @@ func TestInspectKeepsHowItLooks(t *testing.T) {
 				t.Errorf("kept %q", body)
 			}
 		}},
+		{"what it does not tell is said", patching(strings.ReplaceAll(asBefore, "mounts\t", "other\t"), nil), rollout.Pass, "not compared later, since it does not tell them: default-route, machine-id, mounts", nil},
 		{"what cannot be read is not known", patching(asBefore, errAway), rollout.Inconclusive, "away", nil},
 		{"right before a way back it is kept anew", func(w *world, p *plan.Part, in *StepInput) {
 			patching(asBefore, nil)(w, p, in)

@@ -56,6 +56,7 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 			r.fail("its package database is not clean: run dpkg --configure -a there, or apt-get --fix-broken install")
 			return nil
 		}
+		untold := ""
 		if in.Mode == rollout.ModePatch && !r.Ours {
 			told, found, err := a.preflight(ctx, s, osID, preflight.Need{})
 			if err != nil {
@@ -66,7 +67,7 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 				return nil
 			}
 			r.Accepted = lived(found)
-			if r.Print, err = a.printBefore(ctx, s, osID, told); err != nil {
+			if r.Print, untold, err = a.printBefore(ctx, s, osID, told); err != nil {
 				return r.orUnknown(ctx, err)
 			}
 		}
@@ -74,13 +75,13 @@ func (a *Activities) Inspect(ctx context.Context, in StepInput) (StepResult, err
 			// Days may have passed since its patch, in which others changed what is theirs. What cannot be read now keeps no host from its way
 			// back: then it is held against how it looked before its patch.
 			if told, _, err := a.preflight(ctx, s, osID, preflight.Need{}); err == nil {
-				r.Print, _ = a.printBefore(ctx, s, osID, told)
+				r.Print, untold, _ = a.printBefore(ctx, s, osID, told)
 			}
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 		}
-		r.pass(fmt.Sprintf("%s %s, kernel %s, %d packages", f.OS, f.Release, f.Kernel, len(f.Versions)))
+		r.pass(fmt.Sprintf("%s %s, kernel %s, %d packages%s", f.OS, f.Release, f.Kernel, len(f.Versions), untold))
 		return nil
 	})
 }

@@ -91,6 +91,16 @@ func Read(rows [][]string, stray Stray, rules map[string]Rule) (Print, error) {
 	return p, nil
 }
 
+// Untold are the items of which a difference would fail and that the host does not tell: they will not be compared.
+func (p Print) Untold(rules map[string]Rule) (items []string) {
+	for _, item := range Items() {
+		if _, told := p.Rows[item]; !told && rules[item].Action == Fail {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
 // Session is the unit of what somebody started by hand from a login: it ends with the next reboot.
 const Session = "session"
 
