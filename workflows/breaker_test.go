@@ -157,7 +157,7 @@ func TestAWayBackStopsAtTheNextBorder(t *testing.T) {
 func (w *world) asking(t *testing.T, answer func(asked int) error, meanwhile func(*testsuite.TestWorkflowEnvironment)) (asked int, err error) {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := environment(&suite)
 	env.SetTestTimeout(30 * time.Second)
 	env.SetWorkflowRunTimeout(90 * 24 * time.Hour)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.ClusterID(instance, "web"), TaskQueue: workflows.Queue})

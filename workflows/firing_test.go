@@ -45,7 +45,7 @@ const madeInstance = "monthly-20261106T210000Z"
 func (f *fired) fire(t *testing.T) (workflows.FiringState, error) {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := environment(&suite)
 	env.SetTestTimeout(60 * time.Second)
 	env.SetStartTime(firedAt)
 	env.SetWorkflowRunTimeout(90 * 24 * time.Hour)

@@ -16,7 +16,7 @@ import (
 func TestAFreezeEndsWithTheThawAndBothAreOnRecord(t *testing.T) {
 	w := newWorld()
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := environment(&suite)
 	env.SetTestTimeout(30 * time.Second)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.FreezeID, TaskQueue: workflows.Queue})
 	workflows.Register(env)

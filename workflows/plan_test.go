@@ -27,7 +27,7 @@ import (
 func asks(t *testing.T, in workflows.PlanInput, answer func(question string) (activities.AskHostsResult, error)) (out []workflows.PlanAnswer, most map[string]int, err error) {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := environment(&suite)
 	env.SetTestTimeout(30 * time.Second)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.PlanID("monthly", "1"), TaskQueue: workflows.Queue})
 	workflows.Register(env)

@@ -22,7 +22,7 @@ import (
 func (w *world) records(t *testing.T, in workflows.RecordsInput, stand []activities.Claim, running ...string) (found []workflows.Record, dropped []string, err error) {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := environment(&suite)
 	env.SetTestTimeout(30 * time.Second)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "records/1", TaskQueue: workflows.Queue})
 	workflows.Register(env)

@@ -169,7 +169,7 @@ func TestStandingApprovalsAreKept(t *testing.T) {
 	w := newWorld()
 	w.keys.known, w.bodies = []string{"bob"}, bodies{}
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := environment(&suite)
 	env.SetTestTimeout(30 * time.Second)
 	env.SetStartTime(firedAt)
 	env.SetWorkflowRunTimeout(90 * 24 * time.Hour)

@@ -65,7 +65,7 @@ func (w *world) survey(t *testing.T, e *estate) workflows.SweeperState {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(warnings{e})
-	env := suite.NewTestWorkflowEnvironment()
+	env := environment(&suite)
 	env.SetTestTimeout(30 * time.Second)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.SweeperID, TaskQueue: workflows.Queue})
 	workflows.Register(env)

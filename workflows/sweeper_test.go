@@ -24,7 +24,7 @@ import (
 func (w *world) sweep(t *testing.T, orphans []activities.Orphan, states map[string]any, runs map[string]string) workflows.SweeperState {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := environment(&suite)
 	env.SetTestTimeout(30 * time.Second)
 	env.SetWorkflowRunTimeout(24 * time.Hour)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.SweeperID, TaskQueue: workflows.Queue})
@@ -194,7 +194,7 @@ func TestAClusterEndedFromOutsideGivesItsClaimBack(t *testing.T) {
 func (w *world) wait(t *testing.T, ask func(activities.AskInput) activities.AskResult) workflows.ClusterState {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := environment(&suite)
 	env.SetTestTimeout(30 * time.Second)
 	env.SetWorkflowRunTimeout(24 * time.Hour)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.ClusterID(instance, "web"), TaskQueue: workflows.Queue})

@@ -209,7 +209,7 @@ func TestAMemberThatHoldsEndsSafelyWhenItsClusterIsGone(t *testing.T) {
 				return rollout.MemberResult{Verdict: rollout.Inconclusive, Reason: "unreachable"}
 			}
 			var suite testsuite.WorkflowTestSuite
-			env := suite.NewTestWorkflowEnvironment()
+			env := environment(&suite)
 			env.SetTestTimeout(30 * time.Second)
 			env.SetWorkflowRunTimeout(48 * time.Hour)
 			env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.MemberID("web-1"), TaskQueue: workflows.Queue})

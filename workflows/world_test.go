@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/rollpatch/rollpatch/activities"
 	"github.com/rollpatch/rollpatch/workflows"
@@ -251,11 +252,19 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 
 const instance = "monthly-20261101T020000Z"
 
+// environment is where a test runs a workflow. That a goroutine of it does not get on for a second is the fault of a busy machine here: what
+// workflows may do is workflowcheck's.
+func environment(suite *testsuite.WorkflowTestSuite) *testsuite.TestWorkflowEnvironment {
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: 30 * time.Second})
+	return env
+}
+
 // campaign runs an instance with one cluster "web" to its end and returns its state.
 func (w *world) campaign(t *testing.T, meanwhile func(env *testsuite.TestWorkflowEnvironment)) (workflows.CampaignState, error) {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestWorkflowEnvironment()
+	env := environment(&suite)
 	env.SetTestTimeout(30 * time.Second)
 	env.SetWorkflowRunTimeout(90 * 24 * time.Hour)
 	env.SetStartWorkflowOptions(startOptions())
