@@ -93,6 +93,7 @@ func (m *machine) boot() (status int, err error) {
 		return 0, err
 	}
 	defer removeCgroups(groups)
+	dropCable(context.Background(), m.lab.Number, m.Name)
 	// The shell moves itself into the host's own control groups before it becomes nspawn.
 	argv := append([]string{"-c", `while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"`, "sh"}, groups...)
 	argv = append(argv, "--", "systemd-nspawn",

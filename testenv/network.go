@@ -36,6 +36,13 @@ func stopNetwork(ctx context.Context, number int) {
 	_, _ = command(ctx, "ip", "link", "delete", bridge)
 }
 
+// dropCable removes the network interface of a host that was killed: the kernel does so too, but takes its time, and meanwhile the host cannot be
+// started, since the name is taken.
+func dropCable(ctx context.Context, number int, host string) {
+	// It fails when there is nothing to remove, which is what is wanted.
+	_, _ = command(ctx, "ip", "link", "delete", cableName(number, host))
+}
+
 func forwardRule(bridge string) []string {
 	return []string{"FORWARD", "-i", bridge, "-o", bridge, "-j", "ACCEPT"}
 }

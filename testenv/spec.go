@@ -41,6 +41,9 @@ func bridgeName(number int) string { return fmt.Sprintf("rplab%d", number) }
 // name space of network interfaces, which are called after it.
 func machineName(number int, host string) string { return fmt.Sprintf("rp%d-%s", number, host) }
 
+// cableName is the network interface that nspawn makes for a host, on the bridge's side.
+func cableName(number int, host string) string { return "vb-" + machineName(number, host) }
+
 // hostsOf lists the hosts of a lab, in the order of the inventory.
 func hostsOf(number int) []Host {
 	address := func(last int) string { return fmt.Sprintf("10.77.%d.%d", number, last) }
