@@ -45,7 +45,7 @@ func TestGoodCampaignPatchesCanarySoaksThenPeers(t *testing.T) {
 	if soaked < 0 {
 		t.Error("the canary's soak was never watched")
 	}
-	if got := w.calls[len(w.calls)-1]; got != "release" {
+	if got := w.deeds(); got[len(got)-1] != "release" {
 		t.Errorf("last call is %q, want the release of the claim", got)
 	}
 	if len(w.notices) != 1 || w.notices[0].Event != rollout.TellDone {
@@ -183,7 +183,7 @@ func TestAbortBeforePatchReturnsTheMember(t *testing.T) {
 	if !halted(err) || st.Outcome != rollout.CampaignAborted {
 		t.Fatalf("campaign ended %q, %v; want aborted", st.Outcome, err)
 	}
-	all := strings.Join(w.calls, "\n")
+	all := strings.Join(w.deeds(), "\n")
 	if gates < 2 || !strings.Contains(all, "undrain web-1") || strings.Contains(all, "patch web-1") || !strings.HasSuffix(all, "release") {
 		t.Errorf("want drained, aborted, undrained, released; got\n%s", all)
 	}
@@ -244,7 +244,7 @@ func TestCancelMeansAbort(t *testing.T) {
 	if !halted(err) || st.Outcome != rollout.CampaignAborted {
 		t.Fatalf("campaign ended %q, %v; want aborted", st.Outcome, err)
 	}
-	all := strings.Join(w.calls, "\n")
+	all := strings.Join(w.deeds(), "\n")
 	if strings.Contains(all, "web-2") || strings.Contains(all, "backout") || !strings.HasSuffix(all, "release") {
 		t.Errorf("want the canary left patched, its peer untouched and the claim released, got\n%s", all)
 	}

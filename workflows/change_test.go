@@ -153,7 +153,7 @@ func TestAnEndThatNobodyHearsKeepsNoHost(t *testing.T) {
 	if err != nil || st.Outcome != rollout.CampaignDone || !strings.Contains(st.Change.Untold, "connection refused") || end.IsZero() {
 		t.Fatalf("campaign ended %q, %v, with the change %+v; want done and not told", st.Outcome, err, st.Change)
 	}
-	if got := w.calls[len(w.calls)-1]; got != "release" {
+	if got := w.deeds(); got[len(got)-1] != "release" {
 		t.Errorf("last call is %q, want the release of the claim", got)
 	}
 	if !slices.ContainsFunc(w.notices, func(n activities.Notice) bool { return strings.Contains(n.Text, "close the change CHG1 by hand") }) {

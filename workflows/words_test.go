@@ -165,7 +165,7 @@ func TestBackoutOfTheWholeCampaign(t *testing.T) {
 	if !halted(err) || st.Outcome != rollout.CampaignHalted || st.Reason != "backed out by ann (claimed): because" {
 		t.Fatalf("campaign ended %q: %s, %v; want halted", st.Outcome, st.Reason, err)
 	}
-	all := strings.Join(w.calls, "\n")
+	all := strings.Join(w.deeds(), "\n")
 	if !strings.Contains(all, "backout web-1") || strings.Contains(all, "patch web-2") || !strings.HasSuffix(all, "release") {
 		t.Errorf("want web-1 brought back, web-2 not touched, the claim given back:\n%s", all)
 	}
@@ -186,7 +186,7 @@ func TestBackoutOfTheWholeCampaignBeforeItsFirstPatch(t *testing.T) {
 	if !halted(err) || st.Outcome != rollout.CampaignHalted || !strings.HasPrefix(st.Reason, "backed out by ann") {
 		t.Fatalf("campaign ended %q: %s, %v; want halted", st.Outcome, st.Reason, err)
 	}
-	if all := strings.Join(w.calls, "\n"); strings.Contains(all, "drain") || strings.Contains(all, "patch") || !strings.HasSuffix(all, "release") {
+	if all := strings.Join(w.deeds(), "\n"); strings.Contains(all, "drain") || strings.Contains(all, "patch") || !strings.HasSuffix(all, "release") {
 		t.Errorf("want nothing but the claim given back:\n%s", all)
 	}
 }

@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -251,6 +252,13 @@ func (w *world) register(env *testsuite.TestWorkflowEnvironment) {
 }
 
 const instance = "monthly-20261101T020000Z"
+
+// deeds are the calls that do something. A watch that was cancelled only reads, and may come when all is over.
+func (w *world) deeds() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(w.calls), func(c string) bool { return strings.HasPrefix(c, "watch ") })
+}
 
 // environment is where a test runs a workflow. That a goroutine of it does not get on for a second is the fault of a busy machine here: what
 // workflows may do is workflowcheck's.
