@@ -132,7 +132,7 @@ func (t *tally) closePackage(e event, r *result, w io.Writer) {
 		case "fail":
 			if !t.anyEnded(children, "fail") {
 				r.Run++
-				r.fail(id.String(), short(reason(t.said(id))))
+				r.fail(id.String(), short(reason(complaint(t.said(id)))))
 				run++
 			}
 		default:
@@ -190,6 +190,18 @@ func (t *tally) anyEnded(ids []testID, action string) bool {
 }
 
 var position = regexp.MustCompile(`^\s*\S+\.go:\d+: `)
+
+// complaint is what a failed test said from its first complaint on: before it there may be any number of lines that were logged.
+func complaint(output string) string {
+	rest := output
+	for line := range strings.Lines(output) {
+		if position.MatchString(line) {
+			return rest
+		}
+		rest = rest[len(line):]
+	}
+	return output
+}
 
 // short keeps the beginning and the end of what a failed test said: the summary is often all that is left of a run.
 func short(said string) string {

@@ -70,7 +70,7 @@ func TestFine(t *testing.T) {}`,
 			name: "a failed test shows its output",
 			source: `package p
 import "testing"
-func TestSum(t *testing.T) { t.Error("got 5, want 4") }
+func TestSum(t *testing.T) { println("logged"); t.Error("got 5, want 4") }
 func TestTable(t *testing.T) { t.Run("row", func(t *testing.T) { t.Error("got 7, want 8") }) }`,
 			want: result{Run: 2, Failed: 2, Why: []string{
 				"failed: example.org/p TestSum: got 5, want 4",
