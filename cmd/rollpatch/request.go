@@ -104,8 +104,11 @@ func (r requesting) beside() passage {
 				continue
 			}
 			seen[d.Name] = true
-			chain := slices.Clone(d.Chain[:len(d.Chain)-1])
-			slices.Reverse(chain)
+			chain := []string{c.Name} // a plan of an earlier build names those alone that need it themselves
+			if n := len(d.Chain); n > 0 {
+				chain = slices.Clone(d.Chain[:n-1])
+				slices.Reverse(chain)
+			}
 			t.rows = append(t.rows, []string{d.Name, d.Owner, d.Contact, strings.Join(chain, ", which needs ")})
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,5 +96,16 @@ func TestDocument(t *testing.T) {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the page lacks %q", want)
 		}
+	}
+}
+
+// Plans of earlier builds have the names of who needs a cluster, and not how.
+func TestRequestOfAnEarlierPlan(t *testing.T) {
+	var s plan.Saved
+	if err := json.Unmarshal([]byte(`{"plan": {"stages": [{"name": "production", "clusters": [{"name": "db", "affects": ["web"]}]}]}, "parts": {"db": {}}}`), &s); err != nil {
+		t.Fatal(err)
+	}
+	if got := (requesting{Saved: s}).beside().rows; len(got) != 1 || !slices.Equal(got[0], []string{"web", "", "", "db"}) {
+		t.Errorf("beside the plan stand %q, want web, which needs db", got)
 	}
 }
